@@ -1,0 +1,46 @@
+# `make` alone lists the targets.
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; done || command -v python3)
+BIN := .venv/bin
+AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make a private Airflow in .airflow
+
+run: setup ## run the demo shop once through Airflow, and once more
+	@$(BIN)/python -m rees46_sync.demo
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/.installed ## ruff, mypy and the floors of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+lock: .venv/.installed ## compile requirements.in to requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade \
+		requirements.in --output-file requirements.txt
+
+clean: ## remove everything that make made
+	rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build plugins/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.11 to 3.13 is needed, $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.airflow/.ready: airflow.cfg.in .venv/.installed
+	@mkdir -p .airflow
+	sed 's|@PROJECT@|$(CURDIR)|' airflow.cfg.in > .airflow/airflow.cfg
+	$(AIRFLOW_ENV) $(BIN)/airflow db migrate > .airflow/migrate.log 2>&1 || { tail .airflow/migrate.log; exit 1; }
+	@touch $@
