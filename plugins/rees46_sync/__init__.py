@@ -1,0 +1,1 @@
+"""REES46 order-status sync: today's warehouse minus what REES46 has accepted, sent and accounted for."""

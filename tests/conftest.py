@@ -1,0 +1,140 @@
+"""
+What the tests share: a private Airflow, a real REES46 sandbox over HTTP, and a shop with a real warehouse and ledger.
+
+The environment is set before anything imports Airflow, and holds nothing of the caller's own Airflow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+HOME = Path(tempfile.mkdtemp(prefix="rees46-tests-"))
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "REES46"))]:
+    del os.environ[_name]
+os.environ.update(
+    AIRFLOW_HOME=str(HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
+    REES46_SHOPS_DIR=str(HOME / "shops"),
+)
+
+from rees46_sync import sandbox as sandbox_module  # noqa: E402 - after the environment is set
+from rees46_sync.shop import Shop, load_shop  # noqa: E402
+
+SECRET = "the-secret-9f3b7c"
+QUERY = """
+SELECT order_id, status, updated_at FROM orders
+WHERE (updated_at >= :window_start AND updated_at < :window_end) OR updated_at IS NULL
+"""
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[sandbox_module.Sandbox]:
+    with sandbox_module.running("shop-key", SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_sandbox: sandbox_module.Sandbox) -> sandbox_module.Sandbox:
+    """A REES46 without orders and without faults."""
+    _sandbox.reset()
+    return _sandbox
+
+
+def rees46_connection(sandbox: sandbox_module.Sandbox, **extra: object) -> str:
+    """The sandbox as an Airflow connection, as JSON."""
+    return json.dumps(
+        {
+            "conn_type": "http",
+            "host": sandbox.host,
+            "port": sandbox.port,
+            "schema": "http",
+            "login": sandbox.shop_id,
+            "password": sandbox.shop_secret,
+            "extra": extra,
+        }
+    )
+
+
+class ShopUnderTest:
+    """One shop: a shop file, a SQLite warehouse, a SQLite ledger and the sandbox, joined by Airflow connections."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: sandbox_module.Sandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.warehouse = folder / "warehouse.db"
+        self.ledger_file = folder / "ledger.db"
+        self.shops = folder / "shops"
+        self.shops.mkdir()
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("REES46_SHOPS_DIR", str(self.shops))
+        self.connect("shop_warehouse", f"sqlite:///{self.warehouse}")
+        self.connect("shop_ledger", f"sqlite:///{self.ledger_file}")
+        self.connect("shop_rees46", rees46_connection(sandbox))
+        (self.shops / "orders.sql").write_text(QUERY)
+        self.configure()
+        with closing(sqlite3.connect(self.warehouse)) as db, db:
+            # Columns without a type keep values of any kind as they are.
+            db.execute("CREATE TABLE orders (order_id, status, updated_at)")
+
+    def connect(self, conn_id: str, connection: str) -> None:
+        """Set an Airflow connection, as a URI or JSON."""
+        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
+
+    def configure(self, **keys: Any) -> Shop:
+        """Write the shop file; ``keys`` change or add to it."""
+        content = {
+            "shop": "test",
+            "warehouse_conn_id": "shop_warehouse",
+            "rees46_conn_id": "shop_rees46",
+            "ledger_conn_id": "shop_ledger",
+            "query": "orders.sql",
+            "statuses": {"created": ["new", "paid"], "completed": ["delivered"], "cancelled": ["cancelled", "fraud"]},
+            "limits": {"rejected_share": 1},
+        }
+        file = self.shops / "test.yaml"
+        file.write_text(yaml.safe_dump(content | keys))
+        return load_shop(file)
+
+    def add_rows(self, rows: Sequence[tuple[object, object, object]]) -> None:
+        """Insert rows of order_id, status, updated_at; a datetime is stored as SQLite stores it, as text."""
+        texts = [tuple(str(value) if isinstance(value, datetime) else value for value in row) for row in rows]
+        with closing(sqlite3.connect(self.warehouse)) as db, db:
+            db.executemany("INSERT INTO orders VALUES (?, ?, ?)", texts)
+
+    def clear_rows(self) -> None:
+        """Empty the warehouse."""
+        with closing(sqlite3.connect(self.warehouse)) as db, db:
+            db.execute("DELETE FROM orders")
+
+    def ledger_rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the ledger's database something."""
+        with closing(sqlite3.connect(self.ledger_file)) as db:
+            return db.execute(query).fetchall()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: sandbox_module.Sandbox) -> ShopUnderTest:
+    """A shop with an empty warehouse."""
+    return ShopUnderTest(tmp_path, monkeypatch, sandbox)
