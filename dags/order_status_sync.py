@@ -1,0 +1,99 @@
+"""
+The DAGs of every shop file: ``order_status_sync_<shop>`` (hourly) and ``order_status_history_<shop>`` (monthly).
+
+Wiring only: the steps are in ``rees46_sync.tasks`` and ``rees46_sync.operators``. A shop file that cannot be used is
+left out here and reported by ``broken_shop_files.py``, so that it does not stop the DAGs of other shops.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, task
+
+from rees46_sync import tasks
+from rees46_sync.operators import Rees46SyncOrdersOperator
+from rees46_sync.pools import pool_of
+from rees46_sync.retries import Rees46RetryPolicy
+from rees46_sync.shop import Shop, load_shops, shops_dir
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+PARAMS = {
+    "window_start": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Window start",
+        description="Read the orders that changed from here on, instead of the run's own window. UTC.",
+    ),
+    "window_end": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Window end",
+        description="Read the orders that changed before this. UTC. Only together with a window start.",
+    ),
+    "dry_run": Param(False, type="boolean", title="Dry run", description="Show what would be sent, and send nothing."),
+    "resend": Param(
+        False,
+        type="boolean",
+        title="Resend",
+        description="Send orders that REES46 has in this status already, too. Newer statuses at REES46 stay.",
+    ),
+    "ignore_limits": Param(
+        False,
+        type="boolean",
+        title="Ignore limits",
+        description="Send although more is rejected or changed than the shop file's limits allow.",
+    ),
+}
+
+
+def build_dag(shop: Shop, *, history: bool) -> DAG:
+    """Wire the six tasks of one shop: hourly, or over the months of its history."""
+    timetable = CronDataIntervalTimetable("0 0 1 * *" if history else shop.schedule, timezone="UTC")
+    with DAG(
+        dag_id=f"order_status_{'history' if history else 'sync'}_{shop.shop}",
+        description=f"Tell REES46 the true status of the orders of {shop.shop}",
+        schedule=AssetOrTimeSchedule(timetable=timetable, assets=[Asset(shop.feed_asset)])
+        if shop.feed_asset and not history
+        else timetable,
+        start_date=datetime(2000, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        params=PARAMS,
+        tags=["rees46", shop.shop],
+        default_args={
+            "retries": 3,
+            # For what the policy never sees: a killed task, a lost worker.
+            "retry_delay": timedelta(minutes=1),
+            "retry_policy": Rees46RetryPolicy(),
+        },
+    ) as dag:
+        shop_file = str(shop.file)
+        # One XCom a task: Airflow would make one of each key of a returned dict.
+        step = partial(task, multiple_outputs=False)
+        partitions = step(tasks.extract_orders)(shop_file, history=history)
+        judged = step(tasks.validate_statuses).partial(shop_file=shop_file).expand(partition=partitions)
+        built = step(tasks.build_batches).partial(shop_file=shop_file).expand(judged=judged)
+        approved = step(tasks.approve_changes)(shop_file, judged, built)
+        loaded = Rees46SyncOrdersOperator.partial(
+            task_id="load_batches",
+            shop=shop.shop,
+            rees46_conn_id=shop.rees46_conn_id,
+            ledger_conn_id=shop.ledger_conn_id,
+            allow_reopen=shop.allow_reopen,
+            pool=pool_of(shop.shop),
+            retries=8,
+        ).expand(batches=approved)
+        step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output)
+    return dag
+
+
+for _shop in load_shops(shops_dir(PROJECT))[0]:
+    for _history in (False, True):
+        _dag = build_dag(_shop, history=_history)
+        globals()[_dag.dag_id] = _dag

@@ -1,0 +1,92 @@
+"""
+Today's rows minus what REES46 has: what a run sends.
+
+The ledger's latest row of an order is what REES46 has. What is sent is the status read now, whatever the run's window
+is; the one thing to find out is whether the row in hand could be older than what REES46 has. See :func:`compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from rees46_sync.exceptions import ShopFileError
+from rees46_sync.shop import CREATED, Shop
+
+SEND, UNCHANGED, STALE, REOPENED = "send", "unchanged", "stale", "reopened"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """
+    How the rows in hand were read, which decides what can be newer than they are.
+
+    :param mark: the ledger's latest row when the reading began: what is above it was accepted since.
+    :param window_end: the end of the window that was read.
+    :param resend: send orders that REES46 has in this status already, too.
+    :param allow_reopen: let a completed or cancelled order become created.
+    """
+
+    mark: int
+    window_end: datetime
+    resend: bool = False
+    allow_reopen: bool = False
+
+
+def with_codes(orders: pd.DataFrame, shop: Shop) -> pd.DataFrame:
+    """
+    Add REES46's status (0, 1 or 2) as the column ``code``.
+
+    :raises ShopFileError: the shop file changed since the rows were validated and does not map all of them any more.
+    """
+    code = orders["status"].map(shop.codes)
+    if code.isna().any():
+        raise ShopFileError(
+            shop.file.name, "statuses changed while the run was under way; clear this run from extract_orders"
+        )
+    return orders.assign(code=code.astype("int64"))
+
+
+def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.Series:
+    """
+    Say for each order whether it is to be sent.
+
+    * ``unchanged``: REES46 has this status (with ``resend`` it is sent nevertheless).
+    * ``stale``: REES46 has another status, and that one is newer. Two things can make it so. Its version lies after the
+      window that was read, so this run could not see it (a history run over a table of events). Or another run sent it
+      after this run had begun to read, and its version is as new as ours or newer.
+    * ``reopened``: REES46 has the order as completed or cancelled, which are final, and the row says created.
+    * ``send``: everything else. A version that was accepted before this reading began and lies inside its window has
+      been read again just now, so the row in hand is the truth even where its timestamp is older (the clocks of two
+      writers of the warehouse disagree).
+
+    :param orders: columns order_id, code, updated_at.
+    :param known: what REES46 has, as :meth:`rees46_sync.ledger.Ledger.lookup` returns it.
+    :return: one verdict a row, with the index of ``orders``.
+    """
+    both = orders[["order_id", "code", "updated_at"]].merge(known, on="order_id", how="left").set_axis(orders.index)
+    same = both["known_status"] == both["code"]
+    accepted_since = both["known_id"] > reading.mark
+    unseen = both["known_updated_at"] >= reading.window_end
+    newer = unseen | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))
+    final = both["known_status"] > CREATED
+    verdict = pd.Series(SEND, index=orders.index)
+    if not reading.allow_reopen:
+        verdict = verdict.mask(final & (both["code"] == CREATED), REOPENED)
+    verdict = verdict.mask(newer & ~same, STALE)
+    return verdict if reading.resend else verdict.mask(same, UNCHANGED)
+
+
+def in_batches(orders: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    """Cut orders into batches of at most ``size``, in the order of their ids, so that a retry cuts them alike."""
+    ordered = orders.sort_values("order_id")
+    for start in range(0, len(ordered), size):
+        yield ordered.iloc[start : start + size]
+
+
+def counts_of(verdicts: pd.Series) -> Mapping[str, int]:
+    """Count the verdicts; each of the four has a count."""
+    return {name: int((verdicts == name).sum()) for name in (SEND, UNCHANGED, STALE, REOPENED)}

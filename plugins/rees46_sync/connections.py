@@ -1,0 +1,46 @@
+"""Airflow's connections, with errors that say what to mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+from rees46_sync.exceptions import ConnectionFieldsError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+def get_connection(conn_id: str) -> Connection:
+    """
+    Return an Airflow connection.
+
+    :raises ConnectionFieldsError: there is none of this id.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise ConnectionFieldsError(
+            conn_id, f"does not exist; create it in Airflow, or set AIRFLOW_CONN_{conn_id.upper()}"
+        ) from error
+
+
+def get_database_hook(conn_id: str) -> DbApiHook:
+    """
+    Return the hook of a SQL connection.
+
+    :raises ConnectionFieldsError: there is no such connection, its provider is not installed, or it is not a database.
+    """
+    connection = get_connection(conn_id)
+    try:
+        hook: object = connection.get_hook()  # type: ignore[no-untyped-call] # Airflow does not say
+    except (AirflowException, ImportError) as error:
+        raise ConnectionFieldsError(
+            conn_id, f"type {connection.conn_type} has no hook here ({error}); install its Airflow provider"
+        ) from error
+    if not isinstance(hook, DbApiHook):
+        raise ConnectionFieldsError(conn_id, f"type {connection.conn_type} is not a database; use a SQL connection")
+    return hook

@@ -1,0 +1,171 @@
+"""
+Send a partition's orders to REES46 in batches, several at a time, and record each answer as soon as it is read.
+
+Right before a batch goes out the ledger is asked once more what REES46 has: another run may have sent newer versions
+since the batch was built, and an earlier try of this task may have sent some of it. So a retry sends only what is
+missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import pandas as pd
+
+from rees46_sync import batches
+from rees46_sync.batches import Reading
+from rees46_sync.exceptions import LedgerError, Rees46Error, Rees46RejectedError
+from rees46_sync.ledger import Ledger, RunRef
+
+log = logging.getLogger(__name__)
+
+MOST_REJECTED = 3
+"""Rejected batches after which a task stops: each costs the shop an error e-mail from REES46."""
+
+MOST_UNANSWERED = 3
+"""Batches in a row without a clear answer after which a task stops: the service is down, Airflow waits better."""
+
+
+class Sender(Protocol):
+    """What sends a batch: :class:`rees46_sync.hooks.Rees46Hook`."""
+
+    def send(self, orders: Sequence[tuple[str, int]]) -> int:
+        """Send pairs of order id and status; return how many requests it took."""
+        ...
+
+
+@dataclass
+class Tally:
+    """
+    What became of the orders of one partition.
+
+    :param sent: accepted by REES46, in this try of the task or an earlier one.
+    :param failed: refused, without a clear answer, or not tried after too many of these.
+    """
+
+    orders: int
+    sent: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    reopened: int = 0
+    failed: int = 0
+
+
+class Delivery:
+    """
+    One partition's way to REES46.
+
+    :param batch_size: the largest number of orders in a request.
+    :param concurrency: requests under way at the same time.
+    """
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        ledger: Ledger,
+        run: RunRef,
+        partition: int,
+        reading: Reading,
+        batch_size: int,
+        concurrency: int,
+    ) -> None:
+        self.sender = sender
+        self.ledger = ledger
+        self.run = run
+        self.partition = partition
+        self.reading = reading
+        self.batch_size = batch_size
+        self.concurrency = concurrency
+        self.tally = Tally(0)
+        self.errors: list[Rees46Error] = []
+        self._unanswered_in_a_row = 0
+
+    def deliver(self, orders: pd.DataFrame) -> Tally:
+        """
+        Send the orders; every one of them ends up in the tally.
+
+        :param orders: columns order_id, code, updated_at.
+        :return: the tally; what went wrong is in :attr:`errors`.
+        """
+        self.tally = Tally(orders=len(orders))
+        waiting = batches.in_batches(orders, self.batch_size)
+        under_way: dict[Future[int], pd.DataFrame] = {}
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="rees46") as threads:
+            try:
+                while self._start(threads, waiting, under_way) or under_way:
+                    for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        self._record(answered, under_way.pop(answered))
+            except BaseException:
+                # Also when Airflow ends the task (SIGTERM): what is under way may be accepted, so hear and record it.
+                with suppress(LedgerError):
+                    for answered in wait(under_way).done:
+                        self._record(answered, under_way.pop(answered))
+                raise
+        self.tally.failed += sum(len(self._due(batch)) for batch in waiting)
+        return self.tally
+
+    def _start(
+        self,
+        threads: ThreadPoolExecutor,
+        waiting: Iterator[pd.DataFrame],
+        under_way: dict[Future[int], pd.DataFrame],
+    ) -> bool:
+        """Fill the free places with the next batches; return whether any was started."""
+        started = False
+        while len(under_way) < self.concurrency and not self._stopped and (batch := next(waiting, None)) is not None:
+            due = self._due(batch)
+            if len(due):
+                pairs = list(zip(due["order_id"].tolist(), due["code"].tolist(), strict=True))
+                under_way[threads.submit(self.sender.send, pairs)] = due
+                started = True
+        return started
+
+    @property
+    def worst_error(self) -> Rees46Error:
+        """The error that decides about a retry: one that waiting can mend, the longest wait first; else a refusal."""
+
+        def wait_asked_for(error: Rees46Error) -> tuple[bool, timedelta]:
+            asked = getattr(error, "retry_after", None)
+            return not isinstance(error, Rees46RejectedError), asked or timedelta(0)
+
+        return max(self.errors, key=wait_asked_for)
+
+    @property
+    def _stopped(self) -> bool:
+        rejected = sum(isinstance(error, Rees46RejectedError) for error in self.errors)
+        return rejected >= MOST_REJECTED or self._unanswered_in_a_row >= MOST_UNANSWERED
+
+    def _due(self, batch: pd.DataFrame) -> pd.DataFrame:
+        """Count what need not be sent any more; return the rest."""
+        known = self.ledger.lookup(self.run.shop, batch["order_id"].tolist(), self.run.extraction_id)
+        sent_here = batch["order_id"].isin(known.loc[known["sent_here"], "order_id"])
+        open_orders = batch[~sent_here]
+        verdicts = batches.compare(open_orders, known, self.reading)
+        counts = batches.counts_of(verdicts)
+        self.tally.sent += int(sent_here.sum())
+        self.tally.unchanged += counts[batches.UNCHANGED]
+        self.tally.stale += counts[batches.STALE]
+        self.tally.reopened += counts[batches.REOPENED]
+        return open_orders[verdicts == batches.SEND]
+
+    def _record(self, answered: Future[int], batch: pd.DataFrame) -> None:
+        """Read one answer and write it to the ledger in the same breath."""
+        try:
+            requests = answered.result()
+        except Rees46Error as error:
+            log.error("Batch of %d orders, from order %s on: %s", len(batch), batch["order_id"].iloc[0], error)
+            self.errors.append(error)
+            self._unanswered_in_a_row += not isinstance(error, Rees46RejectedError)
+            self.tally.failed += len(batch)
+            self.ledger.record_not_accepted(self.run, self.partition, len(batch), error.requests, error.outcome)
+        else:
+            self._unanswered_in_a_row = 0
+            self.ledger.record_accepted(self.run, self.partition, batch, requests)
+            self.tally.sent += len(batch)

@@ -1,0 +1,141 @@
+"""
+What can go wrong, named by what to do next.
+
+* SyncError
+  + MendFirstError             nothing that a retry could mend; a person acts
+    - ShopFileError            mend the shop file
+    - ConnectionFieldsError    mend the Airflow connection
+    - WindowError              mend the window of this run
+    - QueryColumnsError        mend the query: its columns are not the ones that were agreed
+    - LimitExceededError       decide: the run would change or reject more than the shop allows
+    - StagedFilesGoneError     clear the run from extract_orders
+    - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
+    - AccountingError          a row is unaccounted for: a defect of ours, report it
+  + WarehouseError             retry: the warehouse does not answer, or the query fails
+  + LedgerError                retry: the ledger's database does not answer
+  + JudgementError             retry once: Great Expectations could not judge a partition
+  + Rees46Error                about one request to REES46
+    - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
+    - Rees46UnreadableError    retry: a 2xx whose body says neither yes nor no
+    - Rees46RejectedError      stop: this batch will never be accepted as it is
+
+Messages name the thing, its value and the remedy. They never hold rows, request or answer bodies, or secrets,
+because Airflow shows them in its UI and sends them by mail.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class SyncError(Exception):
+    """Anything that this project raises on purpose."""
+
+
+class MendFirstError(SyncError):
+    """A retry cannot help: the task fails at once."""
+
+
+class ShopFileError(MendFirstError):
+    """A shop file, or the query file that it names, is not usable."""
+
+    def __init__(self, file: str, *faults: str) -> None:
+        """Each fault is "problem; remedy"."""
+        super().__init__(f"Shop file {file}: {'. Also: '.join(faults)}.")
+
+
+class ConnectionFieldsError(MendFirstError):
+    """An Airflow connection lacks a field, or holds one that cannot be used."""
+
+    def __init__(self, conn_id: str, fault: str) -> None:
+        """The fault is "problem; remedy"."""
+        super().__init__(f"Connection {conn_id}: {fault}.")
+
+
+class WindowError(MendFirstError):
+    """The window that a run by hand asks for does not exist."""
+
+
+class QueryColumnsError(MendFirstError):
+    """The query runs, but does not return the columns that the sync needs."""
+
+
+class LimitExceededError(MendFirstError):
+    """The run would reject or change more than the shop file allows."""
+
+
+class StagedFilesGoneError(MendFirstError):
+    """A file that an earlier task of this run staged is not there any more."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"Staged file {path} is gone (staged files are removed after a run's full success, or by age); "
+            "clear this run from extract_orders, so that it reads the warehouse again."
+        )
+
+
+class RunFailedError(MendFirstError):
+    """The account of a run in which something failed: every row is accounted for, not every row was sent."""
+
+
+class AccountingError(MendFirstError):
+    """The closed sum of a run does not close."""
+
+
+class WarehouseError(SyncError):
+    """The warehouse does not answer, or the shop's query fails there."""
+
+
+class LedgerError(SyncError):
+    """The ledger's database does not answer."""
+
+
+class JudgementError(SyncError):
+    """Great Expectations could not run one of its checks, so nothing is known about the rows."""
+
+
+class Rees46Error(SyncError):
+    """One batch was not accepted.
+
+    :param message: what happened and what to do; no rows, no bodies.
+    :param http_status: the answer's HTTP status, None where there was no answer.
+    :param requests: how many POSTs were made for this batch.
+    """
+
+    outcome = "unknown"
+
+    def __init__(self, message: str, *, http_status: int | None = None, requests: int = 1) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.requests = requests
+
+
+class Rees46UnavailableError(Rees46Error):
+    """No answer, or one that says "not now".
+
+    :param retry_after: how long the server asks to wait; None where it does not say.
+    :param hiccup: whether the failure is of the kind that passes within seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        requests: int = 1,
+        retry_after: timedelta | None = None,
+        hiccup: bool = False,
+    ) -> None:
+        super().__init__(message, http_status=http_status, requests=requests)
+        self.retry_after = retry_after
+        self.hiccup = hiccup
+
+
+class Rees46UnreadableError(Rees46Error):
+    """A 2xx answer whose body says neither yes nor no."""
+
+
+class Rees46RejectedError(Rees46Error):
+    """REES46 says no to this batch."""
+
+    outcome = "rejected"

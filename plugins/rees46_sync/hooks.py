@@ -1,0 +1,302 @@
+"""
+The Airflow hook of REES46's order-status API: one batch, one of three outcomes.
+
+A batch is accepted (:meth:`Rees46Hook.send` returns), rejected or without a clear answer (it raises, see
+:mod:`rees46_sync.exceptions`). Hiccups that pass within seconds are retried here; longer trouble is left to Airflow.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from rees46_sync import payload
+from rees46_sync.connections import get_connection
+from rees46_sync.exceptions import (
+    ConnectionFieldsError,
+    Rees46Error,
+    Rees46RejectedError,
+    Rees46UnavailableError,
+    Rees46UnreadableError,
+)
+
+log = logging.getLogger(__name__)
+
+DEFAULT_HOST = "api.rees46.com"
+DEFAULT_TIMEOUT_S = 30.0
+"""Seconds to wait for an answer: far above what a batch takes, far below an hourly run."""
+
+DEFAULT_CONCURRENCY = 8
+CONNECT_TIMEOUT_S = 10.0
+ATTEMPTS = 4
+"""Tries of one batch inside a task; with the backoff below some ten seconds, what a restart of a server takes."""
+
+LONGEST_PAUSE = timedelta(seconds=60)
+"""The longest Retry-After that is waited for inside the task; a longer one becomes an Airflow retry."""
+
+_backoff = wait_random_exponential(multiplier=0.5, max=8)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a REES46 connection says.
+
+    :param timeout_s: seconds to wait for an answer.
+    :param concurrency: requests under way at the same time.
+    """
+
+    conn_id: str
+    url: str
+    shop_id: str
+    shop_secret: str = field(repr=False)
+    dialect: payload.Dialect
+    timeout_s: float
+    concurrency: int
+
+
+class Rees46Hook(BaseHook):
+    """
+    Send order statuses to REES46.
+
+    The connection (type ``rees46``, or ``http``): ``login`` is the store key, ``password`` the secret key; ``host``
+    (default api.rees46.com), ``port`` and ``schema`` (https unless it says http); in ``extra`` optionally ``dialect``,
+    ``timeout_s`` and ``concurrency``.
+
+    :param rees46_conn_id: id of the Airflow connection.
+    """
+
+    conn_name_attr = "rees46_conn_id"
+    default_conn_name = "rees46_default"
+    conn_type = "rees46"
+    hook_name = "REES46"
+
+    def __init__(self, rees46_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rees46_conn_id = rees46_conn_id
+
+    @cached_property
+    def settings(self) -> Settings:
+        """
+        The connection's fields, checked.
+
+        :raises ConnectionFieldsError: one is missing or cannot be used.
+        """
+        return _settings(self.rees46_conn_id)
+
+    def get_conn(self) -> requests.Session:
+        """Return the session: one for all threads, its connections kept alive."""
+        return self._session
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=self.settings.concurrency)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
+
+    def send(self, orders: Sequence[tuple[str, int]]) -> int:
+        """
+        Send one batch; return how many requests it took.
+
+        :param orders: pairs of order id and REES46 status, 1 to 1000 of them.
+        :raises Rees46RejectedError: REES46 says no.
+        :raises Rees46UnreadableError: the answer says neither yes nor no.
+        :raises Rees46UnavailableError: there is no answer, or it says "not now".
+        """
+        settings = self.settings
+        body = payload.request_body(settings.shop_id, settings.shop_secret, orders, settings.dialect)
+        retrying = Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            retry=retry_if_exception(_passes_soon),
+            wait=_pause,
+            before_sleep=_log_pause,
+            reraise=True,
+        )
+        try:
+            retrying(self._post, body)
+        except Rees46Error as error:
+            error.requests = int(retrying.statistics["attempt_number"])
+            raise
+        return int(retrying.statistics["attempt_number"])
+
+    def _post(self, body: bytes) -> None:
+        settings = self.settings
+        try:
+            answer = self._session.post(
+                settings.url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=(CONNECT_TIMEOUT_S, settings.timeout_s),
+                # A followed redirect would turn the POST into a GET, and its 200 into a false acceptance.
+                allow_redirects=False,
+            )
+        except requests.Timeout as error:
+            raise Rees46UnavailableError(
+                f"{settings.url} did not answer within {settings.timeout_s:g} s; the batch will be sent again.",
+                hiccup=True,
+            ) from error
+        except requests.RequestException as error:
+            raise Rees46UnavailableError(
+                f"{settings.url} cannot be reached ({_cause(error)}); check host, port and schema of connection "
+                f"{settings.conn_id} if this lasts.",
+                hiccup=True,
+            ) from error
+        self._judge(answer)
+
+    def _judge(self, answer: requests.Response) -> None:
+        """Return if REES46 accepted the batch."""
+        settings, code = self.settings, answer.status_code
+        if 200 <= code < 300:
+            outcome, reason = payload.read_answer(code, answer.content)
+            if outcome == "accepted":
+                return
+            if outcome == "rejected":
+                words = reason.replace(settings.shop_secret, "***")
+                raise Rees46RejectedError(
+                    f"REES46 answered {code} with an error{f' ({words})' if words else ''}; check the keys of "
+                    f"connection {settings.conn_id} and look for REES46's e-mail.",
+                    http_status=code,
+                )
+            raise Rees46UnreadableError(
+                f"{settings.url} answered {code} with a body that says neither yes nor no ({len(answer.content)} "
+                f"bytes, {answer.headers.get('Content-Type', 'no content type')[:60]}); look for a proxy in between.",
+                http_status=code,
+            )
+        if code in (408, 429) or code >= 500:
+            raise Rees46UnavailableError(
+                f"{settings.url} answered {code}; the batch will be sent again.",
+                http_status=code,
+                retry_after=_retry_after(answer),
+                hiccup=code in (408, 429, 502, 503, 504),
+            )
+        raise Rees46RejectedError(f"{settings.url} answered {code}; {self._remedy(code)}", http_status=code)
+
+    def _remedy(self, code: int) -> str:
+        conn_id = self.settings.conn_id
+        if code in (401, 403):
+            return (
+                f"check login (store key) and password (secret key) of connection {conn_id}. Order synchronisation may "
+                'not be enabled for this shop: ask your REES46 manager to enable "Orders Tracking".'
+            )
+        if 300 <= code < 400:
+            return f"it points elsewhere: correct host and schema of connection {conn_id}."
+        if code in (404, 405):
+            return f"there is no such endpoint: correct host and dialect of connection {conn_id}."
+        return "REES46 does not take this batch as it is: look for REES46's e-mail."
+
+
+def _settings(conn_id: str) -> Settings:
+    connection = get_connection(conn_id)
+    if not connection.login:
+        raise ConnectionFieldsError(conn_id, "login is empty; set it to the shop's store key (shop_id)")
+    if not connection.password:
+        raise ConnectionFieldsError(conn_id, "password is empty; set it to the shop's secret key (shop_secret)")
+    mask_secret(connection.password)
+    extra = {"dialect": "import_sync_orders", "timeout_s": DEFAULT_TIMEOUT_S, "concurrency": DEFAULT_CONCURRENCY}
+    extra.update(connection.extra_dejson)
+    if str(extra["dialect"]) not in payload.DIALECTS:
+        raise ConnectionFieldsError(
+            conn_id, f"extra dialect is {extra['dialect']!r}; use one of {', '.join(payload.DIALECTS)}"
+        )
+    dialect = payload.DIALECTS[str(extra["dialect"])]
+    return Settings(
+        conn_id=conn_id,
+        url=_url(conn_id, connection.host or DEFAULT_HOST, connection.port, connection.schema) + dialect.path,
+        shop_id=connection.login,
+        shop_secret=connection.password,
+        dialect=dialect,
+        timeout_s=_positive(conn_id, "timeout_s", extra["timeout_s"]),
+        concurrency=math.ceil(_positive(conn_id, "concurrency", extra["concurrency"])),
+    )
+
+
+def _positive(conn_id: str, name: str, value: object) -> float:
+    """Return a number of the connection's extra; a connection given as a URI holds it as text."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise ConnectionFieldsError(conn_id, f"extra {name} is {value!r}; give a number above 0")
+    return number
+
+
+def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
+    """Return scheme, host and port; https unless the connection says http."""
+    parts = urlsplit(host if "://" in host else f"//{host}")
+    scheme = (schema or parts.scheme or "https").lower()
+    if scheme not in ("http", "https"):
+        raise ConnectionFieldsError(conn_id, f"schema is {schema!r}; use https, or http for a local receiver")
+    name = parts.hostname
+    if not name or parts.path.strip("/") or parts.query:
+        raise ConnectionFieldsError(conn_id, f"host is {host!r}; give a host name alone, such as {DEFAULT_HOST}")
+    if scheme == "http" and not _is_loopback(name):
+        log.warning(
+            "Connection %s sends the shop's secret unencrypted to %s: remove schema http, so that https is used.",
+            conn_id,
+            name,
+        )
+    number = port or parts.port
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}" + (f":{number}" if number else "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _retry_after(answer: requests.Response) -> timedelta | None:
+    """Return the Retry-After of an answer, given in seconds or as a date (RFC 9110, 10.2.3)."""
+    value = answer.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return timedelta(seconds=Retry().parse_retry_after(value))
+    except (InvalidHeader, OverflowError):
+        return None
+
+
+def _passes_soon(error: BaseException) -> bool:
+    return (
+        isinstance(error, Rees46UnavailableError)
+        and error.hiccup
+        and (error.retry_after is None or error.retry_after <= LONGEST_PAUSE)
+    )
+
+
+def _pause(state: RetryCallState) -> float:
+    """Wait what REES46 asks for, else a random time that grows with each try."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, Rees46UnavailableError) else None
+    return asked.total_seconds() if asked is not None else _backoff(state)
+
+
+def _log_pause(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s Try %d of %d in %.1f s.", error, state.attempt_number + 1, ATTEMPTS, state.upcoming_sleep)
+
+
+def _cause(error: requests.RequestException) -> str:
+    """Name what went wrong, without the library's quotation of the request."""
+    reason: object = error.args[0] if error.args else error
+    reason = getattr(reason, "reason", reason)
+    return type(reason).__name__ if isinstance(reason, BaseException) else type(error).__name__

@@ -1,0 +1,390 @@
+"""
+What REES46 has accepted, and the record of every run: SQLAlchemy Core tables in the database of an Airflow connection.
+
+Rows are only ever added (the record of a run that is run again replaces its earlier one), so the ledger is the audit
+log as well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
+
+* ``rees46_accepted_statuses``: one row an accepted order status.
+* ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
+* ``rees46_rejected_orders``: the quarantine.
+* ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from more_itertools import chunked
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
+
+LOOKUP_CHUNK = 1000
+"""Order ids in one lookup statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware UTC timestamp, also in databases that drop the time zone (SQLite, MySQL)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Turn an aware timestamp into UTC; a naive one is a defect, not to be guessed at."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a timestamp without a time zone for the ledger: {value}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Give naive timestamps their zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+metadata = sa.MetaData()
+
+accepted_statuses = sa.Table(
+    "rees46_accepted_statuses",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("order_id", sa.String(255), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False, comment="0 created, 1 completed, 2 cancelled"),
+    sa.Column("source_updated_at", UtcDateTime, nullable=False),
+    sa.Column("dag_id", sa.String(250), nullable=False),
+    sa.Column("run_id", sa.String(250), nullable=False),
+    sa.Column("extraction_id", sa.String(40), nullable=False, comment="which reading of the warehouse it came from"),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Index("rees46_accepted_statuses_order", "shop", "order_id", "id"),
+)
+
+deliveries = sa.Table(
+    "rees46_deliveries",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("extraction_id", sa.String(40), nullable=False),
+    sa.Column("dag_id", sa.String(250), nullable=False),
+    sa.Column("run_id", sa.String(250), nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("orders", sa.Integer, nullable=False),
+    sa.Column("requests", sa.Integer, nullable=False, comment="POSTs that were made for this batch"),
+    sa.Column("outcome", sa.String(20), nullable=False, comment="accepted, rejected or unknown"),
+    sa.Column("answered_at", UtcDateTime, nullable=False),
+    sa.Index("rees46_deliveries_extraction", "extraction_id"),
+)
+
+rejected_orders = sa.Table(
+    "rees46_rejected_orders",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("run_id", sa.String(250), nullable=False, comment="the run that met this row first"),
+    sa.Column("order_id", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("updated_at", sa.Text, comment="as the warehouse gave it"),
+    sa.Column("reason", sa.String(250), nullable=False, comment="the codes of all checks it failed"),
+    sa.Column("rejected_at", UtcDateTime, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False, unique=True),
+)
+
+sync_runs = sa.Table(
+    "rees46_sync_runs",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("dag_id", sa.String(250), nullable=False),
+    sa.Column("run_id", sa.String(250), nullable=False),
+    sa.Column("window_start", UtcDateTime, comment="null: the run failed before it knew its window"),
+    sa.Column("window_end", UtcDateTime),
+    sa.Column("window_widened", sa.Boolean, nullable=False, comment="began where the last successful run ended"),
+    sa.Column("read", sa.BigInteger, nullable=False),
+    sa.Column("sent", sa.BigInteger, nullable=False),
+    sa.Column("unchanged", sa.BigInteger, nullable=False),
+    sa.Column("superseded", sa.BigInteger, nullable=False),
+    sa.Column("stale", sa.BigInteger, nullable=False),
+    sa.Column("reopened", sa.BigInteger, nullable=False),
+    sa.Column("rejected", sa.BigInteger, nullable=False),
+    sa.Column("failed", sa.BigInteger, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False, comment="success or failed"),
+    sa.Column("started_at", UtcDateTime, nullable=False, comment="when it began to read the warehouse"),
+    sa.Column("finished_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("dag_id", "run_id"),
+    sa.Index("rees46_sync_runs_shop", "shop", "outcome", "window_end"),
+)
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """Which reading of the warehouse, of which Airflow run, a ledger row comes from."""
+
+    shop: str
+    dag_id: str
+    run_id: str
+    extraction_id: str
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row for the quarantine, as the warehouse gave it.
+
+    :param copy: 1 for the first of several equal rows of one run, 2 for the second, and so on; only rows without an id
+        can be equal.
+    """
+
+    order_id: str | None
+    status: str | None
+    updated_at: str | None
+    reason: str
+    copy: int = 1
+
+    def fingerprint(self, shop: str) -> str:
+        """Return the same text for the same broken row of the same shop, in whichever run it is met."""
+        return hashlib.sha256(json.dumps([shop, *asdict(self).values()]).encode()).hexdigest()
+
+
+class Ledger:
+    """The ledger of all shops that share one database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def of_connection(cls, conn_id: str) -> Ledger:
+        """
+        Open the ledger in the database of an Airflow connection.
+
+        :raises ConnectionFieldsError: there is no such connection, or SQLAlchemy cannot speak to its database.
+        """
+        from rees46_sync.connections import get_database_hook
+
+        hook = get_database_hook(conn_id)
+        try:
+            # hide_parameters keeps order ids out of SQLAlchemy's error messages, which Airflow logs.
+            engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+        except sa.exc.NoSuchModuleError as error:
+            raise ConnectionFieldsError(
+                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite, PostgreSQL or MySQL"
+            ) from error
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _share_sqlite)
+        return cls(engine)
+
+    def create(self) -> None:
+        """Create the tables that are not there yet."""
+        with self._transaction() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+
+    def mark(self) -> int:
+        """Return the number of the latest accepted row: rows up to it were accepted before now, rows above it after."""
+        with self._transaction() as connection:
+            return connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
+
+    def lookup(self, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
+        """
+        Return what REES46 has of these orders; orders that it does not have are absent.
+
+        :param extraction_id: the reading of the warehouse for which ``sent_here`` is asked.
+        :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
+            whether one of the order's accepted rows came from that reading.
+        """
+        table = accepted_statuses
+        ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+        newest = (
+            sa.select(
+                sa.func.max(table.c.id).label("id"),
+                sa.func.max(sa.case((table.c.extraction_id == extraction_id, 1), else_=0)).label("sent_here"),
+            )
+            .where(table.c.shop == shop, table.c.order_id.in_(ids))
+            .group_by(table.c.order_id)
+            .subquery()
+        )
+        query = sa.select(
+            table.c.order_id, table.c.id, table.c.status, table.c.source_updated_at, newest.c.sent_here
+        ).join(newest, newest.c.id == table.c.id)
+        rows: list[Any] = []
+        with self._transaction() as connection:
+            for chunk in chunked(order_ids, LOOKUP_CHUNK):
+                rows += connection.execute(query, {"ids": chunk}).all()
+        known = pd.DataFrame(
+            rows, columns=["order_id", "known_id", "known_status", "known_updated_at", "sent_here"], dtype=object
+        )
+        return known.astype(
+            {
+                "order_id": "str",
+                "known_id": "int64",
+                "known_status": "int64",
+                "known_updated_at": "datetime64[us, UTC]",
+                "sent_here": "bool",
+            }
+        )
+
+    def record_accepted(self, run: RunRef, partition: int, orders: pd.DataFrame, requests: int) -> None:
+        """
+        Record a batch that REES46 accepted.
+
+        :param orders: columns order_id, code (0, 1 or 2), updated_at.
+        """
+        now = datetime.now(UTC)
+        rows = [
+            {
+                **asdict(run),
+                "order_id": order_id,
+                "status": int(code),
+                "source_updated_at": updated_at.to_pydatetime(),
+                "accepted_at": now,
+            }
+            for order_id, code, updated_at in zip(orders["order_id"], orders["code"], orders["updated_at"], strict=True)
+        ]
+        with self._transaction() as connection:
+            connection.execute(sa.insert(accepted_statuses), rows)
+            self._insert_delivery(connection, run, partition, len(rows), requests, "accepted")
+
+    def record_not_accepted(self, run: RunRef, partition: int, orders: int, requests: int, outcome: str) -> None:
+        """Record that a batch of so many orders was refused ("rejected") or left without a clear answer ("unknown")."""
+        with self._transaction() as connection:
+            self._insert_delivery(connection, run, partition, orders, requests, outcome)
+
+    @staticmethod
+    def _insert_delivery(
+        connection: sa.Connection, run: RunRef, partition: int, orders: int, requests: int, outcome: str
+    ) -> None:
+        connection.execute(
+            sa.insert(deliveries).values(
+                **asdict(run),
+                partition=partition,
+                orders=orders,
+                requests=requests,
+                outcome=outcome,
+                answered_at=datetime.now(UTC),
+            )
+        )
+
+    def delivered(self, extraction_id: str) -> dict[int, int]:
+        """Return how many orders of each partition of a reading of the warehouse were accepted."""
+        query = (
+            sa.select(deliveries.c.partition, sa.func.sum(deliveries.c.orders))
+            .where(deliveries.c.extraction_id == extraction_id, deliveries.c.outcome == "accepted")
+            .group_by(deliveries.c.partition)
+        )
+        with self._transaction() as connection:
+            return {partition: int(orders) for partition, orders in connection.execute(query)}
+
+    def requests_made(self, extraction_id: str) -> int:
+        """Return how many POSTs with a known end were made for a reading of the warehouse."""
+        query = sa.select(sa.func.sum(deliveries.c.requests)).where(deliveries.c.extraction_id == extraction_id)
+        with self._transaction() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def quarantine(self, shop: str, run_id: str, rows: Sequence[RejectedRow]) -> int:
+        """
+        Store rejected rows that are not stored yet.
+
+        :return: how many were new.
+        """
+        new = 0
+        for chunk in chunked(rows, LOOKUP_CHUNK):
+            by_fingerprint = {row.fingerprint(shop): row for row in chunk}
+            try:
+                new += self._store_rejected(shop, run_id, by_fingerprint)
+            except sa.exc.IntegrityError:
+                # Another run stored one of these rows between our look and our insert: look again.
+                new += self._store_rejected(shop, run_id, by_fingerprint)
+        return new
+
+    def _store_rejected(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
+        column = rejected_orders.c.fingerprint
+        now = datetime.now(UTC)
+        with self._transaction() as connection:
+            known = set(connection.scalars(sa.select(column).where(column.in_(list(rows)))))
+            new = [
+                {
+                    "shop": shop,
+                    "run_id": run_id,
+                    "order_id": row.order_id,
+                    "status": row.status,
+                    "updated_at": row.updated_at,
+                    "reason": row.reason,
+                    "rejected_at": now,
+                    "fingerprint": fingerprint,
+                }
+                for fingerprint, row in rows.items()
+                if fingerprint not in known
+            ]
+            if new:
+                connection.execute(sa.insert(rejected_orders), new)
+        return len(new)
+
+    def save_run(self, **record: Any) -> None:
+        """Store the record of a run (columns of ``rees46_sync_runs``); an earlier one of the same run is replaced."""
+        same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])
+        with self._transaction() as connection:
+            connection.execute(sa.delete(sync_runs).where(same_run))
+            connection.execute(sa.insert(sync_runs).values(**record))
+
+    def covered_until(self, shop: str) -> datetime | None:
+        """
+        Return the time up to which this shop's changes were really read and delivered, None before the first run.
+
+        Widened runs follow on each other, so the latest one's end counts; a run over a window of its own counts only
+        where it continues from there. A window is covered no further than the moment it was read.
+        """
+        runs = sync_runs.c
+        end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
+        successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
+        with self._transaction() as connection:
+            covered: datetime | None = connection.scalar(
+                sa.select(sa.func.max(end, type_=UtcDateTime)).where(successful, runs.window_widened)
+            )
+            if covered is None:
+                return None
+            later = connection.execute(
+                sa.select(runs.window_start, sa.type_coerce(end, UtcDateTime))
+                .where(successful, end > covered)
+                .order_by(runs.window_start)
+            )
+            for window_start, window_end in later:
+                if window_start <= covered < window_end:
+                    covered = window_end
+        return covered
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """
+        One transaction, committed at the end.
+
+        :raises LedgerError: the database does not answer, or refuses; its own words, without rows.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DBAPIError as error:
+            place = self.engine.url.render_as_string(hide_password=True)
+            cause = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+            raise LedgerError(
+                f"Ledger {place}: {cause}. Check the database of ledger_conn_id; the run can be retried."
+            ) from error
+
+
+def _share_sqlite(connection: Any, _record: object) -> None:
+    """Let several processes write one SQLite ledger: write-ahead log, and a wait of up to 60 s for the lock."""
+    connection.execute("PRAGMA busy_timeout = 60000")
+    connection.execute("PRAGMA journal_mode = WAL")

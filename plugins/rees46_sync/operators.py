@@ -1,0 +1,96 @@
+"""The operator that loads order statuses into REES46."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Rees46SyncOrdersOperator(BaseOperator):
+    """
+    Send staged orders to REES46 in batches of at most 1000, and record every answer in the ledger.
+
+    A retry sends only what the ledger does not hold yet. The task fails where a batch was not accepted; the other
+    batches are sent and recorded all the same, and a later run sends what is missing.
+
+    :param shop: the shop's name in the ledger.
+    :param rees46_conn_id: the connection with the shop's REES46 keys.
+    :param ledger_conn_id: the connection of the ledger's database.
+    :param batches: what ``build_batches`` returned for one partition: where its orders are staged, and how they were
+        read.
+    :param allow_reopen: whether a completed or cancelled order may become created.
+
+    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed. The tally is there when the
+    task fails, too.
+    """
+
+    template_fields: Sequence[str] = ("batches",)
+    ui_color = "#e8f1fb"
+
+    def __init__(
+        self,
+        *,
+        shop: str,
+        rees46_conn_id: str,
+        ledger_conn_id: str,
+        batches: dict[str, Any],
+        allow_reopen: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.shop = shop
+        self.rees46_conn_id = rees46_conn_id
+        self.ledger_conn_id = ledger_conn_id
+        self.batches = batches
+        self.allow_reopen = allow_reopen
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """
+        Send the partition's orders.
+
+        :raises Rees46Error: a batch was not accepted; the error that a retry can mend, where there is one.
+        :raises StagedFilesGoneError: the staged orders are not there any more.
+        """
+        from dataclasses import asdict
+
+        from rees46_sync import staging
+        from rees46_sync.batches import Reading
+        from rees46_sync.delivery import Delivery
+        from rees46_sync.hooks import Rees46Hook
+        from rees46_sync.ledger import Ledger, RunRef
+
+        hook = Rees46Hook(self.rees46_conn_id)
+        reading = self.batches["reading"]
+        delivery = Delivery(
+            sender=hook,
+            ledger=Ledger.of_connection(self.ledger_conn_id),
+            run=RunRef(
+                shop=self.shop,
+                dag_id=context["ti"].dag_id,
+                run_id=context["ti"].run_id,
+                extraction_id=reading["extraction_id"],
+            ),
+            partition=self.batches["index"],
+            reading=Reading(
+                mark=reading["mark"],
+                window_end=datetime.fromisoformat(reading["window_end"]),
+                resend=reading["resend"],
+                allow_reopen=self.allow_reopen,
+            ),
+            batch_size=hook.settings.dialect.max_orders,
+            concurrency=hook.settings.concurrency,
+        )
+        orders = staging.read(staging.open_path(self.batches["path"])).to_pandas()
+        self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
+        tally = {"index": delivery.partition, **asdict(delivery.deliver(orders))}
+        self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in tally.items()))
+        if delivery.errors:
+            context["ti"].xcom_push(key="return_value", value=tally)
+            raise delivery.worst_error
+        return tally

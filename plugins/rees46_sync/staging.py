@@ -1,0 +1,83 @@
+"""
+Staged files: what one task of a run leaves for the next, under one root that all workers reach.
+
+The root is an Airflow ``ObjectStoragePath`` (a folder below AIRFLOW_HOME, or the shop's ``staging`` URL); below it each
+reading of the warehouse has a folder of its own, named by when it began. A folder is removed after the full success
+of its run, or by age: a run that failed keeps its files, so that its tasks can be cleared and run again.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from rees46_sync.exceptions import StagedFilesGoneError
+from rees46_sync.shop import Shop
+
+KEEP = timedelta(days=7)
+"""How long the files of a failed run are kept: long enough to come back from a holiday and clear it."""
+
+_STAMP = "%Y%m%dT%H%M%S"
+
+
+def root_of(shop: Shop) -> UPath:
+    """Return the folder of a shop's staged files."""
+    from airflow.sdk import ObjectStoragePath
+
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser().absolute()
+    root = ObjectStoragePath(shop.staging or f"file://{home}/rees46_staging")
+    return cast("UPath", root / shop.shop)
+
+
+def open_path(path: str) -> UPath:
+    """Return the path that a descriptor names."""
+    from airflow.sdk import ObjectStoragePath
+
+    return cast("UPath", ObjectStoragePath(path))
+
+
+def new_extraction_id(now: datetime) -> str:
+    """Return a name for one reading of the warehouse, beginning with its time in UTC."""
+    return f"{now.astimezone(UTC):{_STAMP}}-{uuid.uuid4().hex[:8]}"
+
+
+def write(table: pa.Table, path: UPath) -> None:
+    """Write a table as a Parquet file, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+
+
+def read(path: UPath) -> pa.Table:
+    """
+    Read a Parquet file that an earlier task staged.
+
+    :raises StagedFilesGoneError: it is not there any more.
+    """
+    try:
+        return pq.read_table(path.path, filesystem=path.fs)
+    except FileNotFoundError as error:
+        raise StagedFilesGoneError(str(path)) from error
+
+
+def remove(folder: UPath) -> None:
+    """Remove a folder of staged files; one that is gone already is fine."""
+    if folder.exists():
+        folder.rmdir(recursive=True)
+
+
+def remove_older(root: UPath, now: datetime) -> list[str]:
+    """Remove the folders of readings that are older than :data:`KEEP`; return their names."""
+    if not root.exists():
+        return []
+    limit = f"{now.astimezone(UTC) - KEEP:{_STAMP}}"
+    old = [folder for folder in root.iterdir() if folder.name < limit]
+    for folder in old:
+        remove(folder)
+    return [folder.name for folder in old]

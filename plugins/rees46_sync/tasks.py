@@ -1,0 +1,362 @@
+"""
+The six steps of a run, as the functions that its tasks call: a few lines each, over the modules of the package.
+
+What one task leaves for the next is a small descriptor (an XCom); the rows are in staged files. No descriptor holds a
+shop's credentials. Every import that costs time is inside a function, because Airflow parses this file often.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from rees46_sync.shop import Shop, load_shop
+from rees46_sync.window import Window, window_of_run
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from rees46_sync.ledger import Ledger, RejectedRow
+
+log = logging.getLogger(__name__)
+
+
+class Reading(TypedDict):
+    """
+    One reading of the warehouse.
+
+    :param folder: where its files are staged.
+    :param mark: the ledger's latest row when the reading began.
+    :param started_at, window_start, window_end: ISO 8601, UTC.
+    """
+
+    extraction_id: str
+    folder: str
+    mark: int
+    resend: bool
+    started_at: str
+    window_start: str
+    window_end: str
+    window_widened: bool
+    read: int
+    superseded: int
+
+
+class Partition(TypedDict):
+    """Staged rows of a reading, not yet judged."""
+
+    index: int
+    reading: Reading
+    path: str
+    rows: int
+    first_id: str | None
+    last_id: str | None
+
+
+class Judged(TypedDict):
+    """A judged partition: ``path`` holds its valid rows; ``unmapped`` lists status, count and an example id."""
+
+    index: int
+    reading: Reading
+    path: str
+    valid: int
+    rejected: int
+    reasons: dict[str, int]
+    unmapped: list[tuple[str, int, str | None]]
+
+
+class Batches(TypedDict):
+    """What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status."""
+
+    index: int
+    reading: Reading
+    path: str
+    orders: int
+    by_status: dict[str, int]
+    unchanged: int
+    stale: int
+    reopened: int
+
+
+def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Partition]:
+    """
+    Read the run's window from the warehouse into staged partitions.
+
+    :param shop_file: path of the shop file.
+    :param history: whether the run takes its data interval as it is.
+    :return: a descriptor a partition; the reading itself is the XCom ``reading``.
+    """
+    from rees46_sync import staging, warehouse
+
+    shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
+    ledger.create()
+    now = datetime.now(UTC)
+    root = staging.root_of(shop)
+    for name in staging.remove_older(root, now):
+        log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
+    window = _window(shop, ledger, history, context)
+    log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
+    # Before the first row is read: what is accepted from here on may be newer than what we read.
+    mark = ledger.mark()
+    extraction_id = staging.new_extraction_id(now)
+    extraction = warehouse.extract(shop, window, root / extraction_id)
+    reading = Reading(
+        extraction_id=extraction_id,
+        folder=str(root / extraction_id),
+        mark=mark,
+        resend=context["params"]["resend"],
+        started_at=now.isoformat(),
+        window_start=window.start.isoformat(),
+        window_end=window.end.isoformat(),
+        window_widened=window.widened,
+        read=extraction.read,
+        superseded=extraction.superseded,
+    )
+    log.info(
+        "Read %d rows, %d of them older versions of an order; staged %d partitions.",
+        extraction.read,
+        extraction.superseded,
+        len(extraction.partitions),
+    )
+    context["ti"].xcom_push(key="reading", value=reading)
+    return [
+        Partition(
+            index=partition.index,
+            reading=reading,
+            path=partition.path,
+            rows=partition.rows,
+            first_id=partition.first_id,
+            last_id=partition.last_id,
+        )
+        for partition in extraction.partitions
+    ]
+
+
+def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> Judged:
+    """Let Great Expectations judge a partition; put what is broken into the quarantine."""
+    from rees46_sync import staging
+    from rees46_sync.validation import Judge
+
+    shop, reading = load_shop(Path(shop_file)), partition["reading"]
+    rows = staging.read(staging.open_path(partition["path"])).to_pandas()
+    window = Window(datetime.fromisoformat(reading["window_start"]), datetime.fromisoformat(reading["window_end"]))
+    judgement = Judge().judge_rows(rows, shop.codes, window)
+    _quarantine(shop, judgement.rejected, context)
+    for unmapped in judgement.unmapped:
+        log.warning(
+            "%s does not map status %r: %d rows, for example order %s. See the account for the line to add.",
+            shop.file.name,
+            unmapped.status[:100],
+            unmapped.count,
+            unmapped.example_id,
+        )
+    path = _stage(judgement.valid, reading, f"valid-{partition['index']:04}.parquet")
+    log.info("Partition %d: %d valid, %d rejected.", partition["index"], len(judgement.valid), len(judgement.rejected))
+    return Judged(
+        index=partition["index"],
+        reading=reading,
+        path=str(path),
+        valid=len(judgement.valid),
+        rejected=len(judgement.rejected),
+        reasons=judgement.reasons,
+        unmapped=[(item.status, item.count, item.example_id) for item in judgement.unmapped],
+    )
+
+
+def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
+    """Take from the valid rows what REES46 has already; what is left is to be sent."""
+    from rees46_sync import batches, staging
+    from rees46_sync.ledger import RejectedRow
+
+    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), judged["reading"]
+    orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
+    known = ledger.lookup(shop.shop, orders["order_id"].tolist())
+    verdicts = batches.compare(
+        orders,
+        known,
+        batches.Reading(
+            mark=reading["mark"],
+            window_end=datetime.fromisoformat(reading["window_end"]),
+            resend=reading["resend"],
+            allow_reopen=shop.allow_reopen,
+        ),
+    )
+    held_back = orders[verdicts == batches.REOPENED]
+    _quarantine(
+        shop,
+        [
+            RejectedRow(order_id, status, str(updated_at), batches.REOPENED)
+            for order_id, status, updated_at in held_back[["order_id", "status", "updated_at"]].itertuples(False, None)
+        ],
+        context,
+    )
+    due = orders.loc[verdicts == batches.SEND, ["order_id", "code", "updated_at"]]
+    path = _stage(due, reading, f"batches-{judged['index']:04}.parquet")
+    counts = batches.counts_of(verdicts)
+    log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return Batches(
+        index=judged["index"],
+        reading=reading,
+        path=str(path),
+        orders=len(due),
+        by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
+        unchanged=counts[batches.UNCHANGED],
+        stale=counts[batches.STALE],
+        reopened=counts[batches.REOPENED],
+    )
+
+
+def approve_changes(
+    shop_file: str, judged: Sequence[Judged], built: Sequence[Batches], **context: Any
+) -> list[Batches]:
+    """
+    Stop the run before anything is sent when it would reject or change more than the shop file allows.
+
+    :return: the partitions that have something to send; none in a dry run.
+    :raises LimitExceededError: a limit is exceeded and ``ignore_limits`` is not set.
+    """
+    from rees46_sync.accounting import reasons_of
+    from rees46_sync.exceptions import LimitExceededError
+    from rees46_sync.validation import Judge
+
+    shop, params = load_shop(Path(shop_file)), context["params"]
+    # A slice asks Airflow once; iterating over the results of a mapped task asks once for each, and once too often.
+    judged, built = judged[:], built[:]
+    read = judged[0]["reading"]["read"]
+    rejected, changed = sum(result["rejected"] for result in judged), sum(result["orders"] for result in built)
+    counters = {"rejected_share": rejected / read, "changed_orders": changed}
+    exceeded = Judge().exceeded_limits(counters, shop.limits)
+    figures = {
+        "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
+        "changed_orders": f"{changed} orders would change",
+    }
+    found = "; ".join(f"{figures[name]} (limit {name}: {getattr(shop.limits, name)})" for name in exceeded)
+    if exceeded and not params["ignore_limits"]:
+        largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
+        raise LimitExceededError(
+            f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
+            "If this is right, start a run by hand with ignore_limits (and the same window); if not, mend the rows or "
+            f"{shop.file.name}, and the next run does it. dry_run shows what would be sent."
+        )
+    if exceeded:
+        log.warning("Shop %s: %s. Going on, because ignore_limits is set.", shop.shop, found)
+    else:
+        log.info("Within the limits: %s.", "; ".join(figures.values()))
+    if params["dry_run"]:
+        log.info("Dry run: nothing is sent.")
+        return []
+    return [batches for batches in built if batches["orders"]]
+
+
+def account_for_rows(
+    shop_file: str,
+    judged: Sequence[Judged],
+    built: Sequence[Batches],
+    loaded: Sequence[dict[str, int]],
+    **context: Any,
+) -> dict[str, int]:
+    """
+    Add the run up, whatever became of it; record it in ``rees46_sync_runs`` and log it as a table.
+
+    :return: the account as one flat object.
+    :raises RunFailedError: something did not finish, or was not sent.
+    :raises AccountingError: a row is unaccounted for.
+    """
+    from rees46_sync import staging
+    from rees46_sync.accounting import Results, close, report
+    from rees46_sync.exceptions import RunFailedError
+
+    shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
+    # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
+    pull = context["ti"].xcom_pull
+    reading: Reading | None = pull(task_ids="extract_orders", key="reading")
+    extraction_id = reading["extraction_id"] if reading else ""
+    dry_run = bool(context["params"]["dry_run"])
+    results = Results(
+        reading=reading,
+        partitions=pull(task_ids="extract_orders") or [],
+        judged=judged[:],
+        built=built[:],
+        approved=pull(task_ids="approve_changes"),
+        loaded=loaded[:],
+        delivered=ledger.delivered(extraction_id) if reading else {},
+        requests=ledger.requests_made(extraction_id) if reading else 0,
+        dry_run=dry_run,
+    )
+    closing = close(results)
+    text = report(shop, results, closing)
+    log.info("%s", text)
+    if not dry_run:
+        _record(ledger, shop, reading, closing.account, success=not closing.unfinished, context=context)
+    if closing.unfinished:
+        context["ti"].xcom_push(key="return_value", value=closing.as_row)
+        raise RunFailedError(
+            f"Shop {shop.shop}: {'; '.join(closing.unfinished)}. See the logs of these tasks; the next run of this "
+            "shop reads the same orders again and sends what is missing."
+        )
+    if reading:
+        staging.remove(staging.open_path(reading["folder"]))
+    return closing.as_row
+
+
+def _record(
+    ledger: Ledger, shop: Shop, reading: Reading | None, account: Any, *, success: bool, context: dict[str, Any]
+) -> None:
+    """Store the run's row; a run that failed before it read anything has no window."""
+    now = datetime.now(UTC)
+    ledger.create()
+    ledger.save_run(
+        shop=shop.shop,
+        dag_id=context["ti"].dag_id,
+        run_id=context["ti"].run_id,
+        window_start=datetime.fromisoformat(reading["window_start"]) if reading else None,
+        window_end=datetime.fromisoformat(reading["window_end"]) if reading else None,
+        window_widened=bool(reading and reading["window_widened"]),
+        outcome="success" if success else "failed",
+        started_at=datetime.fromisoformat(reading["started_at"]) if reading else now,
+        finished_at=now,
+        **asdict(account),
+    )
+
+
+def _ledger(shop_file: str) -> Ledger:
+    from rees46_sync.ledger import Ledger
+
+    return Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+
+
+def _window(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) -> Window:
+    run, params = context["dag_run"], context["params"]
+    interval = (run.data_interval_start, run.data_interval_end) if run.data_interval_start else None
+    return window_of_run(
+        interval=interval,
+        asked_at=run.run_after,
+        covered_until=ledger.covered_until(shop.shop),
+        lookback=shop.lookback,
+        as_it_is=history or run.run_type == "backfill",
+        named_start=params["window_start"],
+        named_end=params["window_end"],
+    )
+
+
+def _quarantine(shop: Shop, rows: Sequence[RejectedRow], context: dict[str, Any]) -> None:
+    """Store rejected rows; a dry run leaves no trace."""
+    if not rows or context["params"]["dry_run"]:
+        return
+    new = _ledger(str(shop.file)).quarantine(shop.shop, context["ti"].run_id, rows)
+    log.info("Quarantine: %d rows, %d of them for the first time.", len(rows), new)
+
+
+def _stage(frame: Any, reading: Reading, name: str) -> UPath:
+    """Write a data frame beside the partitions of its reading."""
+    import pyarrow as pa
+
+    from rees46_sync import staging
+
+    path = staging.open_path(reading["folder"]) / name
+    staging.write(pa.Table.from_pandas(frame, preserve_index=False), path)
+    return path

@@ -1,0 +1,218 @@
+"""
+Great Expectations judges: each row of a partition by the shop's suite, and the run as a whole by its limits.
+
+The suites are code; every expectation carries a ``code`` that names what is wrong with a row that breaks it. A check
+that Great Expectations could not run is an error of the run: it never rejects rows and never lets rows through.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from rees46_sync.exceptions import JudgementError
+from rees46_sync.ledger import RejectedRow
+from rees46_sync.shop import Limits
+from rees46_sync.window import Window
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
+    from great_expectations.expectations.expectation import Expectation
+
+MAX_ID_CHARACTERS = 255
+
+WHAT_TO_DO = {
+    "order_id_missing": "the row has no order id",
+    "order_id_blank": "the order id is blank",
+    "order_id_too_long": f"the order id has more than {MAX_ID_CHARACTERS} characters",
+    "order_id_control_character": "the order id holds a control character",
+    "order_id_inexact": "the order id is a fraction, a float above 2^53 or no text: cast it to text in the query",
+    "order_id_duplicated": "the order id stands twice in a partition",
+    "status_missing": "the row has no status",
+    "status_unmapped": "the shop file does not map the status",
+    "updated_at_missing": "the row has no updated_at",
+    "updated_at_unreadable": "updated_at is no timestamp: cast it to one, or to ISO 8601 text, in the query",
+    "updated_at_outside_window": "updated_at is outside the window that the query was asked for",
+}
+"""Each code of the row suite, in words for the person who mends it."""
+
+# Only positions of broken rows come back, no values: fast, and nothing of a row can reach a log.
+_THIN = {
+    "result_format": "COMPLETE",
+    "return_unexpected_index_query": False,
+    "exclude_unexpected_values": True,
+    "partial_unexpected_count": 0,
+}
+
+
+@dataclass(frozen=True)
+class UnmappedStatus:
+    """A status of the warehouse that the shop file does not map."""
+
+    status: str
+    count: int
+    example_id: str | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """
+    What became of the rows of a partition.
+
+    :param valid: the rows that may go on: columns order_id, status, updated_at.
+    :param rejected: the others, each with all its reasons.
+    :param reasons: how often each code was broken (a row can break several).
+    """
+
+    valid: pd.DataFrame
+    rejected: list[RejectedRow]
+    reasons: dict[str, int]
+    unmapped: list[UnmappedStatus]
+
+
+class Judge:
+    """Great Expectations, started once for a task: its import costs seconds."""
+
+    def __init__(self) -> None:
+        # Before the import: it logs some 200 lines a task that nobody reads.
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
+
+        context = gx.get_context(
+            project_config=DataContextConfig(
+                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+                progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+            ),
+            mode="ephemeral",
+        )
+        asset = context.data_sources.add_pandas("rees46").add_dataframe_asset("rows")
+        self._rows = asset.add_batch_definition_whole_dataframe("all")
+
+    def judge_rows(self, rows: pd.DataFrame, statuses: Collection[str], window: Window) -> Judgement:
+        """
+        Judge staged rows.
+
+        :param rows: the columns of :data:`rees46_sync.warehouse.SCHEMA`, with a default index.
+        :param statuses: the shop's mapped statuses.
+        :raises JudgementError: a check could not be run.
+        """
+        broken = self._broken(rows, _row_suite(statuses, window))
+        reasons: dict[int, list[str]] = {}
+        for code in WHAT_TO_DO:  # in the suite's order, so that equal rows get equal reasons
+            for position in broken.get(code, ()):
+                reasons.setdefault(position, []).append(code)
+        bad = rows.loc[sorted(reasons)]
+        rejected = [
+            RejectedRow(_text(order_id), _text(status), _text(updated_at), ", ".join(reasons[position]), int(copy))
+            for position, order_id, status, updated_at, copy in bad[
+                ["order_id", "status", "updated_at_text", "copy"]
+            ].itertuples(name=None)
+        ]
+        valid = rows.drop(index=bad.index)[["order_id", "status", "updated_at"]]
+        counts = {code: len(positions) for code, positions in broken.items()}
+        return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])))
+
+    def exceeded_limits(self, counters: Mapping[str, float], limits: Limits) -> list[str]:
+        """
+        Judge a run by its counters, ``rejected_share`` and ``changed_orders``.
+
+        :return: the names of the limits that are exceeded.
+        :raises JudgementError: a check could not be run.
+        """
+        frame = pd.DataFrame([counters])
+        return sorted(self._broken(frame, _run_suite(limits)))
+
+    def _broken(self, frame: pd.DataFrame, suite: ExpectationSuite) -> dict[str, list[int]]:
+        """Return the positions of the rows that break each expectation, by its code; unbroken ones are absent."""
+        result: ExpectationSuiteValidationResult = self._rows.get_batch({"dataframe": frame}).validate(
+            suite, result_format=_THIN
+        )
+        broken = {}
+        for check in result.results:
+            config = check.expectation_config
+            code: str = config.meta["code"] if config and config.meta else ""
+            positions = check.result.get("unexpected_index_list")
+            if check.success:
+                continue
+            if not positions or check.exception_info.get("raised_exception"):
+                raise JudgementError(
+                    f"Great Expectations could not judge {code} ({len(frame)} rows, columns "
+                    f"{', '.join(f'{name} {kind}' for name, kind in frame.dtypes.items())}); nothing was let through. "
+                    "If a retry does not help, this is a defect of the sync: report it with these columns."
+                )
+            broken[code] = positions
+        if len(result.results) != len(suite.expectations):
+            raise JudgementError(
+                f"Great Expectations judged {len(result.results)} of {len(suite.expectations)} expectations; "
+                "nothing was let through. If a retry does not help, report it."
+            )
+        return broken
+
+
+def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
+    from great_expectations import expectations as expect
+
+    return _suite(
+        "rows",
+        {
+            "order_id_missing": expect.ExpectColumnValuesToNotBeNull(column="order_id"),
+            "order_id_blank": expect.ExpectColumnValuesToMatchRegex(column="order_id", regex=r"\S"),
+            "order_id_too_long": expect.ExpectColumnValueLengthsToBeBetween(
+                column="order_id", max_value=MAX_ID_CHARACTERS
+            ),
+            "order_id_control_character": expect.ExpectColumnValuesToNotMatchRegex(
+                column="order_id", regex=r"[\x00-\x1f\x7f-\x9f]"
+            ),
+            "order_id_inexact": expect.ExpectColumnValuesToBeInSet(column="order_id_exact", value_set=[True]),
+            "order_id_duplicated": expect.ExpectColumnValuesToBeUnique(column="order_id"),
+            "status_missing": expect.ExpectColumnValuesToNotBeNull(column="status"),
+            "status_unmapped": expect.ExpectColumnValuesToBeInSet(column="status", value_set=sorted(statuses)),
+            "updated_at_missing": expect.ExpectColumnValuesToNotBeNull(column="updated_at_text"),
+            "updated_at_unreadable": expect.ExpectColumnValuesToBeInSet(column="updated_at_readable", value_set=[True]),
+            "updated_at_outside_window": expect.ExpectColumnValuesToBeBetween(
+                column="updated_at", min_value=window.start, max_value=window.end, strict_max=True
+            ),
+        },
+    )
+
+
+def _run_suite(limits: Limits) -> ExpectationSuite:
+    from great_expectations import expectations as expect
+
+    return _suite(
+        "run",
+        {
+            name: expect.ExpectColumnValuesToBeBetween(column=name, min_value=0, max_value=limit)
+            for name, limit in limits.model_dump().items()
+        },
+    )
+
+
+def _suite(name: str, expectations: Mapping[str, Expectation]) -> ExpectationSuite:
+    from great_expectations.core import ExpectationSuite
+
+    for code, expectation in expectations.items():
+        expectation.meta = {"code": code}
+    return ExpectationSuite(name=name, expectations=list(expectations.values()))
+
+
+def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
+    """List the unmapped statuses, the most frequent first, each with an id to look at."""
+    found = rows.loc[positions, ["status", "order_id"]]
+    counts = Counter(found["status"])
+    examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()
+    return [UnmappedStatus(status, count, examples.get(status)) for status, count in counts.most_common()]
+
+
+def _text(value: Any) -> str | None:
+    return None if pd.isna(value) else str(value)

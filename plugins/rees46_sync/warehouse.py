@@ -1,0 +1,362 @@
+"""
+From the rows of a window to staged partitions: each order once, in its newest version, ordered by order id.
+
+The rows are streamed from the warehouse to a temporary Parquet file, sorted by DuckDB (on disk where they do not fit
+into memory) and written as partitions of at most ``partition_rows`` rows. Sorting here and not in the warehouse makes
+the order, and so the merging of an order's versions, independent of the database's collation.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from sqlalchemy.engine.default import DefaultDialect
+from upath import UPath
+
+from rees46_sync import staging
+from rees46_sync.connections import get_database_hook
+from rees46_sync.exceptions import QueryColumnsError, SyncError, WarehouseError
+from rees46_sync.shop import Shop, read_query
+from rees46_sync.window import Window
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("order_id", "status", "updated_at")
+FETCH_ROWS = 10_000
+"""Rows of one round trip to the warehouse, and of one chunk in memory before the sort."""
+
+SORT_MEMORY = "256MB"
+"""What DuckDB may hold while it sorts; the rest goes to the temporary folder."""
+
+EXACT_FLOAT = 2**53
+"""Above it a float no longer tells neighbouring whole numbers apart, so it cannot be an order id."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("order_id", pa.string()),
+        pa.field("order_id_exact", pa.bool_()),
+        pa.field("status", pa.string()),
+        pa.field("updated_at", pa.timestamp("us", "UTC")),
+        pa.field("updated_at_text", pa.string()),
+        pa.field("updated_at_readable", pa.bool_()),
+        pa.field("copy", pa.int64()),
+    ]
+)
+"""A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave; ``copy``
+numbers equal rows without an id, from 1."""
+
+_DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
+
+# An order's newest version is its last row here. A row whose time is missing or unreadable counts as the newest:
+# nothing shows that it is older, and it will be rejected, so that nothing possibly stale is sent in its place.
+# Among rows of the same time the one that the query returned last is the newest. A blank id (as Python sees blanks) is
+# no id.
+_WITH_ID = r"order_id IS NOT NULL AND regexp_matches(order_id, '[^\s\v\p{Z}\x{85}\x1c-\x1f]')"
+_SORTED = f"""
+SELECT * EXCLUDE (seq), 1::BIGINT AS copy FROM read_parquet($spool) WHERE {_WITH_ID}
+ORDER BY order_id, updated_at NULLS LAST, seq
+"""
+_WITHOUT_ID = f"""
+SELECT * EXCLUDE (seq), row_number() OVER (PARTITION BY order_id, status, updated_at_text ORDER BY seq) AS copy
+FROM read_parquet($spool) WHERE NOT ({_WITH_ID}) ORDER BY seq
+"""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A staged file of rows.
+
+    :param path: its object storage path.
+    :param first_id, last_id: the order ids of its first and last row, None for rows without one.
+    """
+
+    index: int
+    path: str
+    rows: int
+    first_id: str | None
+    last_id: str | None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was read.
+
+    :param read: rows that the query returned.
+    :param superseded: older versions of orders, which are not in the partitions.
+    """
+
+    read: int
+    superseded: int
+    partitions: list[Partition]
+
+
+def extract(shop: Shop, window: Window, folder: UPath) -> Extraction:
+    """
+    Read the rows of a window and stage them as partitions below ``folder``.
+
+    :raises WarehouseError: the warehouse cannot be reached, or the query fails.
+    :raises QueryColumnsError: the query does not return order_id, status and updated_at, each once.
+    :raises ConnectionFieldsError: there is no such connection, or it is not one of a database.
+    """
+    with tempfile.TemporaryDirectory(prefix="rees46-extract-") as scratch:
+        spool = Path(scratch) / "rows.parquet"
+        read = _spool(shop, window, spool)
+        partitions = list(_stage(_newest_versions(spool), shop.partition_rows, folder))
+    return Extraction(read, read - sum(partition.rows for partition in partitions), partitions)
+
+
+def _spool(shop: Shop, window: Window, spool: Path) -> int:
+    """Stream the query's rows into one Parquet file; return how many they were."""
+    seq = 0
+    schema = SCHEMA.remove(SCHEMA.get_field_index("copy")).append(pa.field("seq", pa.int64()))
+    with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
+        columns = _positions(names, shop)
+        with pq.ParquetWriter(spool, schema, compression="zstd", compression_level=1) as writer:
+            for chunk in chunks:
+                table = staged_rows(*([row[position] for row in chunk] for position in columns))
+                numbers = pa.array(range(seq, seq + len(chunk)), pa.int64())
+                writer.write_table(table.append_column("seq", numbers))
+                seq += len(chunk)
+    return seq
+
+
+@contextmanager
+def _warehouse_errors(shop: Shop) -> Iterator[None]:
+    """Say which shop, connection and query a database's error belongs to; its first line only, others hold rows."""
+    try:
+        yield
+    except SyncError:
+        raise
+    except Exception as error:  # each database driver has error classes of its own
+        cause = getattr(error, "orig", None) or error
+        line = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        raise WarehouseError(
+            f"Shop {shop.shop}: reading {shop.query.name} from connection {shop.warehouse_conn_id} failed: {line}. "
+            "Check that the database answers and that the query runs there."
+        ) from error
+
+
+@contextmanager
+def _open_query(shop: Shop, window: Window) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
+    """Run the shop's query over a window; give its column names and its rows in chunks, from a server-side cursor."""
+    hook = get_database_hook(shop.warehouse_conn_id)
+    query = read_query(shop.query)
+    # Naive UTC is what every database takes; its session is set to UTC where it has one.
+    bounds = {"window_start": window.start.replace(tzinfo=None), "window_end": window.end.replace(tzinfo=None)}
+    try:
+        engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+    except sa.exc.NoSuchModuleError:
+        with _native_query(hook, query, bounds) as answer:
+            yield answer
+    else:
+        with _sqlalchemy_query(engine, query, bounds) as answer:
+            yield answer
+
+
+@contextmanager
+def _sqlalchemy_query(
+    engine: sa.Engine, query: str, bounds: dict[str, datetime]
+) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
+    parameters: dict[str, object] = dict(bounds)
+    if engine.dialect.name == "sqlite":
+        # SQLite has no timestamps: its own functions, SQLAlchemy and pandas all write "YYYY-MM-DD HH:MM:SS[.ffffff]".
+        parameters = {name: value.isoformat(" ") for name, value in bounds.items()}
+    try:
+        with engine.connect().execution_options(stream_results=True, yield_per=FETCH_ROWS) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SET TIME ZONE 'UTC'"))
+            result = connection.execute(sa.text(query), parameters)
+            yield list(result.keys()), result.partitions()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _native_query(
+    hook: DbApiHook, query: str, bounds: dict[str, datetime]
+) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
+    """Run the query on the driver's own connection, with the parameters in the driver's own style (PEP 249)."""
+    with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        driver = sys.modules[type(connection).__module__.partition(".")[0]]
+        if driver.__name__ in ("duckdb", "_duckdb"):
+            cursor.execute("SET TimeZone = 'UTC'")
+        compiled = sa.text(query).compile(dialect=DefaultDialect(paramstyle=getattr(driver, "paramstyle", "qmark")))
+        parameters = [bounds[name] for name in compiled.positiontup or ()] or bounds
+        cursor.execute(str(compiled), parameters)
+        yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
+
+
+def _positions(names: Sequence[str], shop: Shop) -> list[int]:
+    """Return where order_id, status and updated_at stand; the case of a name does not count (Snowflake's is upper)."""
+    lower = [name.lower() for name in names]
+    for column in COLUMNS:
+        if lower.count(column) != 1:
+            found = "twice" if column in lower else "not at all"
+            raise QueryColumnsError(
+                f"Shop {shop.shop}: query {shop.query.name} returns the column {column} {found} "
+                f"(its columns: {', '.join(names)}); name the columns order_id, status and updated_at, each once."
+            )
+    return [lower.index(column) for column in COLUMNS]
+
+
+def staged_rows(order_ids: Sequence[Any], statuses: Sequence[Any], updated_at: Sequence[Any]) -> pa.Table:
+    """
+    Turn values as a database driver gives them into staged rows (:data:`SCHEMA` without ``copy``).
+
+    Order ids keep their exact text, numbers their exact digits; statuses are trimmed, blank ones are missing;
+    timestamps without a zone are UTC.
+    """
+    ids, exact = _texts(order_ids)
+    trimmed = pc.utf8_trim_whitespace(_texts(statuses)[0])
+    times, times_text = _timestamps(updated_at)
+    return pa.table(
+        {
+            "order_id": ids,
+            "order_id_exact": exact,
+            "status": pc.if_else(pc.equal(trimmed, ""), None, trimmed),
+            "updated_at": times,
+            "updated_at_text": times_text,
+            "updated_at_readable": pc.or_(pc.is_valid(times), pc.is_null(times_text)),
+        }
+    )
+
+
+def _texts(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+    """Return the values as text, and for each whether that text is exactly the value."""
+    if all(value is None or type(value) is str for value in values):
+        try:
+            return pa.array(values, pa.string()), pa.array([True] * len(values))
+        except UnicodeEncodeError:
+            pass  # a lone surrogate in one of them: one by one
+    pairs = [exact_text(value) for value in values]
+    return pa.array([text for text, _ in pairs], pa.string()), pa.array([exact for _, exact in pairs])
+
+
+def exact_text(value: object) -> tuple[str | None, bool]:
+    """
+    Return a value's text and whether it is exact: ``123`` for 123, 123.0 and Decimal("123.00"); None for NaN.
+
+    Not exact, and so never an order id: floats that are no whole number below 2**53, booleans, bytes that are not
+    UTF-8, anything that is no text, number or UUID.
+    """
+    match value:
+        case None:
+            return None, True
+        case str():
+            text = value.encode("utf-8", "backslashreplace").decode()
+            return text, text == value
+        case bool():
+            return str(value), False
+        case int() | UUID():
+            return str(value), True
+        case float():
+            if value != value:
+                return None, True
+            whole = value.is_integer() and abs(value) <= EXACT_FLOAT
+            return (str(int(value)), True) if whole else (repr(value), False)
+        case Decimal():
+            if value.is_nan():
+                return None, True
+            if not value.is_finite() or abs(value.adjusted()) > 300:
+                return str(value), False
+            text = f"{value:f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text, True
+        case bytes() | bytearray() | memoryview():
+            raw = bytes(value)
+            try:
+                return raw.decode(), True
+            except UnicodeDecodeError:
+                return raw.hex(), False
+        case _:
+            return str(value), False
+
+
+def _timestamps(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+    """Return the values as UTC timestamps (null where they are none) and as the text that the warehouse gave."""
+    kind = pa.timestamp("us", "UTC")
+    if all(value is None or type(value) is datetime for value in values):
+        times = pa.array(values, kind)
+        return times, pc.strftime(times, "%Y-%m-%d %H:%M:%S%z")
+    texts = [_timestamp_text(value) for value in values]
+    dates = pd.Series([text if text and _DATE_FIRST.match(text) else None for text in texts], dtype="str")
+    parsed = pd.to_datetime(dates, utc=True, format="ISO8601", errors="coerce")
+    return pa.array(parsed.astype("datetime64[us, UTC]"), kind, from_pandas=True), pa.array(texts, pa.string())
+
+
+def _timestamp_text(value: object) -> str | None:
+    match value:
+        case date():
+            return value.isoformat()
+        case _:
+            text = exact_text(value)[0]
+            return text if text and text.strip() else None
+
+
+def _newest_versions(spool: Path) -> Iterator[pa.RecordBatch]:
+    """Give each order's newest row, ordered by order id; first of all every row without an id, each by itself."""
+    with closing(duckdb.connect()) as db:
+        db.execute(f"SET memory_limit = '{SORT_MEMORY}'")
+        db.execute(f"SET temp_directory = '{spool.parent}'")
+        db.execute("SET TimeZone = 'UTC'")
+        yield from db.sql(_WITHOUT_ID, params={"spool": str(spool)}).to_arrow_reader(FETCH_ROWS)
+        yield from _last_of_each_id(db.sql(_SORTED, params={"spool": str(spool)}).to_arrow_reader(FETCH_ROWS))
+
+
+def _last_of_each_id(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Keep the last row of each run of equal ids, also where the run crosses into the next batch."""
+    held: pa.RecordBatch | None = None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        ids = batch["order_id"]
+        if held is not None and held["order_id"][0] != ids[0]:
+            yield held
+        held = batch.slice(batch.num_rows - 1)
+        differs = pc.not_equal(ids.slice(0, batch.num_rows - 1), ids.slice(1))
+        yield batch.slice(0, batch.num_rows - 1).filter(differs)
+    if held is not None:
+        yield held
+
+
+def _stage(batches: Iterable[pa.RecordBatch], partition_rows: int, folder: UPath) -> Iterator[Partition]:
+    """Write the rows as partitions of at most ``partition_rows``, holding one of them in memory."""
+    index = 0
+    pending: list[pa.RecordBatch] = []
+    size = 0
+
+    def flush() -> Partition:
+        table = pa.Table.from_batches(pending).cast(SCHEMA)
+        path = folder / f"partition-{index:04}.parquet"
+        staging.write(table, path)
+        first, last = (table["order_id"][at].as_py() for at in (0, -1))
+        return Partition(index, str(path), table.num_rows, first, last)
+
+    for batch in batches:
+        while batch.num_rows:
+            part = batch.slice(0, partition_rows - size)
+            pending.append(part)
+            size += part.num_rows
+            batch = batch.slice(part.num_rows)
+            if size == partition_rows:
+                yield flush()
+                index, pending, size = index + 1, [], 0
+    if size:
+        yield flush()
