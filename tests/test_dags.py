@@ -1,0 +1,86 @@
+"""What Airflow sees of the DAG files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from rees46_sync.retries import Rees46RetryPolicy
+from tests.conftest import PROJECT, ShopUnderTest
+
+TASKS = [
+    "extract_orders",
+    "validate_statuses",
+    "build_batches",
+    "approve_changes",
+    "load_batches",
+    "account_for_rows",
+]
+
+
+@pytest.fixture
+def dags(shop: ShopUnderTest) -> dict[str, Any]:
+    bag = DagBag(PROJECT / "dags")
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+def test_a_shop_file_becomes_an_hourly_and_a_history_dag(dags: dict[str, Any]) -> None:
+    assert sorted(dags) == ["order_status_history_test", "order_status_sync_test"]
+
+
+@pytest.mark.parametrize("dag_id", ["order_status_sync_test", "order_status_history_test"])
+def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: str) -> None:
+    dag = dags[dag_id]
+    assert [task.task_id for task in dag.topological_sort()] == TASKS
+    assert sorted(dag.params) == ["dry_run", "ignore_limits", "resend", "window_end", "window_start"]
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+
+
+def test_every_task_retries_by_the_policy_and_only_the_load_waits_for_the_pool(dags: dict[str, Any]) -> None:
+    tasks = dags["order_status_sync_test"].task_dict
+    assert all(task.retries >= 3 and isinstance(task.retry_policy, Rees46RetryPolicy) for task in tasks.values())
+    pools = {name: task.pool for name, task in tasks.items() if task.pool != "default_pool"}
+    assert pools == {"load_batches": "rees46_test"}
+
+
+def test_the_hourly_interval_is_an_hour_long(dags: dict[str, Any]) -> None:
+    timetable = dags["order_status_sync_test"].timetable
+    assert type(timetable).__name__ == "CronDataIntervalTimetable"
+
+
+def test_a_feed_asset_starts_the_hourly_dag_as_well(shop: ShopUnderTest) -> None:
+    shop.configure(feed_asset="s3://feeds/test.xml")
+    dags = DagBag(PROJECT / "dags").dags
+    assert "s3://feeds/test.xml" in str(dags["order_status_sync_test"].timetable.asset_condition)
+    assert not dags["order_status_history_test"].timetable.asset_condition
+
+
+def test_a_broken_shop_file_is_an_import_error_of_its_own_and_stops_no_other_shop(shop: ShopUnderTest) -> None:
+    (shop.shops / "broken.yaml").write_text("shop: broken\nquery: nowhere.sql\n")
+    (shop.shops / "worse.yaml").write_text("{")
+    bag = DagBag(PROJECT / "dags")
+    assert sorted(bag.dags) == ["order_status_history_test", "order_status_sync_test"]
+    [(file, error)] = bag.import_errors.items()
+    assert Path(file).name == "broken_shop_files.py"
+    assert "Shop file broken.yaml: " in error
+    assert "Shop file worse.yaml: " in error
+
+
+def test_parsing_imports_nothing_heavy(shop: ShopUnderTest) -> None:
+    code = (
+        "import sys, json, runpy; import airflow.sdk; before = set(sys.modules); "
+        f"runpy.run_path({str(PROJECT / 'dags' / 'order_status_sync.py')!r}); "
+        "print(json.dumps(sorted({m.partition('.')[0] for m in set(sys.modules) - before})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "rees46_sync" in imported
+    assert imported & {"pandas", "great_expectations", "sqlalchemy", "requests", "duckdb", "pyarrow", "rich"} == set()

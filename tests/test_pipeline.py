@@ -1,0 +1,419 @@
+"""Whole runs of the DAGs through Airflow, from rows in a real warehouse to the state of a real receiver."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from contextlib import closing
+from datetime import timedelta
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import PROJECT, SECRET, ShopUnderTest
+from tests.whole_run import EIGHT, metadata_text, run_dag
+
+IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
+"""A time inside the window of the hourly run of EIGHT."""
+
+CODES = {"new": 0, "paid": 0, "delivered": 1, "cancelled": 2, "fraud": 2}
+
+
+def sum_of(account: dict[str, int]) -> int:
+    """Everything that the rows of an account became."""
+    parts = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+    return sum(account[part] for part in parts)
+
+
+def test_sends_each_order_in_its_status_with_its_exact_id(shop: ShopUnderTest) -> None:
+    shop.add_rows(
+        [
+            ("007", "new", IN_WINDOW),
+            (123, "delivered", IN_WINDOW),
+            (124.0, " cancelled ", IN_WINDOW),
+            ("IDDQD", "fraud", IN_WINDOW),
+            ("{{ 1/0 }}", "paid", IN_WINDOW),
+            ("заказ-😀", "paid", IN_WINDOW),
+        ]
+    )
+    run = run_dag()
+    assert run.state == "success"
+    assert shop.sandbox.state() == {"007": 0, "123": 1, "124": 2, "IDDQD": 2, "{{ 1/0 }}": 0, "заказ-😀": 0}
+    assert shop.sandbox.stats()["violations"] == {}
+    assert run.account["read"] == run.account["sent"] == 6
+
+
+def test_a_second_run_posts_nothing(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
+    run_dag()
+    run = run_dag()
+    assert run.state == "success"
+    assert (run.account["unchanged"], run.account["requests"]) == (2, 0)
+    assert shop.sandbox.stats()["requests"] == 1
+
+
+def test_every_one_of_2500_orders_arrives(shop: ShopUnderTest) -> None:
+    shop.configure(partition_rows=1100)
+    shop.add_rows([(f"{number:05}", "delivered", IN_WINDOW) for number in range(2500)])
+    run = run_dag()
+    assert run.account["sent"] == 2500
+    assert len(shop.sandbox.state()) == 2500
+    assert run.account["requests"] == shop.sandbox.stats()["requests"] == 5
+
+
+def test_an_hour_without_orders_is_green_and_silent(shop: ShopUnderTest) -> None:
+    run = run_dag()
+    assert run.state == "success"
+    assert set(run.account.values()) == {0}
+    assert shop.sandbox.stats()["requests"] == 0
+
+
+def test_an_unmapped_status_is_rejected_and_never_guessed(
+    shop: ShopUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.add_rows([("1", "on_hold", IN_WINDOW), ("2", "new", IN_WINDOW)])
+    with caplog.at_level(logging.INFO):
+        run = run_dag()
+    assert run.state == "success"
+    assert run.account["rejected"] == 1
+    assert shop.sandbox.state() == {"2": 0}
+    assert "created: [new, paid, on_hold]" in caplog.text
+
+
+def test_a_row_that_stays_broken_is_counted_again_and_stored_once(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "on_hold", IN_WINDOW), (None, "new", IN_WINDOW), (None, "new", IN_WINDOW)])
+    assert [run_dag().account["rejected"] for _ in range(2)] == [3, 3]
+    stored = shop.ledger_rows("SELECT order_id, status, reason FROM rees46_rejected_orders ORDER BY id")
+    assert sorted(stored, key=str) == [
+        ("1", "on_hold", "status_unmapped"),
+        (None, "new", "order_id_missing"),
+        (None, "new", "order_id_missing"),
+    ]
+
+
+def test_no_older_version_goes_out_in_place_of_a_rejected_newest_one(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW), ("1", "on_hold", IN_WINDOW + timedelta(minutes=1))])
+    run = run_dag()
+    assert (run.account["superseded"], run.account["rejected"], run.account["sent"]) == (1, 1, 0)
+    assert shop.sandbox.stats()["requests"] == 0
+
+
+def test_the_newest_version_goes_out_also_across_partitions(shop: ShopUnderTest) -> None:
+    shop.configure(partition_rows=1)
+    shop.add_rows(
+        [
+            (order, status, IN_WINDOW + timedelta(seconds=number))
+            for order in "ab"
+            for number, status in enumerate(("new", "paid", "delivered"))
+        ]
+    )
+    run = run_dag()
+    assert (run.account["sent"], run.account["superseded"]) == (2, 4)
+    assert shop.sandbox.state() == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows", "figure"),
+    [
+        pytest.param(
+            {"rejected_share": 0.4}, [("1", "on_hold"), ("2", "new")], "1 of 2 rows are rejected", id="rejected-share"
+        ),
+        pytest.param(
+            {"rejected_share": 1, "changed_orders": 1},
+            [("1", "paid"), ("2", "new")],
+            "2 orders would change",
+            id="changed-orders",
+        ),
+    ],
+)
+def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
+    shop: ShopUnderTest,
+    capsys: pytest.CaptureFixture[str],
+    limits: dict[str, float],
+    rows: list[tuple[str, str]],
+    figure: str,
+) -> None:
+    shop.configure(limits=limits)
+    shop.add_rows([(*row, IN_WINDOW) for row in rows])
+    stopped = run_dag()
+    assert stopped.state == "failed"
+    assert stopped.task_states["approve_changes"] == {"failed"}
+    assert stopped.account["failed"] == stopped.account["read"] - stopped.account["rejected"]
+    assert shop.sandbox.stats()["requests"] == 0
+    log = capsys.readouterr().out
+    assert figure in log
+    assert "ignore_limits" in log
+
+    decided = run_dag(ignore_limits=True)
+    assert decided.state == "success"
+    assert decided.account["sent"] == stopped.account["failed"]
+
+
+def test_a_dry_run_leaves_no_trace(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW), ("2", "on_hold", IN_WINDOW)])
+    run = run_dag(dry_run=True)
+    assert run.state == "success"
+    assert (run.account["would_send"], run.account["sent"], run.account["rejected"]) == (1, 0, 1)
+    assert shop.sandbox.stats()["requests"] == 0
+    for table in ("rees46_accepted_statuses", "rees46_rejected_orders", "rees46_sync_runs", "rees46_deliveries"):
+        assert shop.ledger_rows(f"SELECT * FROM {table}") == []
+
+
+def test_resend_sends_what_rees46_has_already(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    run_dag()
+    run = run_dag(resend=True)
+    assert run.account["sent"] == 1
+    assert shop.sandbox.stats()["orders"] == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "allow_reopen", "ends_as", "held_back"),
+    [
+        pytest.param("delivered", "paid", False, 1, 1, id="completed-stays-completed"),
+        pytest.param("cancelled", "new", False, 2, 1, id="cancelled-stays-cancelled"),
+        pytest.param("delivered", "paid", True, 0, 0, id="reopened-where-the-shop-allows-it"),
+        pytest.param("delivered", "cancelled", False, 2, 0, id="a-refund-is-sent"),
+        pytest.param("paid", "cancelled", False, 2, 0, id="a-cancellation-is-sent"),
+    ],
+)
+def test_final_means_final(
+    shop: ShopUnderTest, before: str, after: str, allow_reopen: bool, ends_as: int, held_back: int
+) -> None:
+    shop.configure(allow_reopen=allow_reopen)
+    shop.add_rows([("1", before, IN_WINDOW)])
+    run_dag()
+    shop.add_rows([("1", after, IN_WINDOW + timedelta(minutes=5))])
+    run = run_dag()
+    assert run.state == "success"
+    assert run.account["reopened"] == held_back
+    assert shop.sandbox.state() == {"1": ends_as}
+    assert len(shop.ledger_rows("SELECT * FROM rees46_rejected_orders WHERE reason = 'reopened'")) == held_back
+
+
+def test_a_row_that_lands_late_behind_the_window_is_sent(shop: ShopUnderTest) -> None:
+    run_dag()
+    shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(minutes=40))])
+    run_dag(logical_date=EIGHT + timedelta(hours=1))
+    assert shop.sandbox.state() == {"late": 1}
+
+
+def test_one_run_makes_good_an_outage_of_days(shop: ShopUnderTest) -> None:
+    run_dag()
+    shop.add_rows([("in-the-outage", "delivered", IN_WINDOW + timedelta(hours=3))])
+    run_dag(logical_date=EIGHT + timedelta(days=4))
+    assert shop.sandbox.state() == {"in-the-outage": 1}
+
+
+def test_a_row_at_the_end_of_a_window_belongs_to_the_next_run(shop: ShopUnderTest) -> None:
+    shop.configure(lookback="0h")
+    shop.add_rows([("edge", "delivered", EIGHT.replace(tzinfo=None))])
+    assert run_dag().account["read"] == 0
+    assert run_dag(logical_date=EIGHT + timedelta(hours=1)).account["sent"] == 1
+
+
+def test_a_second_change_within_the_same_second_is_sent(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    run_dag()
+    shop.clear_rows()
+    shop.add_rows([("1", "delivered", IN_WINDOW)])
+    run_dag()
+    assert shop.sandbox.state() == {"1": 1}
+
+
+def test_the_row_read_now_counts_also_where_its_writer_has_a_slow_clock(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    run_dag()
+    shop.clear_rows()
+    shop.add_rows([("1", "delivered", IN_WINDOW - timedelta(minutes=3))])
+    run_dag()
+    assert shop.sandbox.state() == {"1": 1}
+
+
+def test_history_over_a_table_of_events_never_overwrites_what_came_later(shop: ShopUnderTest) -> None:
+    january = "2026-01-15 12:00:00"
+    shop.add_rows([("1", "paid", january), ("2", "paid", january), ("1", "delivered", IN_WINDOW)])
+    run_dag()
+    assert shop.sandbox.state() == {"1": 1}
+    run = run_dag("order_status_history_test", logical_date=EIGHT.replace(month=2, day=1, hour=0))
+    assert run.state == "success"
+    assert (run.account["stale"], run.account["sent"]) == (1, 1)
+    assert shop.sandbox.state() == {"1": 1, "2": 0}
+
+
+def test_a_run_by_hand_reads_the_window_that_it_names(shop: ShopUnderTest) -> None:
+    shop.add_rows([("old", "new", "2025-05-05 05:05:05"), ("new", "new", IN_WINDOW)])
+    run = run_dag(window_start="2025-05-05T05:05:05Z", window_end="2025-05-05T05:05:06Z")
+    assert run.account["read"] == 1
+    assert shop.sandbox.state() == {"old": 0}
+
+
+def test_a_window_that_ends_before_it_starts_is_refused_with_both_ends(
+    shop: ShopUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_dag(window_start="2026-03-02T00:00:00Z", window_end="2026-03-01T00:00:00Z")
+    assert run.state == "failed"
+    assert "window_start 2026-03-02T00:00:00+00:00 is not before window_end 2026-03-01" in capsys.readouterr().out
+
+
+def test_a_run_without_a_data_interval_takes_its_window_from_the_last_success(shop: ShopUnderTest) -> None:
+    run_dag()
+    shop.add_rows([("1", "new", IN_WINDOW + timedelta(hours=5))])
+    assert run_dag(logical_date=None).account["sent"] == 1
+
+
+def test_what_was_refused_is_failed_and_red_and_a_later_run_sends_it(shop: ShopUnderTest) -> None:
+    shop.add_rows([(f"{number:04}", "new", IN_WINDOW) for number in range(1500)])
+    shop.sandbox.reset(fault="error_in_200@x1")
+    refused = run_dag()
+    assert refused.state == "failed"
+    assert refused.task_states["load_batches"] == {"failed"}
+    assert sum_of(refused.account) == refused.account["read"] == 1500
+    assert refused.account["failed"] in (500, 1000)
+    assert refused.account["sent"] == 1500 - refused.account["failed"]
+    made_good = run_dag()
+    assert made_good.state == "success"
+    assert made_good.account["sent"] == refused.account["failed"]
+    assert len(shop.sandbox.state()) == 1500
+
+
+def test_the_secret_is_in_no_log_xcom_staged_file_or_ledger(
+    shop: ShopUnderTest, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.configure(staging=f"file://{shop.folder}/staging")
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    shop.sandbox.reset(fault="error_in_200@1")
+    with caplog.at_level(logging.DEBUG):
+        assert run_dag().state == "failed"
+    places = {
+        "logs": caplog.text + "".join(capfd.readouterr()),
+        "metadata": metadata_text("order_status_sync_test"),
+        "staged files": "".join(
+            file.read_bytes().decode("latin-1") for file in (shop.folder / "staging").rglob("*") if file.is_file()
+        ),
+        "ledger": shop.ledger_file.read_bytes().decode("latin-1"),
+    }
+    assert all(places.values())
+    assert [place for place, text in places.items() if SECRET in text] == []
+
+
+def test_the_ledger_records_the_run_as_the_account_says(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW), ("2", "on_hold", IN_WINDOW), ("1", "paid", IN_WINDOW)])
+    run = run_dag()
+    columns = ", ".join(run.account)
+    assert shop.ledger_rows(f"SELECT outcome, {columns} FROM rees46_sync_runs") == [("success", *run.account.values())]
+    assert list(run.account) == [
+        "read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed", "requests"
+    ]  # fmt: skip
+
+
+def test_staged_files_go_with_success_and_stay_with_failure(shop: ShopUnderTest) -> None:
+    staging = shop.folder / "staging"
+    shop.configure(staging=f"file://{staging}")
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    shop.sandbox.reset(fault="error_in_200@x1")
+    run_dag()
+    assert len(list((staging / "test").iterdir())) == 1
+    shop.sandbox.reset()
+    run_dag()
+    assert len(list((staging / "test").iterdir())) == 1
+
+
+def test_a_warehouse_that_is_duckdb_serves_as_well(shop: ShopUnderTest) -> None:
+    file = shop.folder / "warehouse.duckdb"
+    with closing(duckdb.connect(str(file))) as db:
+        db.execute("CREATE TABLE orders (order_id BIGINT, status TEXT, updated_at TIMESTAMP)")
+        db.executemany("INSERT INTO orders VALUES (?, ?, ?)", [(n, "delivered", IN_WINDOW) for n in range(3)])
+    shop.connect("shop_warehouse", f'{{"conn_type": "duckdb", "host": "{file}"}}')
+    assert run_dag().state == "success"
+    assert shop.sandbox.state() == {"0": 1, "1": 1, "2": 1}
+
+
+OLIST = PROJECT.parent / "shared" / "data" / "olist_orders.csv"
+
+
+@pytest.mark.skipif(
+    not OLIST.exists(), reason=f"the real orders are not at {OLIST}; their licence keeps them out of here"
+)
+def test_real_orders_end_at_rees46_exactly(shop: ShopUnderTest) -> None:
+    file = shop.folder / "olist.duckdb"
+    with closing(duckdb.connect(str(file))) as db:
+        db.execute("CREATE TABLE orders AS SELECT * FROM read_csv($csv, all_varchar = true)", {"csv": str(OLIST)})
+    (shop.shops / "olist.sql").write_text(
+        """
+        SELECT order_id, order_status AS status, updated_at FROM (
+            SELECT *, greatest(
+                order_purchase_timestamp::TIMESTAMP, order_approved_at::TIMESTAMP,
+                order_delivered_carrier_date::TIMESTAMP, order_delivered_customer_date::TIMESTAMP
+            ) AS updated_at
+            FROM orders
+        ) WHERE updated_at >= :window_start AND updated_at < :window_end
+        """
+    )
+    shop.connect("shop_warehouse", f'{{"conn_type": "duckdb", "host": "{file}"}}')
+    statuses = {
+        "created": ["created", "approved", "processing", "invoiced", "shipped"],
+        "completed": ["delivered"],
+        "cancelled": ["canceled", "unavailable"],
+    }
+    shop.configure(query="olist.sql", statuses=statuses, partition_rows=1500)
+    codes = {status: code for code, name in enumerate(statuses) for status in statuses[name]}
+    with OLIST.open(newline="") as lines:
+        truth = {row["order_id"]: codes[row["order_status"]] for row in csv.DictReader(lines)}
+
+    run = run_dag(window_start="2016-01-01T00:00:00", window_end="2019-01-01T00:00:00")
+
+    assert run.state == "success"
+    assert shop.sandbox.state() == truth
+    assert (run.account["sent"], run.account["rejected"]) == (4084, 0)
+
+
+STATUS = st.sampled_from([*CODES, "on_hold", " paid ", "", None])
+ORDER_ID = st.one_of(st.sampled_from(["1", 1, "01", "a", "A", None, " ", "x" * 256, "a\nb"]), st.text(max_size=3))
+MINUTE = st.one_of(st.integers(0, 59), st.none())
+ROWS = st.lists(
+    st.tuples(ORDER_ID.filter(lambda i: not isinstance(i, str) or i.isprintable() or "\n" in i), STATUS, MINUTE),
+    max_size=40,
+)
+
+
+def expected_state(rows: list[tuple[object, str | None, int | None]]) -> dict[str, int]:
+    """What REES46 must end with, by plain rules: an order's last row (one without a time counts as last) decides."""
+    newest: dict[str, tuple[float, int]] = {}
+    for number, (order_id, _, minute) in enumerate(rows):
+        if order_id is not None and str(order_id).strip():
+            version = (float("inf") if minute is None else minute, number)
+            newest[str(order_id)] = max(newest.get(str(order_id), version), version)
+    state = {}
+    for order_id, (minute, number) in newest.items():
+        status = (rows[number][1] or "").strip()
+        if status in CODES and minute != float("inf") and len(order_id) <= 255 and "\n" not in order_id:
+            state[order_id] = CODES[status]
+    return state
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, partition_rows=st.integers(1, 9))
+def test_any_mix_of_rows_closes_the_sum_and_ends_right(
+    tmp_path_factory: pytest.TempPathFactory,
+    shop: ShopUnderTest,
+    rows: list[tuple[object, str | None, int | None]],
+    partition_rows: int,
+) -> None:
+    shop.clear_rows()
+    shop.sandbox.reset()
+    shop.ledger_file = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    shop.connect("shop_ledger", f"sqlite:///{shop.ledger_file}")
+    shop.configure(partition_rows=partition_rows)
+    start = IN_WINDOW.replace(minute=0)
+    shop.add_rows([(i, s, None if m is None else start + timedelta(minutes=m)) for i, s, m in rows])
+
+    run = run_dag()
+
+    assert run.state == "success"
+    assert run.account["read"] == sum_of(run.account) == len(rows)
+    assert shop.sandbox.state() == expected_state(rows)
+    assert shop.sandbox.stats()["violations"] == {}
+    assert len(shop.ledger_rows("SELECT id FROM rees46_rejected_orders")) == run.account["rejected"]

@@ -1,0 +1,76 @@
+"""A whole run of a shop's DAG through Airflow, in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import PROJECT
+
+EIGHT = datetime(2026, 3, 1, 8, tzinfo=UTC)
+"""A logical date; the hour before it is the run's data interval."""
+
+
+@cache
+def make_metadata_database() -> None:
+    """Make Airflow's tables, once for all tests of this session."""
+    from airflow.utils import db
+
+    db.initdb()
+
+
+@dataclass
+class Run:
+    """What a run left: its state, the state of each task and their XComs."""
+
+    state: str
+    account: dict[str, int]
+    task_states: dict[str, set[str]]
+    run_id: str
+
+
+def dag_of(dag_id: str = "order_status_sync_test", dags: Path = PROJECT / "dags") -> Any:
+    """The DAG of the shop file as it is now."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dags)
+    return bag.dags[dag_id]
+
+
+def run_dag(dag_id: str = "order_status_sync_test", *, logical_date: datetime | None = EIGHT, **params: Any) -> Run:
+    """Run a DAG once; ``params`` are what the trigger form sends."""
+    make_metadata_database()
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    dag_run = dag_of(dag_id).test(logical_date=logical_date, run_conf=params or None)
+    with create_session() as session:
+        xcoms = session.query(XComModel).filter_by(dag_id=dag_id, run_id=dag_run.run_id, key="return_value")
+        account = next((XComModel.deserialize_value(xcom) for xcom in xcoms if xcom.task_id == "account_for_rows"), {})
+        states: dict[str, set[str]] = {}
+        for instance in dag_run.get_task_instances(session=session):
+            states.setdefault(instance.task_id, set()).add(str(instance.state))
+    return Run(str(dag_run.state), account, states, dag_run.run_id)
+
+
+def metadata_text(dag_id: str) -> str:
+    """What Airflow's metadata database holds of a DAG that a user of the UI can see: XComs and rendered fields."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        xcoms = session.query(XComModel).filter_by(dag_id=dag_id)
+        rendered = session.query(RenderedTaskInstanceFields).filter_by(dag_id=dag_id)
+        serialized = session.query(SerializedDagModel).filter_by(dag_id=dag_id)
+        return "".join(
+            [
+                *(str(xcom.value) for xcom in xcoms),
+                *(str(fields.rendered_fields) for fields in rendered),
+                *(str(dag.data) for dag in serialized),
+            ]
+        )
