@@ -9,6 +9,7 @@ sandbox holds exactly the final status of every good order.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -107,6 +108,17 @@ def _text(until: datetime, age_s: float) -> str:
 def main() -> int:
     """Run the demo; return its exit code."""
     console = Console(highlight=False)
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("Another demo is under way in this folder; wait for it, or end it.")
+            return 1
+        return _run(console)
+
+
+def _run(console: Console) -> int:
     shop = load_shop(PROJECT / "include" / "shops" / "demo.yaml")
     until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     orders = make_orders(shop, until)
@@ -169,10 +181,15 @@ def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Pa
             command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
     ):
-        for line in process.stdout or ():
-            file.write(line)
-            if task := re.search(r"\[DAG TEST\] starting task_id=(\w+)", line):
-                status.update(f"Airflow runs {task[1]}")
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                if task := re.search(r"\[DAG TEST\] starting task_id=(\w+)", line):
+                    status.update(f"Airflow runs {task[1]}")
+        finally:
+            # After Ctrl-C nothing may go on writing to the files that the next demo makes anew.
+            if process.poll() is None:
+                process.kill()
     return process.returncode
 
 

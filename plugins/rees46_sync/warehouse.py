@@ -184,7 +184,7 @@ def _sqlalchemy_query(
             if engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SET TIME ZONE 'UTC'"))
             result = connection.execute(sa.text(query), parameters)
-            yield list(result.keys()), result.partitions()
+            yield list(result.keys()), result.partitions(FETCH_ROWS)
     finally:
         engine.dispose()
 
