@@ -87,7 +87,7 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
             ledger_conn_id=shop.ledger_conn_id,
             allow_reopen=shop.allow_reopen,
             pool=pool_of(shop.shop),
-            retries=8,
+            retries=10,
         ).expand(batches=approved)
         step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output)
     return dag

@@ -226,9 +226,9 @@ def _unmapped(shop: Shop, results: Results) -> list[str]:
         return []
     lines = [f"Statuses that {shop.file.name} does not map; add each to the line of what it means:"]
     for status, (count, example) in sorted(found.items(), key=lambda item: -item[1][0]):
-        lines.append(f"  {count:>8,}  {status[:100]!r}, for example order {(example or 'without id')[:100]!r}")
+        lines.append(f"  {count:>8,}  {status!r}, for example order {example or 'without id'!r}")
         for name in ("created", "completed", "cancelled"):
-            listed = ", ".join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status[:100])])
+            listed = ", ".join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])
             lines.append(f"                {name}: [{listed}]")
     return lines
 

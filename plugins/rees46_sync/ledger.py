@@ -31,6 +31,10 @@ LOOKUP_CHUNK = 1000
 """Order ids in one lookup statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
 
 
+QUARANTINE_CHARACTERS = 1000
+"""What is stored of a value in the quarantine: enough to find the row again."""
+
+
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC timestamp, also in databases that drop the time zone (SQLite, MySQL)."""
 
@@ -139,7 +143,7 @@ class RunRef:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row for the quarantine, as the warehouse gave it.
+    """A row for the quarantine, as the warehouse gave it (what is stored of it is made printable).
 
     :param copy: 1 for the first of several equal rows of one run, 2 for the second, and so on; only rows without an id
         can be equal.
@@ -154,6 +158,18 @@ class RejectedRow:
     def fingerprint(self, shop: str) -> str:
         """Return the same text for the same broken row of the same shop, in whichever run it is met."""
         return hashlib.sha256(json.dumps([shop, *asdict(self).values()]).encode()).hexdigest()
+
+
+def printable(text: str | None, limit: int) -> str | None:
+    """
+    Return a text that every database, XCom and log takes: control characters escaped, cut at ``limit`` characters.
+
+    PostgreSQL refuses NUL in texts and in JSON, so one broken row could otherwise stop a whole run.
+    """
+    if text is None:
+        return None
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    return shown if len(text) <= limit else f"{shown}…"
 
 
 class Ledger:
@@ -317,9 +333,9 @@ class Ledger:
                 {
                     "shop": shop,
                     "run_id": run_id,
-                    "order_id": row.order_id,
-                    "status": row.status,
-                    "updated_at": row.updated_at,
+                    "order_id": printable(row.order_id, QUARANTINE_CHARACTERS),
+                    "status": printable(row.status, QUARANTINE_CHARACTERS),
+                    "updated_at": printable(row.updated_at, QUARANTINE_CHARACTERS),
                     "reason": row.reason,
                     "rejected_at": now,
                     "fingerprint": fingerprint,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from rees46_sync.exceptions import ShopFileError
 from rees46_sync.shop import Shop, load_shop
 from rees46_sync.window import Window, window_of_run
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from rees46_sync.ledger import Ledger, RejectedRow
+    from rees46_sync.warehouse import Extraction
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +124,7 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
         extraction.superseded,
         len(extraction.partitions),
     )
+    _check_mappable(shop, extraction)
     context["ti"].xcom_push(key="reading", value=reading)
     return [
         Partition(
@@ -150,7 +153,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
         log.warning(
             "%s does not map status %r: %d rows, for example order %s. See the account for the line to add.",
             shop.file.name,
-            unmapped.status[:100],
+            unmapped.status,
             unmapped.count,
             unmapped.example_id,
         )
@@ -235,7 +238,7 @@ def approve_changes(
         "changed_orders": f"{changed} orders would change",
     }
     found = "; ".join(f"{figures[name]} (limit {name}: {getattr(shop.limits, name)})" for name in exceeded)
-    if exceeded and not params["ignore_limits"]:
+    if exceeded and not (params["ignore_limits"] or params["dry_run"]):
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
         raise LimitExceededError(
             f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
@@ -243,7 +246,8 @@ def approve_changes(
             f"{shop.file.name}, and the next run does it. dry_run shows what would be sent."
         )
     if exceeded:
-        log.warning("Shop %s: %s. Going on, because ignore_limits is set.", shop.shop, found)
+        reason = "nothing is sent in a dry run" if params["dry_run"] else "ignore_limits is set"
+        log.warning("Shop %s: %s. Going on, because %s.", shop.shop, found, reason)
     else:
         log.info("Within the limits: %s.", "; ".join(figures.values()))
     if params["dry_run"]:
@@ -321,6 +325,20 @@ def _record(
         finished_at=now,
         **asdict(account),
     )
+
+
+def _check_mappable(shop: Shop, extraction: Extraction) -> None:
+    """Refuse more partitions than Airflow maps tasks over; it would say so less clearly."""
+    from airflow.sdk.configuration import conf
+
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    if len(extraction.partitions) > most:
+        raise ShopFileError(
+            shop.file.name,
+            f"partition_rows is {shop.partition_rows}, which makes {len(extraction.partitions)} partitions of this "
+            f"window, and Airflow maps at most {most} tasks (core.max_map_length); set it to "
+            f"{-(-extraction.read // most)} or more, or name a shorter window",
+        )
 
 
 def _ledger(shop_file: str) -> Ledger:

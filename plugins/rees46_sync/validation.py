@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rees46_sync.exceptions import JudgementError
-from rees46_sync.ledger import RejectedRow
+from rees46_sync.ledger import RejectedRow, printable
 from rees46_sync.shop import Limits
 from rees46_sync.window import Window
 
@@ -52,7 +52,7 @@ _THIN = {
 
 @dataclass(frozen=True)
 class UnmappedStatus:
-    """A status of the warehouse that the shop file does not map."""
+    """A status of the warehouse that the shop file does not map; its texts are made printable."""
 
     status: str
     count: int
@@ -211,7 +211,10 @@ def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
     found = rows.loc[positions, ["status", "order_id"]]
     counts = Counter(found["status"])
     examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()
-    return [UnmappedStatus(status, count, examples.get(status)) for status, count in counts.most_common()]
+    return [
+        UnmappedStatus(printable(status, 100) or "", count, printable(examples.get(status), 100))
+        for status, count in counts.most_common()
+    ]
 
 
 def _text(value: Any) -> str | None:

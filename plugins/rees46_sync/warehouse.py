@@ -34,6 +34,7 @@ from upath import UPath
 from rees46_sync import staging
 from rees46_sync.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, WarehouseError
+from rees46_sync.ledger import printable
 from rees46_sync.shop import Shop, read_query
 from rees46_sync.window import Window
 
@@ -85,7 +86,7 @@ class Partition:
     """A staged file of rows.
 
     :param path: its object storage path.
-    :param first_id, last_id: the order ids of its first and last row, None for rows without one.
+    :param first_id, last_id: the order ids of its first and last row, made printable; None for rows without one.
     """
 
     index: int
@@ -346,7 +347,7 @@ def _stage(batches: Iterable[pa.RecordBatch], partition_rows: int, folder: UPath
         table = pa.Table.from_batches(pending).cast(SCHEMA)
         path = folder / f"partition-{index:04}.parquet"
         staging.write(table, path)
-        first, last = (table["order_id"][at].as_py() for at in (0, -1))
+        first, last = (printable(table["order_id"][at].as_py(), 100) for at in (0, -1))
         return Partition(index, str(path), table.num_rows, first, last)
 
     for batch in batches:
