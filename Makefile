@@ -3,10 +3,10 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint lock clean
+.PHONY: help setup run test test-crashes lint lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make a private Airflow in .airflow
 
@@ -15,6 +15,9 @@ run: setup ## run the demo shop once through Airflow, and once more
 
 test: setup ## run all tests
 	@$(BIN)/python -m pytest
+
+test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
+	@$(BIN)/python -m pytest -m crash
 
 lint: .venv/.installed ## ruff, mypy and the floors of the package
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ ledger where it could.
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -189,7 +191,7 @@ def report(shop: Shop, results: Results, closing: Closing) -> str:
     table.add_row(f"{counts.rejected:,}", "rejected", "broke a check: see rees46_rejected_orders")
     table.add_row(f"{counts.failed:,}", "failed", "not sent: a later run sends them")
     out = io.StringIO()
-    console = Console(file=out, width=110, highlight=False, markup=False)
+    console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
     console.print(table)
     notes = [f"! {line}" for line in closing.unfinished]
     if closing.sent_twice:
@@ -234,9 +236,9 @@ def _unmapped(shop: Shop, results: Results) -> list[str]:
 
 
 def _yaml(text: str) -> str:
-    """Return a text as it stands in a YAML list: in quotes where it is more than a plain word."""
-    plain = text.replace("_", "").replace("-", "").replace(" ", "")
-    return text if plain.isalnum() and plain.isascii() and text[0].isalnum() else f'"{text}"'
+    """Return a text as it stands in a YAML list: in quotes where it is more than plain words."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9_-])?", text) and text.lower() != "null"
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def reasons_of(judged: Sequence[Mapping[str, Any]]) -> Counter[str]:

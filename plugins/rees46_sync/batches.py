@@ -68,7 +68,8 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
     :return: one verdict a row, with the index of ``orders``.
     """
     both = orders[["order_id", "code", "updated_at"]].merge(known, on="order_id", how="left").set_axis(orders.index)
-    same = both["known_status"] == both["code"]
+    # A request without a clear answer may have reached REES46: nobody knows its status then, so nothing is "unchanged".
+    same = (both["known_status"] == both["code"]) & (both["uncertain"] != True)  # noqa: E712 - absent orders have NaN
     accepted_since = both["known_id"] > reading.mark
     unseen = both["known_updated_at"] >= reading.window_end
     newer = unseen | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))

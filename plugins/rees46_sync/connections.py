@@ -37,7 +37,7 @@ def get_database_hook(conn_id: str) -> DbApiHook:
     connection = get_connection(conn_id)
     try:
         hook: object = connection.get_hook()  # type: ignore[no-untyped-call] # Airflow does not say
-    except (AirflowException, ImportError) as error:
+    except (AirflowException, ImportError, AttributeError) as error:
         raise ConnectionFieldsError(
             conn_id, f"type {connection.conn_type} has no hook here ({error}); install its Airflow provider"
         ) from error

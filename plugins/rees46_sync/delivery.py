@@ -85,7 +85,12 @@ class Delivery:
         self.concurrency = concurrency
         self.tally = Tally(0)
         self.errors: list[Rees46Error] = []
+        self.told_to_stop = False
         self._unanswered_in_a_row = 0
+
+    def stop(self) -> None:
+        """Start no further batch; what is under way is heard and recorded."""
+        self.told_to_stop = True
 
     def deliver(self, orders: pd.DataFrame) -> Tally:
         """
@@ -103,9 +108,9 @@ class Delivery:
                     for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
                         self._record(answered, under_way.pop(answered))
             except BaseException:
-                # Also when Airflow ends the task (SIGTERM): what is under way may be accepted, so hear and record it.
-                with suppress(LedgerError):
-                    for answered in wait(under_way).done:
+                # What is under way may be accepted, so hear and record it.
+                for answered in wait(under_way).done:
+                    with suppress(LedgerError):
                         self._record(answered, under_way.pop(answered))
                 raise
         self.tally.failed += sum(len(self._due(batch)) for batch in waiting)
@@ -140,7 +145,7 @@ class Delivery:
     @property
     def _stopped(self) -> bool:
         rejected = sum(isinstance(error, Rees46RejectedError) for error in self.errors)
-        return rejected >= MOST_REJECTED or self._unanswered_in_a_row >= MOST_UNANSWERED
+        return self.told_to_stop or rejected >= MOST_REJECTED or self._unanswered_in_a_row >= MOST_UNANSWERED
 
     def _due(self, batch: pd.DataFrame) -> pd.DataFrame:
         """Count what need not be sent any more; return the rest."""
@@ -162,8 +167,11 @@ class Delivery:
         except Rees46Error as error:
             log.error("Batch of %d orders, from order %s on: %s", len(batch), batch["order_id"].iloc[0], error)
             self.errors.append(error)
-            self._unanswered_in_a_row += not isinstance(error, Rees46RejectedError)
+            is_answer = isinstance(error, Rees46RejectedError)
+            self._unanswered_in_a_row = 0 if is_answer else self._unanswered_in_a_row + 1
             self.tally.failed += len(batch)
+            if not is_answer:
+                self.ledger.record_unanswered(self.run.shop, batch["order_id"].tolist())
             self.ledger.record_not_accepted(self.run, self.partition, len(batch), error.requests, error.outcome)
         else:
             self._unanswered_in_a_row = 0

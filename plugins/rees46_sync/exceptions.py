@@ -13,6 +13,8 @@ What can go wrong, named by what to do next.
     - AccountingError          a row is unaccounted for: a defect of ours, report it
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
+  + StagingError               retry: the staging root cannot be written (a full disk, a missing folder)
+  + LoadStoppedError           retry, or leave it to the next run: the task was told to stop
   + JudgementError             retry once: Great Expectations could not judge a partition
   + Rees46Error                about one request to REES46
     - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
@@ -88,6 +90,20 @@ class WarehouseError(SyncError):
 
 class LedgerError(SyncError):
     """The ledger's database does not answer."""
+
+
+class StagingError(SyncError):
+    """A staged file cannot be written."""
+
+    def __init__(self, path: str, cause: OSError) -> None:
+        super().__init__(
+            f"Staged file {path} cannot be written ({cause}); make room or correct staging in the shop file "
+            "(default: a folder under AIRFLOW_HOME)."
+        )
+
+
+class LoadStoppedError(SyncError):
+    """Airflow told a load to stop before all of its orders were sent."""
 
 
 class JudgementError(SyncError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -49,6 +50,7 @@ ATTEMPTS = 4
 LONGEST_PAUSE = timedelta(seconds=60)
 """The longest Retry-After that is waited for inside the task; a longer one becomes an Airflow retry."""
 
+_retry_after_parser = Retry(retry_after_max=int(timedelta(days=365).total_seconds()))
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
@@ -209,7 +211,10 @@ def _settings(conn_id: str) -> Settings:
         raise ConnectionFieldsError(conn_id, "password is empty; set it to the shop's secret key (shop_secret)")
     mask_secret(connection.password)
     extra = {"dialect": "import_sync_orders", "timeout_s": DEFAULT_TIMEOUT_S, "concurrency": DEFAULT_CONCURRENCY}
-    extra.update(connection.extra_dejson)
+    given = connection.extra_dejson
+    if not isinstance(given, dict):
+        raise ConnectionFieldsError(conn_id, f"extra is a {type(given).__name__}; give a JSON object")
+    extra.update(given)
     if str(extra["dialect"]) not in payload.DIALECTS:
         raise ConnectionFieldsError(
             conn_id, f"extra dialect is {extra['dialect']!r}; use one of {', '.join(payload.DIALECTS)}"
@@ -239,20 +244,27 @@ def _positive(conn_id: str, name: str, value: object) -> float:
 
 def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
     """Return scheme, host and port; https unless the connection says http."""
-    parts = urlsplit(host if "://" in host else f"//{host}")
+    is_ipv6 = host.count(":") > 1 and "://" not in host and "[" not in host
+    try:
+        parts = urlsplit(f"//[{host}]" if is_ipv6 else host if "://" in host else f"//{host}")
+        name, number = parts.hostname or "", port or parts.port
+        # As the HTTP client will: it refuses empty and overlong parts of a name.
+        usable = bool(name.encode("idna")) and not re.search(r"\s", name)
+    except ValueError:
+        usable = False
+    if not usable or parts.path.strip("/") or parts.query:
+        raise ConnectionFieldsError(conn_id, f"host is {host!r}; give a host name alone, such as {DEFAULT_HOST}")
     scheme = (schema or parts.scheme or "https").lower()
     if scheme not in ("http", "https"):
-        raise ConnectionFieldsError(conn_id, f"schema is {schema!r}; use https, or http for a local receiver")
-    name = parts.hostname
-    if not name or parts.path.strip("/") or parts.query:
-        raise ConnectionFieldsError(conn_id, f"host is {host!r}; give a host name alone, such as {DEFAULT_HOST}")
+        raise ConnectionFieldsError(conn_id, f"schema is {scheme!r}; use https, or http for a local receiver")
+    if number is not None and not 0 < number < 65_536:
+        raise ConnectionFieldsError(conn_id, f"port is {number}; give one from 1 to 65535, or none")
     if scheme == "http" and not _is_loopback(name):
         log.warning(
             "Connection %s sends the shop's secret unencrypted to %s: remove schema http, so that https is used.",
             conn_id,
             name,
         )
-    number = port or parts.port
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}" + (f":{number}" if number else "")
 
@@ -270,9 +282,9 @@ def _retry_after(answer: requests.Response) -> timedelta | None:
     if value is None:
         return None
     try:
-        return timedelta(seconds=Retry().parse_retry_after(value))
-    except (InvalidHeader, OverflowError):
-        return None
+        return timedelta(seconds=_retry_after_parser.parse_retry_after(value))
+    except (InvalidHeader, OverflowError, ValueError):
+        return None  # not to be obeyed: the usual delays apply
 
 
 def _passes_soon(error: BaseException) -> bool:

@@ -6,6 +6,8 @@ log as well: the latest ``rees46_accepted_statuses`` row of an order is what REE
 
 * ``rees46_accepted_statuses``: one row an accepted order status.
 * ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
+* ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
+  knows what REES46 has of it.
 * ``rees46_rejected_orders``: the quarantine.
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
 """
@@ -24,6 +26,7 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 from sqlalchemy.schema import CreateIndex, CreateTable
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 
@@ -33,6 +36,15 @@ LOOKUP_CHUNK = 1000
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
+
+
+# Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
+_again_after_a_race = retry(
+    retry=retry_if_exception_type(sa.exc.IntegrityError),
+    stop=stop_after_attempt(6),
+    wait=wait_random(0, 0.2),
+    reraise=True,
+)
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -88,6 +100,16 @@ deliveries = sa.Table(
     sa.Column("outcome", sa.String(20), nullable=False, comment="accepted, rejected or unknown"),
     sa.Column("answered_at", UtcDateTime, nullable=False),
     sa.Index("rees46_deliveries_extraction", "extraction_id"),
+)
+
+unanswered_orders = sa.Table(
+    "rees46_unanswered_orders",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("order_id", sa.String(255), nullable=False),
+    sa.Column("after_id", _Id, nullable=False, comment="the latest accepted row when the answer was missed"),
+    sa.Index("rees46_unanswered_orders_order", "shop", "order_id", "after_id"),
 )
 
 rejected_orders = sa.Table(
@@ -199,6 +221,7 @@ class Ledger:
             sa.event.listen(engine, "connect", _share_sqlite)
         return cls(engine)
 
+    @_again_after_a_race
     def create(self) -> None:
         """Create the tables that are not there yet."""
         with self._transaction() as connection:
@@ -218,7 +241,8 @@ class Ledger:
 
         :param extraction_id: the reading of the warehouse for which ``sent_here`` is asked.
         :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
-            whether one of the order's accepted rows came from that reading.
+            whether one of the order's accepted rows came from that reading; uncertain, whether a later request with
+            the order was left without a clear answer.
         """
         table = accepted_statuses
         ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
@@ -236,11 +260,22 @@ class Ledger:
         ).join(newest, newest.c.id == table.c.id)
         rows: list[Any] = []
         with self._transaction() as connection:
+            unanswered = unanswered_orders.c
+            some = connection.scalar(sa.select(unanswered.id).where(unanswered.shop == shop).limit(1))
+            uncertain: dict[str, int] = {}
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
                 rows += connection.execute(query, {"ids": chunk}).all()
+                if some is not None:
+                    latest = (
+                        sa.select(unanswered.order_id, sa.func.max(unanswered.after_id))
+                        .where(unanswered.shop == shop, unanswered.order_id.in_(chunk))
+                        .group_by(unanswered.order_id)
+                    )
+                    uncertain.update((order_id, after_id) for order_id, after_id in connection.execute(latest))
         known = pd.DataFrame(
             rows, columns=["order_id", "known_id", "known_status", "known_updated_at", "sent_here"], dtype=object
         )
+        known["uncertain"] = known["order_id"].map(uncertain).fillna(-1) >= known["known_id"]
         return known.astype(
             {
                 "order_id": "str",
@@ -248,6 +283,7 @@ class Ledger:
                 "known_status": "int64",
                 "known_updated_at": "datetime64[us, UTC]",
                 "sent_here": "bool",
+                "uncertain": "bool",
             }
         )
 
@@ -273,9 +309,16 @@ class Ledger:
             self._insert_delivery(connection, run, partition, len(rows), requests, "accepted")
 
     def record_not_accepted(self, run: RunRef, partition: int, orders: int, requests: int, outcome: str) -> None:
-        """Record that a batch of so many orders was refused ("rejected") or left without a clear answer ("unknown")."""
+        """Record that a batch of so many orders was refused ("rejected") or left without an answer ("unknown")."""
         with self._transaction() as connection:
             self._insert_delivery(connection, run, partition, orders, requests, outcome)
+
+    def record_unanswered(self, shop: str, order_ids: Sequence[str]) -> None:
+        """Record that nobody knows what REES46 has of these orders now: a request got no clear answer."""
+        with self._transaction() as connection:
+            mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
+            rows = [{"shop": shop, "order_id": order_id, "after_id": mark} for order_id in order_ids]
+            connection.execute(sa.insert(unanswered_orders), rows)
 
     @staticmethod
     def _insert_delivery(
@@ -317,13 +360,10 @@ class Ledger:
         new = 0
         for chunk in chunked(rows, LOOKUP_CHUNK):
             by_fingerprint = {row.fingerprint(shop): row for row in chunk}
-            try:
-                new += self._store_rejected(shop, run_id, by_fingerprint)
-            except sa.exc.IntegrityError:
-                # Another run stored one of these rows between our look and our insert: look again.
-                new += self._store_rejected(shop, run_id, by_fingerprint)
+            new += self._store_rejected(shop, run_id, by_fingerprint)
         return new
 
+    @_again_after_a_race
     def _store_rejected(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
         column = rejected_orders.c.fingerprint
         now = datetime.now(UTC)
@@ -347,6 +387,7 @@ class Ledger:
                 connection.execute(sa.insert(rejected_orders), new)
         return len(new)
 
+    @_again_after_a_race
     def save_run(self, **record: Any) -> None:
         """Store the record of a run (columns of ``rees46_sync_runs``); an earlier one of the same run is replaced."""
         same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])

@@ -11,6 +11,8 @@ from airflow.sdk import BaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from rees46_sync.delivery import Delivery
+
 
 class Rees46SyncOrdersOperator(BaseOperator):
     """
@@ -32,6 +34,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("batches",)
     ui_color = "#e8f1fb"
+    _delivery: Delivery | None = None
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         Send the partition's orders.
 
         :raises Rees46Error: a batch was not accepted; the error that a retry can mend, where there is one.
+        :raises LoadStoppedError: Airflow told the task to stop.
         :raises StagedFilesGoneError: the staged orders are not there any more.
         """
         from dataclasses import asdict
@@ -62,12 +66,13 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from rees46_sync import staging
         from rees46_sync.batches import Reading
         from rees46_sync.delivery import Delivery
+        from rees46_sync.exceptions import LoadStoppedError
         from rees46_sync.hooks import Rees46Hook
         from rees46_sync.ledger import Ledger, RunRef
 
         hook = Rees46Hook(self.rees46_conn_id)
         reading = self.batches["reading"]
-        delivery = Delivery(
+        self._delivery = delivery = Delivery(
             sender=hook,
             ledger=Ledger.of_connection(self.ledger_conn_id),
             run=RunRef(
@@ -93,4 +98,15 @@ class Rees46SyncOrdersOperator(BaseOperator):
         if delivery.errors:
             context["ti"].xcom_push(key="return_value", value=tally)
             raise delivery.worst_error
+        if delivery.told_to_stop:
+            context["ti"].xcom_push(key="return_value", value=tally)
+            raise LoadStoppedError(
+                f"Partition {delivery.partition}: the task was told to stop; {tally['failed']} orders were not sent. "
+                "Clear it to send them, or leave it to the next run."
+            )
         return tally
+
+    def on_kill(self) -> None:
+        """Obey Airflow's SIGTERM (somebody marked the task failed, its pod is moved): start no further batch."""
+        if self._delivery is not None:
+            self._delivery.stop()

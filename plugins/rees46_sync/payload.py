@@ -56,7 +56,11 @@ def request_body(shop_id: str, shop_secret: str, orders: Iterable[tuple[str, int
     if len({order["id"] for order in listed}) != len(listed):
         raise ValueError("an order stands twice in a request")
     body = {"shop_id": shop_id, "shop_secret": shop_secret, "orders": listed}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # The codec's own error quotes the body, secret included.
+        raise ValueError("an order id is not valid Unicode; REES46 takes UTF-8") from None
 
 
 def read_answer(http_status: int, body: bytes) -> tuple[Outcome, str]:
@@ -75,7 +79,7 @@ def read_answer(http_status: int, body: bytes) -> tuple[Outcome, str]:
         return ("accepted" if http_status == 200 else "unknown"), ""
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "unknown", ""
     if not isinstance(answer, dict):
         return "unknown", ""

@@ -33,7 +33,8 @@ class Rees46RetryPolicy(RetryPolicy):
             case MendFirstError() | Rees46RejectedError():
                 return RetryDecision.fail(str(exception))
             case Rees46UnavailableError(retry_after=timedelta() as asked):
-                delay = min(asked, LONGEST_RETRY_AFTER)
+                # An answer of 0, or a date that is over by the server's clock, must not use all retries up in a moment.
+                delay = min(max(asked, SHORTEST), LONGEST_RETRY_AFTER)
                 return RetryDecision.retry(delay, f"{exception} It asks to wait {delay}.")
             case _:
                 # A cleared task goes on counting its tries, so the exponent needs a bound of its own.

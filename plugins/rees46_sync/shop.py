@@ -7,16 +7,18 @@ shop. A file that cannot be used is reported by itself, so that one shop's mista
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import sqlparse
 import yaml
-from croniter import croniter
+from croniter import CroniterError, croniter
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -41,22 +43,42 @@ WINDOW_PARAMETERS = (":window_start", ":window_end")
 
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_NON_BINDING_COLON = re.compile(r"(?<![:\\]):(?=\w)")
 
 
 def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    return timedelta(**{_DURATION_UNITS[match[2]]: int(match[1])}) if match else value
+    if not match:
+        return value
+    try:
+        return timedelta(**{_DURATION_UNITS[match[2]]: int(match[1])})
+    except (OverflowError, ValueError) as error:
+        raise ValueError("is longer than there is time") from error
 
 
 def _cron(value: str) -> str:
     if not croniter.is_valid(value):
         raise ValueError("is not a cron expression")
+    try:
+        croniter(value).get_next()
+    except CroniterError as error:
+        raise ValueError("names a time that never comes") from error
+    return value
+
+
+def _asset_uri(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[!-~]+", value):
+        raise ValueError("is not a URI")
+    from airflow.sdk import Asset
+
+    try:
+        Asset(value)
+    except ValueError as error:
+        raise ValueError(f"is not a URI that Airflow takes ({error})") from error
     return value
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
 
 class Statuses(BaseModel):
@@ -122,11 +144,14 @@ class Shop(BaseModel):
     lookback: Duration = Field(
         timedelta(hours=24), description="how far a run looks back for late rows, as a number and s, m, h, d or w: 24h"
     )
-    partition_rows: int = Field(250_000, ge=1, description="the largest number of rows of a partition, 1 or more")
+    partition_rows: int = Field(
+        250_000, ge=1, le=100_000_000, description="the largest number of rows of a partition, 1 or more"
+    )
     limits: Limits = Field(Limits.model_validate({}), description="rejected_share and changed_orders")
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
-    feed_asset: Annotated[str, StringConstraints(pattern=r"\A[a-z][a-z0-9+.-]*://[!-~]+\z")] | None = Field(
-        None, description="the URI of an Airflow asset that also starts the hourly run, or null"
+    feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(
+        None,
+        description="the URI of an Airflow asset that also starts the hourly run, such as s3://feeds/shop.xml, or null",
     )
     staging: Annotated[str, StringConstraints(pattern=r"\A([a-z0-9+.-]+:/|/)/?\S*\z")] | None = Field(
         None, description="an object storage URL, such as s3://connection@bucket/folder, or null"
@@ -196,7 +221,8 @@ def load_shop(file: Path) -> Shop:
         content = yaml.load(file.read_text("utf-8"), _TextLoader)  # noqa: S506 - a SafeLoader, see there
     except (OSError, UnicodeDecodeError) as error:
         raise ShopFileError(file.name, f"cannot be read ({error}); make it a readable UTF-8 file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # The others are what PyYAML lets out for a wrong tag (!!int many), a list as a key, or endless brackets.
         place = " ".join(str(error).split())
         raise ShopFileError(file.name, f"is not YAML ({place}); correct that place") from error
     if not isinstance(content, dict):
@@ -209,35 +235,79 @@ def load_shop(file: Path) -> Shop:
     return shop
 
 
-def read_query(path: Path) -> str:
+@dataclass(frozen=True)
+class Query:
     """
-    Read a query file and make it ready for :func:`sqlalchemy.text`.
+    A shop's query.
 
-    :return: the one statement of the file, without comments; the two window parameters are its only bind parameters
-        (a colon inside a string or a cast is escaped).
-    :raises ValueError: the file is missing or unreadable, holds no or several statements, or does not bind exactly
-        ``:window_start`` and ``:window_end``.
+    :param parts: its text in pieces; a piece that is ``:window_start`` or ``:window_end`` is a parameter.
+    """
+
+    parts: tuple[str, ...]
+
+    def for_driver(
+        self, paramstyle: str, bounds: Mapping[str, object]
+    ) -> tuple[str, tuple[object, ...] | dict[str, object]]:
+        """
+        Write the query in the parameter style of a database driver (PEP 249), everything else as it stands in the file.
+
+        :param bounds: the values of ``window_start`` and ``window_end``.
+        :return: the statement and its parameters.
+        """
+        names = [part[1:] for part in self.parts if part in WINDOW_PARAMETERS]
+        numbers = itertools.count(1)
+        styles: dict[str, Callable[[str], str]] = {
+            "qmark": lambda _: "?",
+            "format": lambda _: "%s",
+            "numeric": lambda _: f":{next(numbers)}",
+            "numeric_dollar": lambda _: f"${next(numbers)}",
+            "named": lambda name: f":{name}",
+            "pyformat": lambda name: f"%({name})s",
+        }
+        percent = "%%" if paramstyle in ("format", "pyformat") else "%"
+        text = "".join(
+            styles[paramstyle](part[1:]) if part in WINDOW_PARAMETERS else part.replace("%", percent)
+            for part in self.parts
+        )
+        if paramstyle in ("named", "pyformat"):
+            return text, dict(bounds)
+        return text, tuple(bounds[name] for name in names)
+
+
+def read_query(path: Path) -> Query:
+    """
+    Read a query file: one statement, which reads; its comments and a semicolon at its end are left out.
+
+    :raises ValueError: the file is missing or unreadable, holds no or several statements, does not read, or does not
+        bind exactly ``:window_start`` and ``:window_end``.
     """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} cannot be read ({type(error).__name__}); give the query file's path, relative to the shop file"
+            f"{path} cannot be read ({type(error).__name__}); give the path of a UTF-8 file, relative to the shop file"
         ) from error
-    parsed: list[Any] = list(sqlparse.parse(text))
-    statements = [one for one in parsed if one.token_first(skip_cm=True) and str(one).strip() != ";"]
-    if len(statements) != 1:
-        raise ValueError(f"holds {len(statements)} statements; write one SELECT")
+    types = sqlparse.tokens
+    statements: list[list[str]] = [[]]
     binds = set()
-    parts = []
-    for token in statements[0].flatten():
-        if token.ttype in sqlparse.tokens.Name.Placeholder:
-            binds.add(token.value)
-            parts.append(token.value)
-        elif token.ttype in sqlparse.tokens.Comment and token.ttype not in sqlparse.tokens.Comment.Single.Hint:
-            parts.append("\n" if token.value.endswith("\n") else " ")
+    tokens: Iterator[tuple[Any, str]] = sqlparse.lexer.tokenize(text)  # type: ignore[no-untyped-call] # it has no types
+    for kind, value in tokens:
+        if kind in types.Comment and kind not in types.Comment.Single.Hint and kind not in types.Comment.Multiline.Hint:
+            statements[-1].append("\n" if value.endswith("\n") else " ")
+        elif kind in types.Punctuation and value == ";":
+            statements.append([])
         else:
-            parts.append(_NON_BINDING_COLON.sub(r"\\:", token.value))
+            is_first_word = not "".join(statements[-1]).strip()
+            if is_first_word and (
+                kind in types.Keyword.DDL or (kind in types.Keyword.DML and value.upper() != "SELECT")
+            ):
+                raise ValueError(f"begins with {value.upper()}; write one SELECT")
+            if kind in types.Name.Placeholder:
+                binds.add(value)
+            statements[-1].append(value)
+    full = [parts for parts in statements if "".join(parts).strip()]
+    if len(full) != 1:
+        raise ValueError(f"holds {len(full)} statements; write one SELECT")
     missing = [name for name in WINDOW_PARAMETERS if name not in binds]
     unknown = sorted(binds - set(WINDOW_PARAMETERS))
     if missing:
@@ -247,7 +317,7 @@ def read_query(path: Path) -> str:
         )
     if unknown:
         raise ValueError(f"binds {', '.join(unknown)}; bind only :window_start and :window_end")
-    return "".join(parts).strip().removesuffix(";").rstrip()
+    return Query(tuple(full[0]))
 
 
 class _TextLoader(yaml.SafeLoader):
@@ -265,6 +335,8 @@ class _TextLoader(yaml.SafeLoader):
         """Refuse a key that stands twice: the first value would be lost without a word."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
@@ -273,13 +345,18 @@ class _TextLoader(yaml.SafeLoader):
 
 def _faults(error: ValidationError) -> Iterator[str]:
     """Say each problem as "key is value, which ...; remedy"."""
-    for detail in error.errors():
-        yield _fault(detail)
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+    for detail in details:
+        loc = detail["loc"]
+        # A list with a wrong element counts as too short as well.
+        if detail["type"] != "too_short" or not any(place[: len(loc)] == loc and place != loc for place in places):
+            yield _fault(detail)
 
 
 def _fault(detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"] if part != "function-after")
-    remedy = _remedy(tuple(str(part) for part in detail["loc"]))
+    remedy = _remedy(detail["loc"])
     match detail["type"]:
         case "missing":
             return f"{key} is missing; give {remedy}"
@@ -287,24 +364,26 @@ def _fault(detail: ErrorDetails) -> str:
             return f"{key} is not a known key; correct its spelling or remove it ({remedy})"
         case "too_short":
             return f"{key} is empty; give {remedy}"
-        case "string_pattern_mismatch":
-            return f"{key} is {detail['input']!r:.100}; give {remedy}"
         case "value_error":
             what = detail["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(detail["input"], dict) else f" is {detail['input']!r} and"
+            shown = "" if isinstance(detail["input"], dict) else f" is {_shown(detail['input'])} and"
             return f"{key}{shown} {what}" + ("" if "; " in what else f"; give {remedy}")
         case _:
-            return f"{key} is {detail['input']!r:.100}: {detail['msg'].lower()}; give {remedy}"
+            return f"{key} is {_shown(detail['input'])}; give {remedy}"
 
 
-def _remedy(loc: tuple[str, ...]) -> str:
+def _shown(value: object) -> str:
+    return "null" if value is None else f"{value!r:.100}"
+
+
+def _remedy(loc: tuple[int | str, ...]) -> str:
     """Return the description of the deepest known key of a location, or the known keys beside an unknown one."""
     model: type[BaseModel] = Shop
     remedy = ""
     for part in loc:
-        field = model.model_fields.get(part)
+        field = model.model_fields.get(str(part))
         if field is None:
-            if not part.isdigit():
+            if not isinstance(part, int):
                 remedy = f"known keys: {', '.join(model.model_fields)}"
             break
         remedy = field.description or ""

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from rees46_sync.exceptions import StagedFilesGoneError
+from rees46_sync.exceptions import StagedFilesGoneError, StagingError
 from rees46_sync.shop import Shop
 
 KEEP = timedelta(days=7)
@@ -49,9 +49,16 @@ def new_extraction_id(now: datetime) -> str:
 
 
 def write(table: pa.Table, path: UPath) -> None:
-    """Write a table as a Parquet file, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+    """
+    Write a table as a Parquet file, making its folder.
+
+    :raises StagingError: the staging root cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+    except OSError as error:
+        raise StagingError(str(path), error) from error
 
 
 def read(path: UPath) -> pa.Table:

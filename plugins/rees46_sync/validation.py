@@ -130,6 +130,8 @@ class Judge:
         :raises JudgementError: a check could not be run.
         """
         frame = pd.DataFrame([counters])
+        for name in frame.columns[frame.isna().any()]:
+            raise _cannot_judge(name, frame)  # a missing value passes every check
         return sorted(self._broken(frame, _run_suite(limits)))
 
     def _broken(self, frame: pd.DataFrame, suite: ExpectationSuite) -> dict[str, list[int]]:
@@ -145,11 +147,7 @@ class Judge:
             if check.success:
                 continue
             if not positions or check.exception_info.get("raised_exception"):
-                raise JudgementError(
-                    f"Great Expectations could not judge {code} ({len(frame)} rows, columns "
-                    f"{', '.join(f'{name} {kind}' for name, kind in frame.dtypes.items())}); nothing was let through. "
-                    "If a retry does not help, this is a defect of the sync: report it with these columns."
-                )
+                raise _cannot_judge(code, frame)
             broken[code] = positions
         if len(result.results) != len(suite.expectations):
             raise JudgementError(
@@ -157,6 +155,14 @@ class Judge:
                 "nothing was let through. If a retry does not help, report it."
             )
         return broken
+
+
+def _cannot_judge(code: str, frame: pd.DataFrame) -> JudgementError:
+    columns = ", ".join(f"{name} {kind}" for name, kind in frame.dtypes.items())
+    return JudgementError(
+        f"Great Expectations could not judge {code} ({len(frame)} rows, columns {columns}); nothing was let through. "
+        "If a retry does not help, this is a defect of the sync: report it with these columns."
+    )
 
 
 def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
@@ -174,7 +180,9 @@ def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
                 column="order_id", regex=r"[\x00-\x1f\x7f-\x9f]"
             ),
             "order_id_inexact": expect.ExpectColumnValuesToBeInSet(column="order_id_exact", value_set=[True]),
-            "order_id_duplicated": expect.ExpectColumnValuesToBeUnique(column="order_id"),
+            "order_id_duplicated": expect.ExpectCompoundColumnsToBeUnique(
+                column_list=["order_id", "order_id_exact"], ignore_row_if="any_value_is_missing"
+            ),
             "status_missing": expect.ExpectColumnValuesToNotBeNull(column="status"),
             "status_unmapped": expect.ExpectColumnValuesToBeInSet(column="status", value_set=sorted(statuses)),
             "updated_at_missing": expect.ExpectColumnValuesToNotBeNull(column="updated_at_text"),

@@ -13,9 +13,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
-from sqlalchemy.engine.default import DefaultDialect
 from upath import UPath
 
 from rees46_sync import staging
 from rees46_sync.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, WarehouseError
 from rees46_sync.ledger import printable
-from rees46_sync.shop import Shop, read_query
+from rees46_sync.shop import Query, Shop, read_query
 from rees46_sync.window import Window
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ SORT_MEMORY = "256MB"
 """What DuckDB may hold while it sorts; the rest goes to the temporary folder."""
 
 EXACT_FLOAT = 2**53
-"""Above it a float no longer tells neighbouring whole numbers apart, so it cannot be an order id."""
+"""From here on a float no longer tells neighbouring whole numbers apart, so it cannot be an order id."""
 
 SCHEMA = pa.schema(
     [
@@ -64,13 +63,14 @@ SCHEMA = pa.schema(
 """A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave; ``copy``
 numbers equal rows without an id, from 1."""
 
+_ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
 _DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
 
 # An order's newest version is its last row here. A row whose time is missing or unreadable counts as the newest:
 # nothing shows that it is older, and it will be rejected, so that nothing possibly stale is sent in its place.
-# Among rows of the same time the one that the query returned last is the newest. A blank id (as Python sees blanks) is
-# no id.
-_WITH_ID = r"order_id IS NOT NULL AND regexp_matches(order_id, '[^\s\v\p{Z}\x{85}\x1c-\x1f]')"
+# Among rows of the same time the one that the query returned last is the newest. A blank id (as Python sees blanks)
+# and one that is not exact are no ids: nothing shows that two such rows are the same order.
+_WITH_ID = r"order_id_exact AND order_id IS NOT NULL AND regexp_matches(order_id, '[^\s\v\p{Z}\x{85}\x1c-\x1f]')"
 _SORTED = f"""
 SELECT * EXCLUDE (seq), 1::BIGINT AS copy FROM read_parquet($spool) WHERE {_WITH_ID}
 ORDER BY order_id, updated_at NULLS LAST, seq
@@ -146,13 +146,18 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except Exception as error:  # each database driver has error classes of its own
+    except Exception as error:  # noqa: BLE001 - each database driver has error classes of its own
         cause = getattr(error, "orig", None) or error
         line = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        raise WarehouseError(
+        about_a_value = _ABOUT_A_VALUE.search(line)
+        if about_a_value:
+            line = re.sub(r"'.*'|\".*\"", "'…'", line)
+        failed = WarehouseError(
             f"Shop {shop.shop}: reading {shop.query.name} from connection {shop.warehouse_conn_id} failed: {line}. "
             "Check that the database answers and that the query runs there."
-        ) from error
+        )
+        # Airflow logs the causes as well, and this one quotes a row.
+        raise failed from (None if about_a_value else error)
 
 
 @contextmanager
@@ -165,26 +170,25 @@ def _open_query(shop: Shop, window: Window) -> Iterator[tuple[list[str], Iterabl
     try:
         engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
     except sa.exc.NoSuchModuleError:
-        with _native_query(hook, query, bounds) as answer:
-            yield answer
-    else:
-        with _sqlalchemy_query(engine, query, bounds) as answer:
-            yield answer
+        engine = None
+    with _sqlalchemy_query(engine, query, bounds) if engine else _native_query(hook, query, bounds) as answer:
+        yield answer
 
 
 @contextmanager
 def _sqlalchemy_query(
-    engine: sa.Engine, query: str, bounds: dict[str, datetime]
+    engine: sa.Engine, query: Query, bounds: dict[str, datetime]
 ) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
     parameters: dict[str, object] = dict(bounds)
     if engine.dialect.name == "sqlite":
         # SQLite has no timestamps: its own functions, SQLAlchemy and pandas all write "YYYY-MM-DD HH:MM:SS[.ffffff]".
         parameters = {name: value.isoformat(" ") for name, value in bounds.items()}
     try:
-        with engine.connect().execution_options(stream_results=True, yield_per=FETCH_ROWS) as connection:
+        with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SET TIME ZONE 'UTC'"))
-            result = connection.execute(sa.text(query), parameters)
+            connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
+            result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
             yield list(result.keys()), result.partitions(FETCH_ROWS)
     finally:
         engine.dispose()
@@ -192,16 +196,14 @@ def _sqlalchemy_query(
 
 @contextmanager
 def _native_query(
-    hook: DbApiHook, query: str, bounds: dict[str, datetime]
+    hook: DbApiHook, query: Query, bounds: dict[str, datetime]
 ) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
     """Run the query on the driver's own connection, with the parameters in the driver's own style (PEP 249)."""
     with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
         driver = sys.modules[type(connection).__module__.partition(".")[0]]
         if driver.__name__ in ("duckdb", "_duckdb"):
             cursor.execute("SET TimeZone = 'UTC'")
-        compiled = sa.text(query).compile(dialect=DefaultDialect(paramstyle=getattr(driver, "paramstyle", "qmark")))
-        parameters = [bounds[name] for name in compiled.positiontup or ()] or bounds
-        cursor.execute(str(compiled), parameters)
+        cursor.execute(*query.for_driver(driver.paramstyle, bounds))
         yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
 
 
@@ -271,7 +273,7 @@ def exact_text(value: object) -> tuple[str | None, bool]:
         case float():
             if value != value:
                 return None, True
-            whole = value.is_integer() and abs(value) <= EXACT_FLOAT
+            whole = value.is_integer() and abs(value) < EXACT_FLOAT
             return (str(int(value)), True) if whole else (repr(value), False)
         case Decimal():
             if value.is_nan():
@@ -298,8 +300,13 @@ def _timestamps(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
         return times, pc.strftime(times, "%Y-%m-%d %H:%M:%S%z")
     texts = [_timestamp_text(value) for value in values]
     dates = pd.Series([text if text and _DATE_FIRST.match(text) else None for text in texts], dtype="str")
-    parsed = pd.to_datetime(dates, utc=True, format="ISO8601", errors="coerce")
-    return pa.array(parsed.astype("datetime64[us, UTC]"), kind, from_pandas=True), pa.array(texts, pa.string())
+    parsed = pd.to_datetime(dates, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")
+    for position in (dates.notna() & parsed.isna()).to_numpy().nonzero()[0]:
+        # One text with nanoseconds makes pandas refuse years that do not fit into 64 bits of them.
+        with suppress(ValueError, OverflowError):
+            one = datetime.fromisoformat(dates[position].strip())
+            parsed[int(position)] = pd.Timestamp(one.astimezone(UTC) if one.tzinfo else one.replace(tzinfo=UTC))
+    return pa.array(parsed, kind, from_pandas=True), pa.array(texts, pa.string())
 
 
 def _timestamp_text(value: object) -> str | None:

@@ -55,13 +55,13 @@ def window_of_run(
     :param named_end: the param ``window_end``; without it a named window ends where the interval does.
     :raises WindowError: the named window is empty, not readable or without a start.
     """
-    end = interval[1] if interval else asked_at
+    end = _utc(interval[1] if interval else asked_at)
     if named_start or named_end:
         return _named(named_start, named_end, end)
+    first = _utc(interval[0]) if interval else end
     if interval and as_it_is:
-        return _window(*interval)
-    start = min(interval[0] if interval else end, covered_until or end)
-    return _window(start - lookback, end, widened=True)
+        return Window(first, end)
+    return Window(min(first, _utc(covered_until or end)) - lookback, end, widened=True)
 
 
 def _named(named_start: str | None, named_end: str | None, default_end: datetime) -> Window:
@@ -70,22 +70,23 @@ def _named(named_start: str | None, named_end: str | None, default_end: datetime
     start = _timestamp("window_start", named_start)
     end = _timestamp("window_end", named_end) if named_end else default_end
     if start >= end:
-        raise WindowError(f"window_start {start.isoformat()} is not before window_end {end.isoformat()}; swap them.")
-    return _window(start, end)
+        remedy = (
+            "swap them" if named_end else "set window_end as well; without it the window ends where this run's does"
+        )
+        raise WindowError(f"window_start {start.isoformat()} is not before window_end {end.isoformat()}; {remedy}.")
+    return Window(_utc(start), _utc(end))
 
 
 def _timestamp(param: str, text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
-    except ValueError as error:
+        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        _utc(value)
+        return value
+    except (ValueError, OverflowError) as error:
         raise WindowError(f"{param} is {text!r}, which is not a date and time; write 2026-01-31T00:00:00.") from error
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _window(start: datetime, end: datetime, *, widened: bool = False) -> Window:
-    return Window(_plain_utc(start), _plain_utc(end), widened)
-
-
-def _plain_utc(value: datetime) -> datetime:
-    """Turn Airflow's pendulum timestamp into a plain one, in UTC."""
+def _utc(value: datetime) -> datetime:
+    """Turn Airflow's pendulum timestamp into a plain one, in UTC: also so that a day's difference is 24 hours."""
     return datetime.fromisoformat(value.isoformat()).astimezone(UTC)
