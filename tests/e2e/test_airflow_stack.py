@@ -1,0 +1,102 @@
+"""The stack that the other end-to-end tests stand on does what it says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from .airflow_stack import AirflowStack, running_airflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+DAG_FILE = """
+from datetime import timedelta
+from time import sleep
+
+from airflow.sdk import dag, task
+
+
+@dag
+def lab():
+    @task
+    def quick():
+        print("quick was here")
+        return {"answer": 42}
+
+    @task(retries=1, retry_delay=timedelta(seconds=1))
+    def sleepy(answer, dag_run=None, ti=None):
+        if dag_run.conf.get("sleep") and ti.try_number == 1:
+            sleep(300)
+        return ti.try_number
+
+    sleepy(quick())
+
+
+lab()
+"""
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+    folder = tmp_path_factory.mktemp("airflow")
+    dags, plugins = folder / "dags", folder / "plugins"
+    dags.mkdir()
+    plugins.mkdir()
+    (dags / "lab.py").write_text(DAG_FILE)
+    with running_airflow(folder / "home", dags, plugins, {}) as stack:
+        stack.wait_for_dag("lab")
+        stack.unpause("lab")
+        yield stack
+
+
+def test_run_succeeds_and_shows_its_xcom_and_log(airflow: AirflowStack) -> None:
+    run_id = airflow.trigger("lab")
+
+    assert airflow.wait_for_run("lab", run_id, timeout_s=60) == "success"
+    assert airflow.import_errors() == []
+    assert airflow.xcom("lab", run_id, "quick") == {"answer": 42}
+    assert "quick was here" in airflow.log("lab", run_id, "quick", try_number=1)
+
+
+def test_killed_task_is_tried_again(airflow: AirflowStack) -> None:
+    run_id = airflow.trigger("lab", conf={"sleep": True})
+    [pid] = airflow.wait_for_task_pids("sleepy", run_id)
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert airflow.wait_for_run("lab", run_id, timeout_s=60) == "success"
+    assert airflow.xcom("lab", run_id, "sleepy") == 2
+
+
+def test_run_survives_the_death_of_scheduler_and_workers(airflow: AirflowStack) -> None:
+    run_id = airflow.trigger("lab", conf={"sleep": True})
+    airflow.wait_for_task_pids("sleepy", run_id)
+
+    airflow.kill("scheduler")
+    assert airflow.task_pids("sleepy", run_id) == []
+    airflow.start("scheduler")
+
+    assert airflow.wait_for_run("lab", run_id, timeout_s=90) == "success"
+
+
+def addresses_listened_on(process: psutil.Process) -> set[str]:
+    try:
+        connections = process.net_connections("inet")
+    except psutil.AccessDenied:
+        return set()  # who is not root may not look into a worker that has run a task; its scheduler answers for it
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN or c.type == socket.SOCK_DGRAM}
+
+
+def test_nothing_listens_beyond_the_loopback(airflow: AirflowStack) -> None:
+    postmaster = psutil.Process(airflow.postgres.get_pid())
+    processes = [*airflow.processes(), postmaster, *postmaster.children()]
+
+    assert set[str]().union(*map(addresses_listened_on, processes)) == {"127.0.0.1"}

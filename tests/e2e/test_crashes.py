@@ -1,0 +1,230 @@
+"""
+Whatever is killed or gone: nothing is lost, and next to nothing is sent twice.
+
+Each test breaks a run in one way and ends with `makes_good`: a plain next run of the same window.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+import pytest
+
+from .conftest import (
+    BATCH,
+    CONCURRENCY,
+    HISTORY,
+    ORDERS,
+    POOL,
+    SUMMANDS,
+    SUPERSEDED,
+    SYNC,
+    UNMAPPED,
+    LiveShop,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.crash]
+
+UNANSWERED = CONCURRENCY * BATCH
+"""Orders whose answer a kill can lose: only they can be sent twice."""
+
+READ = ORDERS + SUPERSEDED + UNMAPPED
+
+
+def assert_closes(account: dict[str, Any], **expected: object) -> None:
+    """Every row that the run read is accounted for, and these columns are as told."""
+    assert account["read"] == sum(account[name] for name in SUMMANDS)
+    assert {name: account[name] for name in expected} == expected
+
+
+def makes_good(shop: LiveShop, *earlier: str, twice: int) -> None:
+    """A next run leaves REES46 with exactly the warehouse's truth, after at most so many orders sent twice."""
+    run_id = shop.trigger()
+
+    assert shop.end_of(run_id) == "success"
+    assert shop.sandbox.state() == shop.final_statuses()
+    stats = shop.sandbox.stats()
+    assert stats["violations"] == {}
+    assert stats["orders"] - len(shop.sandbox.state()) <= twice
+    for one in earlier:
+        assert_closes(shop.account(one))
+    account = shop.account(run_id)
+    assert_closes(account, read=READ, superseded=SUPERSEDED, rejected=UNMAPPED, stale=0, reopened=0, failed=0)
+    assert account["outcome"] == "success"
+
+
+def kill_task(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def kill_supervisor(pid: int) -> None:
+    psutil.Process(pid).parent().kill()
+
+
+@pytest.mark.parametrize(
+    ("kill", "hold_s"),
+    [
+        pytest.param(kill_task, 60, id="task"),
+        # The orphan gets its answers when the next try is under way, and goes on beside it.
+        pytest.param(kill_supervisor, 25, id="supervisor"),
+    ],
+)
+def test_killed_load_is_tried_again_and_sends_what_is_missing(
+    live_shop: LiveShop, kill: Callable[[int], None], hold_s: float
+) -> None:
+    run_id = live_shop.trigger()
+    with live_shop.load_in_the_middle(run_id, hold_s) as pid:
+        kill(pid)
+
+    assert live_shop.end_of(run_id) == "success"
+    assert max(tries for _, tries in live_shop.instances(run_id, "load_batches").values()) > 1
+    assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
+    makes_good(live_shop, run_id, twice=UNANSWERED)
+
+
+def test_load_told_to_stop_loses_no_answer(live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    with live_shop.load_in_the_middle(run_id, hold_s=2) as pid:
+        os.kill(pid, signal.SIGTERM)
+
+    state = live_shop.end_of(run_id)
+    account = live_shop.account(run_id)
+    assert_closes(account, sent=len(live_shop.sandbox.state()), outcome=state)
+    assert (state == "success") == (account["failed"] == 0)
+    makes_good(live_shop, run_id, twice=0)
+
+
+def test_load_marked_failed_by_a_person_starts_no_further_batch(live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    # The answers under way come after the signal, which the next heartbeat brings, and before the SIGKILL 5 s later.
+    with live_shop.load_in_the_middle(run_id, hold_s=4) as pid:
+        live_shop.airflow.set_pool(POOL, 0)  # the other load task waits
+        live_shop.mark_failed(run_id, "load_batches", map_index=0)
+        started = live_shop.sandbox.stats()["accepted"]
+        wait_until("end of the task's process", lambda: not psutil.pid_exists(pid))
+        started_later = live_shop.sandbox.stats()["accepted"] - started
+    live_shop.airflow.set_pool(POOL, 1)
+    state = live_shop.end_of(run_id)
+    account = live_shop.account(run_id)
+
+    makes_good(live_shop, run_id, twice=0)
+    assert started_later == 0
+    assert_closes(account, outcome=state)
+    assert state == "failed"
+    assert account["failed"] > 0
+
+
+def test_run_goes_on_after_the_death_of_scheduler_and_workers(live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    with live_shop.load_in_the_middle(run_id, hold_s=60):
+        live_shop.airflow.kill("scheduler")
+    live_shop.airflow.start("scheduler")
+
+    assert live_shop.end_of(run_id) == "success"
+    assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
+    makes_good(live_shop, run_id, twice=UNANSWERED)
+
+
+def test_run_survives_the_loss_of_the_ledger_while_it_loads(live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    with live_shop.load_in_the_middle(run_id, hold_s=1), live_shop.ledger_gone():
+        wait_until(
+            "two tries without a ledger",
+            lambda: any(tries > 2 for _, tries in live_shop.instances(run_id, "load_batches").values()),
+        )
+
+    assert live_shop.end_of(run_id) == "success"
+    assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
+    makes_good(live_shop, run_id, twice=UNANSWERED)
+
+
+def test_outage_longer_than_all_retries_is_red_and_made_good_by_the_next_run(live_shop: LiveShop) -> None:
+    # Retry-After 0: the tries of an hour follow on each other at once.
+    live_shop.sandbox.reset("503:0@1")
+    run_id = live_shop.trigger()
+
+    assert live_shop.end_of(run_id) == "failed"
+    assert_closes(live_shop.account(run_id), outcome="failed", sent=0, failed=ORDERS)
+    live_shop.sandbox.reset()
+    makes_good(live_shop, run_id, twice=0)
+    assert live_shop.sandbox.stats()["orders"] == ORDERS
+
+
+def test_kills_before_anything_is_sent_cost_nothing(live_shop: LiveShop) -> None:
+    with live_shop.warehouse("BEGIN EXCLUSIVE"):
+        run_id = live_shop.trigger()
+        [pid] = live_shop.airflow.wait_for_task_pids("extract_orders", run_id)
+        wait_until("reading", lambda: "reading orders.sql" in live_shop.airflow.log(SYNC, run_id, "extract_orders", 1))
+        kill_task(pid)
+    wait_until("extraction", lambda: live_shop.instances(run_id, "extract_orders") == {-1: ("success", 2)})
+    with live_shop.ledger_locked():
+        wait_until("look into the ledger", live_shop.waiting_for_ledger)
+        for pid in live_shop.airflow.wait_for_task_pids("build_batches", run_id):
+            kill_task(pid)
+
+    assert live_shop.end_of(run_id) == "success"
+    assert max(tries for _, tries in live_shop.instances(run_id, "build_batches").values()) == 2
+    assert_closes(live_shop.account(run_id), read=READ, sent=ORDERS, failed=0)
+    makes_good(live_shop, run_id, twice=0)
+
+
+def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> None:
+    changed = 100
+    live_shop.airflow.set_pool(POOL, 0)
+    older = live_shop.trigger(SYNC)
+    live_shop.wait_for_load(older)
+    with live_shop.warehouse() as db:
+        db.execute(
+            "UPDATE orders SET status = 'delivered', updated_at = '2026-03-02 12:00:00' WHERE order_id IN "
+            "(SELECT order_id FROM orders GROUP BY order_id HAVING max(status) = 'new' AND count(*) = 1 LIMIT ?)",
+            [changed],
+        )
+    # An earlier logical date goes first through the pool.
+    newer = live_shop.trigger(HISTORY, logical_date=datetime(2020, 1, 1, tzinfo=UTC))
+    live_shop.wait_for_load(newer, HISTORY)
+    live_shop.airflow.set_pool(POOL, 1)
+
+    assert live_shop.end_of(newer, HISTORY) == "success"
+    assert live_shop.end_of(older) == "success"
+    assert_closes(live_shop.account(newer), sent=ORDERS)
+    assert_closes(live_shop.account(older), sent=0, stale=changed, unchanged=ORDERS - changed)
+    makes_good(live_shop, newer, older, twice=0)
+
+
+def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
+    # The third refusal ends a load task, with a fourth batch under way: all four hit the first of the two tasks.
+    live_shop.sandbox.reset("400@x4")
+    run_id = live_shop.trigger()
+    assert live_shop.end_of(run_id) == "failed"
+    states = sorted(state for state, _ in live_shop.instances(run_id, "load_batches").values())
+    assert states == ["failed", "success"]
+    assert_closes(live_shop.account(run_id), outcome="failed", sent=len(live_shop.sandbox.state()))
+
+    live_shop.clear(run_id, ["load_batches", "account_for_rows"])
+    assert live_shop.end_of(run_id) == "success"
+    assert_closes(live_shop.account(run_id), outcome="success", read=READ, sent=ORDERS, failed=0)
+
+    live_shop.clear(run_id, None)
+    assert live_shop.end_of(run_id) == "success"
+    assert_closes(live_shop.account(run_id), outcome="success", read=READ, sent=0, unchanged=ORDERS)
+    makes_good(live_shop, run_id, twice=0)
+
+
+def test_unwritable_staging_is_red_and_says_where(live_shop: LiveShop) -> None:
+    live_shop.sandbox.reset()
+    with live_shop.staging_gone():
+        run_id = live_shop.trigger()
+        assert live_shop.end_of(run_id) == "failed"
+
+    log = live_shop.airflow.log(SYNC, run_id, "extract_orders", 1)
+    assert "Not a directory" in log
+    assert str(live_shop.staging) in log
+    assert_closes(live_shop.account(run_id), outcome="failed", read=0)
+    assert live_shop.sandbox.stats()["requests"] == 0
+    makes_good(live_shop, run_id, twice=0)

@@ -1,0 +1,551 @@
+"""The hook against a real REES46 over HTTP: one batch, one of three outcomes, and no word of the secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tenacity import wait_none
+
+from rees46_sync import hooks
+from rees46_sync.exceptions import (
+    ConnectionFieldsError,
+    Rees46Error,
+    Rees46RejectedError,
+    Rees46UnavailableError,
+    Rees46UnreadableError,
+)
+from rees46_sync.hooks import Rees46Hook
+from rees46_sync.sandbox import Sandbox
+from tests.conftest import SECRET, rees46_connection
+
+ORDERS = [("1", 1), ("007", 2)]
+PATIENCE_S = 0.3  # the timeout of hooks whose request must not be answered
+
+HookOf = Callable[..., Rees46Hook]
+
+
+@pytest.fixture
+def hook_of(monkeypatch: pytest.MonkeyPatch) -> HookOf:
+    """Make a hook of a connection that is given as a URI, as JSON or by its fields."""
+    monkeypatch.setattr(hooks, "_backoff", wait_none())
+
+    def make(connection: str = "", **fields: Any) -> Rees46Hook:
+        given = {"conn_type": "http", "login": "shop-key", "password": SECRET} | fields
+        monkeypatch.setenv("AIRFLOW_CONN_SHOP_REES46", connection or json.dumps(given))
+        return Rees46Hook("shop_rees46")
+
+    return make
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox, hook_of: HookOf) -> Rees46Hook:
+    """A hook that waits long for an answer, and hardly between two tries."""
+    return hook_of(rees46_connection(sandbox, timeout_s=20))
+
+
+@pytest.fixture
+def server_with() -> Iterator[Callable[[bytes], int]]:
+    """Start a server on loopback that answers every request with these bytes, and say its port."""
+    servers: list[socketserver.ThreadingTCPServer] = []
+
+    def start(answer: bytes) -> int:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                length = 0
+                while (line := self.rfile.readline()).strip():
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                self.rfile.read(length)
+                self.wfile.write(answer)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return int(server.server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def chain_of(error: BaseException | None) -> list[BaseException]:
+    """The error, what it was raised from, and so on: what a traceback shows."""
+    chain = []
+    while error is not None:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
+
+
+def test_an_accepted_batch_takes_one_request_and_sets_the_statuses(sandbox: Sandbox, hook: Rees46Hook) -> None:
+    assert hook.send(ORDERS) == 1
+
+    assert sandbox.state() == dict(ORDERS)
+    assert sandbox.stats() == {"requests": 1, "orders": 2, "accepted": 1, "violations": {}, "faults": {}}
+
+
+@pytest.mark.parametrize("spec", ["empty_200@x1", "ok_200@x1", "slow:0.2@x1"])
+def test_an_odd_but_good_answer_is_an_acceptance(sandbox: Sandbox, hook: Rees46Hook, spec: str) -> None:
+    sandbox.reset(fault=spec)
+
+    assert hook.send(ORDERS) == 1
+    assert sandbox.state() == dict(ORDERS)
+
+
+REJECTED, UNREADABLE, UNAVAILABLE = Rees46RejectedError, Rees46UnreadableError, Rees46UnavailableError
+FAULTS = [
+    pytest.param("400", REJECTED, 400, 1, id="400"),
+    pytest.param("401", REJECTED, 401, 1, id="401"),
+    pytest.param("403", REJECTED, 403, 1, id="403"),
+    pytest.param("404", REJECTED, 404, 1, id="404"),
+    pytest.param("405", REJECTED, 405, 1, id="405"),
+    pytest.param("406", REJECTED, 406, 1, id="406"),
+    pytest.param("422", REJECTED, 422, 1, id="422"),
+    pytest.param("redirect", REJECTED, 302, 1, id="redirect"),
+    pytest.param("error_in_200", REJECTED, 200, 1, id="error-inside-200"),
+    pytest.param("html_in_200", UNREADABLE, 200, 1, id="page-of-a-proxy"),
+    pytest.param("cut_json_200", UNREADABLE, 200, 1, id="cut-off-json"),
+    pytest.param("500", UNAVAILABLE, 500, 1, id="500"),
+    pytest.param("500:5", UNAVAILABLE, 500, 1, id="500-with-retry-after"),
+    pytest.param("501", UNAVAILABLE, 501, 1, id="501"),
+    pytest.param("521", UNAVAILABLE, 521, 1, id="unknown-to-http"),
+    pytest.param("408", UNAVAILABLE, 408, 4, id="408"),
+    pytest.param("429", UNAVAILABLE, 429, 4, id="rate-limited"),
+    pytest.param("429:0", UNAVAILABLE, 429, 4, id="rate-limited-for-no-time"),
+    pytest.param("502", UNAVAILABLE, 502, 4, id="502"),
+    pytest.param("503", UNAVAILABLE, 503, 4, id="503"),
+    pytest.param("504", UNAVAILABLE, 504, 4, id="504"),
+    pytest.param("reset_before", UNAVAILABLE, None, 4, id="reset-before"),
+    pytest.param("reset_after", UNAVAILABLE, None, 4, id="reset-after"),
+    pytest.param("never", UNAVAILABLE, None, 4, id="no-answer"),
+    pytest.param("never_after", UNAVAILABLE, None, 4, id="no-answer-though-accepted"),
+]
+
+
+@pytest.mark.parametrize(("spec", "error", "http_status", "requests"), FAULTS)
+def test_raises_the_error_that_says_what_to_do_next_and_keeps_the_secret(
+    sandbox: Sandbox,
+    hook_of: HookOf,
+    caplog: pytest.LogCaptureFixture,
+    spec: str,
+    error: type[Rees46Error],
+    http_status: int | None,
+    requests: int,
+) -> None:
+    sandbox.reset(fault=f"{spec}@1")
+    hook = hook_of(rees46_connection(sandbox, timeout_s=PATIENCE_S if "never" in spec else 20))
+    caplog.set_level(logging.DEBUG)
+
+    with pytest.raises(Rees46Error) as caught:
+        hook.send(ORDERS)
+
+    assert type(caught.value) is error
+    assert caught.value.http_status == http_status
+    assert caught.value.requests == requests == sandbox.stats()["requests"]
+    assert caught.value.outcome == ("rejected" if error is Rees46RejectedError else "unknown")
+    assert sandbox.stats()["violations"] == {}
+    assert {"urllib3.connectionpool"} <= {record.name for record in caplog.records}
+    texts = [f"{link} {link!r}" for link in chain_of(caught.value)]
+    assert SECRET not in " ".join([*texts, caplog.text, *(str(vars(record)) for record in caplog.records)])
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", UNREADABLE, id="204"),
+        pytest.param(b"HTTP/1.1 304 Not Modified\r\n\r\n", REJECTED, id="304"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK", UNAVAILABLE, id="shorter-than-announced"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nOK", UNAVAILABLE, id="no-gzip"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", UNAVAILABLE, id="no-http"),
+        pytest.param(b"", UNAVAILABLE, id="closed-without-a-byte"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, UNREADABLE, id="bottomless-json"),
+    ],
+)
+def test_whatever_comes_back_ends_in_one_of_the_errors(
+    server_with: Callable[[bytes], int], hook_of: HookOf, answer: bytes, error: type[Rees46Error]
+) -> None:
+    hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
+
+    with pytest.raises(error):
+        hook.send(ORDERS)
+
+
+def test_a_refused_connection_is_tried_four_times(hook_of: HookOf, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    hook = hook_of(host="127.0.0.1", port=port, schema="http")
+
+    with pytest.raises(Rees46UnavailableError, match="check host, port and schema of connection shop_rees46") as caught:
+        hook.send(ORDERS)
+
+    assert (caught.value.requests, caught.value.http_status) == (4, None)
+    tries = [record.getMessage() for record in caplog.records if record.name == hooks.__name__]
+    assert [re.findall("Try [0-9] of [0-9]", text) for text in tries] == [
+        ["Try 2 of 4"],
+        ["Try 3 of 4"],
+        ["Try 4 of 4"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "requests"),
+    [
+        pytest.param("503@x1", 2, id="503-once"),
+        pytest.param("429@x2", 3, id="429-twice"),
+        pytest.param("reset_before@x3", 4, id="reset-three-times"),
+        pytest.param("reset_after@x1", 2, id="reset-though-accepted"),
+        pytest.param("502@x1,reset_before@x1,504@x1", 4, id="three-different-ones"),
+    ],
+)
+def test_hiccups_are_outlived_inside_the_task(sandbox: Sandbox, hook: Rees46Hook, spec: str, requests: int) -> None:
+    sandbox.reset(fault=spec)
+
+    assert hook.send(ORDERS) == requests == sandbox.stats()["requests"]
+    assert sandbox.state() == dict(ORDERS)
+
+
+def test_a_missing_answer_is_asked_for_again(
+    sandbox: Sandbox, hook_of: HookOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.reset(fault="never@x1")
+
+    assert hook_of(rees46_connection(sandbox, timeout_s=0.8)).send(ORDERS) == 2
+    assert "did not answer within 0.8 s; the batch will be sent again. Try 2 of 4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "requests"),
+    [
+        pytest.param("503@x1,500@x1", Rees46UnavailableError, 2, id="500-after-503"),
+        pytest.param("503@x1,401@x1", Rees46RejectedError, 2, id="401-after-503"),
+        pytest.param("429@x2,html_in_200@x1", Rees46UnreadableError, 3, id="page-after-two-429"),
+    ],
+)
+def test_after_a_hiccup_the_last_answer_decides(
+    sandbox: Sandbox, hook: Rees46Hook, spec: str, error: type[Rees46Error], requests: int
+) -> None:
+    sandbox.reset(fault=spec)
+
+    with pytest.raises(error) as caught:
+        hook.send(ORDERS)
+
+    assert caught.value.requests == requests == sandbox.stats()["requests"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param("429:1@x1", id="seconds"),
+        pytest.param("429_date:1@x1", id="date"),
+        pytest.param("503:1@x1", id="seconds-of-a-503"),
+    ],
+)
+def test_a_retry_after_is_obeyed_in_full(sandbox: Sandbox, hook: Rees46Hook, spec: str) -> None:
+    sandbox.reset(fault=spec)
+
+    assert hook.send(ORDERS) == 2
+    refused, accepted = sandbox.requests()
+    assert accepted["at"] - refused["at"] >= 1
+
+
+def test_without_retry_after_the_pauses_are_random_and_grow(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_REES46", rees46_connection(sandbox))
+    sandbox.reset(fault="503@x1")
+
+    assert Rees46Hook("shop_rees46").send(ORDERS) == 2
+
+    announced = float(re.search(r"Try 2 of 4 in (\d+\.\d) s", caplog.text)[1])  # type: ignore[index]
+    refused, accepted = sandbox.requests()
+    assert announced <= 0.5  # drawn from 0 to 0.5 s, then 1 s, then 2 s
+    assert accepted["at"] - refused["at"] >= announced - 0.06
+
+
+def test_a_retry_after_as_long_as_the_longest_pause_is_waited_for(
+    sandbox: Sandbox, hook: Rees46Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.reset(fault="429:1@x1")
+    monkeypatch.setattr(hooks, "LONGEST_PAUSE", timedelta(seconds=1))
+
+    assert hook.send(ORDERS) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "asked"),
+    [
+        pytest.param("429:61", timedelta(seconds=61), id="just-too-long"),
+        pytest.param("503:120", timedelta(minutes=2), id="two-minutes"),
+        pytest.param("503:43200", timedelta(hours=12), id="half-a-day"),
+        pytest.param("503:86400", timedelta(hours=24), id="a-day"),
+        pytest.param("500:5", timedelta(seconds=5), id="of-an-answer-that-is-no-hiccup"),
+    ],
+)
+def test_a_longer_retry_after_is_left_to_airflow(
+    sandbox: Sandbox, hook: Rees46Hook, spec: str, asked: timedelta
+) -> None:
+    sandbox.reset(fault=f"{spec}@1")
+
+    with pytest.raises(Rees46UnavailableError) as caught:
+        hook.send(ORDERS)
+
+    assert caught.value.retry_after == asked
+    assert sandbox.stats()["requests"] == 1
+
+
+def test_a_longer_retry_after_can_be_a_date(sandbox: Sandbox, hook: Rees46Hook) -> None:
+    sandbox.reset(fault="429_date:600@1")
+
+    with pytest.raises(Rees46UnavailableError) as caught:
+        hook.send(ORDERS)
+
+    assert caught.value.retry_after is not None
+    assert timedelta(seconds=570) < caught.value.retry_after <= timedelta(seconds=601)
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [
+        pytest.param(b"soon", None, id="a-word"),
+        pytest.param(b"", None, id="empty"),
+        pytest.param(b"-5", None, id="negative"),
+        pytest.param(b"Wed, 21 Oct 2015 07:28:00 GMT", timedelta(0), id="a-date-that-is-over"),
+        pytest.param(b"Wed, 21 Oct 99999 07:28:00 GMT", None, id="a-year-beyond-the-calendar"),
+        pytest.param(b"9" * 5000, None, id="5000-digits"),
+    ],
+)
+def test_a_retry_after_that_cannot_be_obeyed_is_no_further_trouble(
+    server_with: Callable[[bytes], int], hook_of: HookOf, value: bytes, asked: timedelta | None
+) -> None:
+    answer = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
+    hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
+
+    with pytest.raises(Rees46UnavailableError) as caught:
+        hook.send(ORDERS)
+
+    assert (caught.value.retry_after, caught.value.requests) == (asked, 4)
+
+
+def test_redirects_are_not_followed(sandbox: Sandbox, hook: Rees46Hook) -> None:
+    sandbox.reset(fault="redirect@x1")
+
+    with pytest.raises(Rees46RejectedError, match="correct host and schema of connection shop_rees46"):
+        hook.send(ORDERS)
+
+    assert [row["outcome"] for row in sandbox.requests()] == ["redirect"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        pytest.param("401", 'of connection shop_rees46.*REES46 manager to enable "Orders Tracking"', id="401"),
+        pytest.param("403", 'of connection shop_rees46.*REES46 manager to enable "Orders Tracking"', id="403"),
+        pytest.param("404", "correct host and dialect of connection shop_rees46", id="404"),
+        pytest.param("405", "correct host and dialect of connection shop_rees46", id="405"),
+        pytest.param("400", "look for REES46's e-mail", id="400"),
+        pytest.param(
+            "error_in_200", r"\(Shop not found\); check the keys of connection shop_rees46", id="error-in-200"
+        ),
+        pytest.param("html_in_200", r"neither yes nor no \([0-9]+ bytes, text/html.*\); look for a proxy", id="page"),
+        pytest.param("500", "answered 500; the batch will be sent again", id="500"),
+    ],
+)
+def test_the_message_says_what_to_do(sandbox: Sandbox, hook: Rees46Hook, spec: str, remedy: str) -> None:
+    sandbox.reset(fault=f"{spec}@1")
+
+    with pytest.raises(Rees46Error, match=remedy):
+        hook.send(ORDERS)
+
+
+def test_a_reason_that_quotes_the_secret_is_shown_without_it(
+    server_with: Callable[[bytes], int], hook_of: HookOf
+) -> None:
+    body = json.dumps({"status": "error", "message": f"shop_secret {SECRET} is wrong"}).encode()
+    hook = hook_of(host="127.0.0.1", port=server_with(b"HTTP/1.1 200 OK\r\n\r\n" + body), schema="http")
+
+    with pytest.raises(Rees46RejectedError, match=r"\(shop_secret \*\*\* is wrong\)") as caught:
+        hook.send(ORDERS)
+
+    assert all(SECRET not in f"{error}{error!r}" for error in chain_of(caught.value))
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        pytest.param([], id="none"),
+        pytest.param([(f"{number}", 1) for number in range(1001)], id="1001"),
+        pytest.param([("1", 3)], id="status-3"),
+        pytest.param([("1", 1), ("1", 2)], id="twice"),
+    ],
+)
+def test_what_breaks_the_contract_never_reaches_rees46(
+    sandbox: Sandbox, hook: Rees46Hook, orders: list[tuple[str, int]]
+) -> None:
+    with pytest.raises(ValueError, match=r"in a request|a status is"):
+        hook.send(orders)
+
+    assert sandbox.requests() == []
+
+
+def test_the_secret_is_in_no_repr(hook_of: HookOf) -> None:
+    hook = hook_of()
+
+    assert hook.settings.shop_secret == SECRET
+    assert SECRET not in f"{hook!r} {hook} {hook.settings!r} {hook.settings}"
+
+
+def test_nothing_is_asked_of_airflow_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP_REES46", raising=False)
+    hook = Rees46Hook("shop_rees46")
+
+    with pytest.raises(ConnectionFieldsError, match="Connection shop_rees46: does not exist; create it in Airflow"):
+        hook.get_conn()
+
+
+def test_one_connection_is_kept_alive_for_all_batches(hook: Rees46Hook, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    for number in range(3):
+        hook.send([(f"{number}", 1)])
+
+    assert caplog.text.count("Starting new HTTP connection") == 1
+    assert hook.get_conn() is hook.get_conn()
+
+
+def test_as_many_connections_are_kept_as_requests_may_be_under_way(
+    sandbox: Sandbox, hook_of: HookOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.reset(latency_ms=20)
+    hook = hook_of(rees46_connection(sandbox, concurrency=12))
+    assert hook.settings.concurrency == 12
+    caplog.set_level(logging.DEBUG)
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(lambda number: hook.send([(f"{number}", 1)]), range(48)))
+
+    assert sandbox.stats()["accepted"] == 48
+    assert 1 < caplog.text.count("Starting new HTTP connection") <= 12
+    assert "Connection pool is full" not in caplog.text
+
+
+PATH = "/import/sync_orders"
+
+
+@pytest.mark.parametrize(
+    ("connection", "url", "timeout_s", "concurrency"),
+    [
+        pytest.param({}, f"https://api.rees46.com{PATH}", 30, 8, id="keys-alone"),
+        pytest.param({"conn_type": "rees46"}, f"https://api.rees46.com{PATH}", 30, 8, id="type-rees46"),
+        pytest.param(
+            {"extra": {"timeout_s": 5, "concurrency": 2, "dialect": "import_sync_orders"}},
+            f"https://api.rees46.com{PATH}",
+            5,
+            2,
+            id="extra",
+        ),
+        pytest.param({"extra": '{"timeout_s": "5"}'}, f"https://api.rees46.com{PATH}", 5, 8, id="extra-as-text"),
+        pytest.param({"extra": {"other": 1}}, f"https://api.rees46.com{PATH}", 30, 8, id="unknown-extra"),
+        pytest.param({"host": "rees46.test", "port": 8443}, f"https://rees46.test:8443{PATH}", 30, 8, id="port"),
+        pytest.param({"host": "rees46.test:8443"}, f"https://rees46.test:8443{PATH}", 30, 8, id="port-in-host"),
+        pytest.param({"host": "rees46.test", "schema": "HTTPS"}, f"https://rees46.test{PATH}", 30, 8, id="capitals"),
+        pytest.param({"host": "https://rees46.test"}, f"https://rees46.test{PATH}", 30, 8, id="host-with-scheme"),
+        pytest.param({"host": "http://127.0.0.1:80/"}, f"http://127.0.0.1:80{PATH}", 30, 8, id="host-with-http"),
+        pytest.param({"host": "127.0.0.1", "schema": "http"}, f"http://127.0.0.1{PATH}", 30, 8, id="schema-http"),
+        pytest.param({"host": "::1", "port": 80, "schema": "http"}, f"http://[::1]:80{PATH}", 30, 8, id="ipv6"),
+        pytest.param({"host": "[::1]", "schema": "http"}, f"http://[::1]{PATH}", 30, 8, id="ipv6-in-brackets"),
+        pytest.param(f"rees46://shop-key:{SECRET}@", f"https://api.rees46.com{PATH}", 30, 8, id="uri-keys-alone"),
+        pytest.param(f"http://shop-key:{SECRET}@127.0.0.1:80", f"https://127.0.0.1:80{PATH}", 30, 8, id="uri"),
+        pytest.param(
+            f"rees46://shop-key:{SECRET}@127.0.0.1:80/http?timeout_s=0.5&concurrency=3",
+            f"http://127.0.0.1:80{PATH}",
+            0.5,
+            3,
+            id="uri-with-everything",
+        ),
+        pytest.param(f"http://shop-key:{SECRET}@[::1]:80/http", f"http://[::1]:80{PATH}", 30, 8, id="uri-ipv6"),
+    ],
+)
+def test_a_connection_is_read_without_any_request(
+    hook_of: HookOf, connection: dict[str, Any] | str, url: str, timeout_s: float, concurrency: int
+) -> None:
+    hook = hook_of(connection) if isinstance(connection, str) else hook_of(**connection)
+
+    settings = hook.settings
+
+    assert (settings.url, settings.timeout_s, settings.concurrency) == (url, timeout_s, concurrency)
+    assert (settings.shop_id, settings.shop_secret) == ("shop-key", SECRET)
+    assert settings.dialect.max_orders == 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "warned_of"),
+    [
+        pytest.param({"host": "api.rees46.com", "schema": "http"}, "api.rees46.com", id="http-in-public"),
+        pytest.param({"host": "http://api.rees46.com"}, "api.rees46.com", id="http-in-host"),
+        pytest.param({"host": "10.0.0.1", "schema": "http"}, "10.0.0.1", id="http-in-a-private-network"),
+        pytest.param({"host": "localhost.test", "schema": "http"}, "localhost.test", id="not-quite-localhost"),
+        pytest.param({"host": "api.rees46.com"}, None, id="https"),
+        pytest.param({"host": "127.0.0.1", "schema": "http"}, None, id="http-to-loopback"),
+        pytest.param({"host": "127.8.8.8", "schema": "http"}, None, id="http-to-another-loopback"),
+        pytest.param({"host": "LOCALHOST", "schema": "http"}, None, id="http-to-localhost"),
+        pytest.param({"host": "[::1]", "schema": "http"}, None, id="http-to-ipv6-loopback"),
+    ],
+)
+def test_a_secret_that_would_travel_unencrypted_is_warned_of(
+    hook_of: HookOf, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], warned_of: str | None
+) -> None:
+    hook_of(**fields).settings  # noqa: B018 - it warns when it is read
+
+    warnings = [record.getMessage() for record in caplog.records if record.name == hooks.__name__]
+    expected = f"Connection shop_rees46 sends the shop's secret unencrypted to {warned_of}: remove schema http"
+    assert [text[: len(expected)] for text in warnings] == ([expected] if warned_of else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        pytest.param({"login": None}, "login is empty; set it to the shop's store key", id="no-login"),
+        pytest.param({"login": ""}, "login is empty", id="empty-login"),
+        pytest.param({"password": None}, "password is empty; set it to the shop's secret key", id="no-password"),
+        pytest.param({"schema": "ftp"}, "schema is 'ftp'; use https", id="ftp"),
+        pytest.param({"host": "ftp://rees46.test"}, "ftp.*; use https", id="ftp-in-host"),
+        pytest.param({"host": "https://api.rees46.com/import"}, "give a host name alone", id="host-with-a-path"),
+        pytest.param({"host": "api.rees46.com?shop=1"}, "give a host name alone", id="host-with-a-query"),
+        pytest.param({"host": "https://"}, "give a host name alone", id="scheme-without-a-host"),
+        pytest.param({"host": "api rees46.com"}, "give a host name alone", id="host-with-a-space"),
+        pytest.param({"host": "rees46..test"}, "give a host name alone", id="host-with-an-empty-label"),
+        pytest.param({"host": f"{'a' * 70}.test"}, "give a host name alone", id="host-with-an-overlong-label"),
+        pytest.param({"host": "rees46.test:99999"}, "99999", id="port-in-host-too-large"),
+        pytest.param({"host": "rees46.test:https"}, "rees46.test:https", id="port-in-host-no-number"),
+        pytest.param({"host": "[::1"}, "::1", id="half-an-ipv6-address"),
+        pytest.param({"port": 70000}, "port.*70000", id="port-too-large"),
+        pytest.param({"extra": {"dialect": "sync_order"}}, "dialect is 'sync_order'; use one of", id="bad-dialect"),
+        pytest.param({"extra": {"timeout_s": "soon"}}, "timeout_s is 'soon'; give a number", id="timeout-a-word"),
+        pytest.param({"extra": {"timeout_s": 0}}, "timeout_s is 0; give a number above 0", id="timeout-0"),
+        pytest.param({"extra": {"timeout_s": -1}}, "timeout_s is -1", id="timeout-negative"),
+        pytest.param({"extra": {"timeout_s": "nan"}}, "timeout_s is 'nan'", id="timeout-nan"),
+        pytest.param({"extra": {"timeout_s": "inf"}}, "timeout_s is 'inf'", id="timeout-endless"),
+        pytest.param({"extra": {"concurrency": 0}}, "concurrency is 0; give a number above 0", id="concurrency-0"),
+        pytest.param({"extra": {"concurrency": None}}, "concurrency is None", id="concurrency-null"),
+        pytest.param({"extra": [1]}, "extra", id="extra-a-list"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_says_which_field_to_mend(
+    hook_of: HookOf, fields: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ConnectionFieldsError, match=f"Connection shop_rees46: .*{fault}") as caught:
+        hook_of(**fields).send(ORDERS)
+
+    assert SECRET not in "".join(f"{error}{error!r}" for error in chain_of(caught.value))
