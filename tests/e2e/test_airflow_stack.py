@@ -15,7 +15,7 @@ from .airflow_stack import AirflowStack, running_airflow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.crash]
 
 DAG_FILE = """
 from datetime import timedelta
