@@ -15,7 +15,7 @@ What can go wrong, named by what to do next.
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be written (a full disk, a missing folder)
   + LoadStoppedError           retry, or leave it to the next run: the task was told to stop
-  + JudgementError             retry once: Great Expectations could not judge a partition
+  + JudgementError             retry: Great Expectations could not judge a partition
   + Rees46Error                about one request to REES46
     - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
     - Rees46UnreadableError    retry: a 2xx whose body says neither yes nor no

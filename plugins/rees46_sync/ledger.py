@@ -221,7 +221,13 @@ class Ledger:
             sa.event.listen(engine, "connect", _share_sqlite)
         return cls(engine)
 
-    @_again_after_a_race
+    # PostgreSQL may say "already exists" in spite of IF NOT EXISTS, where two tasks create a table at once.
+    @retry(
+        retry=retry_if_exception_type((sa.exc.IntegrityError, LedgerError)),
+        stop=stop_after_attempt(8),
+        wait=wait_random(0, 0.3),
+        reraise=True,
+    )
     def create(self) -> None:
         """Create the tables that are not there yet."""
         with self._transaction() as connection:

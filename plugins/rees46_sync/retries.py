@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHORTEST = timedelta(seconds=30)
 LONGEST = timedelta(minutes=10)
 """The delays of retries grow from one to the other: together with the number of retries of load_batches they ride out
-an outage of about an hour; the next hourly run makes good a longer one."""
+an outage of most of an hour; the next hourly run makes good a longer one."""
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 """REES46 asks for a synchronisation every 24 hours: no server's wish can put it off for longer."""
