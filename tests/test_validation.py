@@ -443,7 +443,7 @@ def broken_by(row: Row, texts: Counter[tuple[str | None, bool]]) -> list[str]:
     return [code for code, broken in checks.items() if broken]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(IDS, ROW_STATUSES, TIMES), max_size=40))
 @example([("a\ud800", "new", WINDOW.start), ("a\\ud800", "new", WINDOW.start)])
 def test_any_row_is_judged_as_plain_python_would(judge: Judge, rows: list[Row]) -> None:

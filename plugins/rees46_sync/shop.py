@@ -297,7 +297,7 @@ def read_query(path: Path) -> Query:
         elif kind in types.Punctuation and value == ";":
             statements.append([])
         else:
-            is_first_word = not "".join(statements[-1]).strip()
+            is_first_word = not any(part.strip() for part in statements[-1])
             if is_first_word and (
                 kind in types.Keyword.DDL or (kind in types.Keyword.DML and value.upper() != "SELECT")
             ):

@@ -64,7 +64,7 @@ SCHEMA = pa.schema(
 numbers equal rows without an id, from 1."""
 
 _ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
-_DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
+_DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}(?:[T ]\d|\s*$)")
 
 # An order's newest version is its last row here. A row whose time is missing or unreadable counts as the newest:
 # nothing shows that it is older, and it will be rejected, so that nothing possibly stale is sent in its place.
