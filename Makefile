@@ -13,7 +13,7 @@ setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make 
 run: setup ## run the demo shop once through Airflow, and once more
 	@$(BIN)/python -m rees46_sync.demo
 
-test: setup ## run all tests
+test: setup ## run the tests
 	@$(BIN)/python -m pytest
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)

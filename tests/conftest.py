@@ -34,6 +34,7 @@ os.environ.update(
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
     REES46_SHOPS_DIR=str(HOME / "shops"),
+    NO_PROXY="127.0.0.1,localhost",
 )
 
 import sqlalchemy as sa  # noqa: E402

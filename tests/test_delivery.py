@@ -230,7 +230,12 @@ def test_what_a_bad_batch_left_over_is_sent_by_the_next_run_too(sandbox: Sandbox
 
 
 @pytest.mark.parametrize(
-    "spec", [pytest.param("reset_after@x4", id="answer-lost"), pytest.param("cut_json_200@x1", id="answer-cut-off")]
+    "spec",
+    [
+        pytest.param("reset_after@x4", id="answer-lost"),
+        pytest.param("cut_json_200@x1", id="answer-cut-off"),
+        pytest.param("reset_after@x1,400@x1", id="answer-lost-then-refused"),
+    ],
 )
 def test_an_order_that_changes_back_after_an_answer_was_lost_is_sent_again(
     sandbox: Sandbox, ledger_conn_id: str, spec: str

@@ -549,3 +549,13 @@ def test_a_connection_that_cannot_be_used_says_which_field_to_mend(
         hook_of(**fields).send(ORDERS)
 
     assert SECRET not in "".join(f"{error}{error!r}" for error in chain_of(caught.value))
+
+
+def test_a_receiver_on_this_machine_is_not_looked_for_behind_a_proxy(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_REES46", rees46_connection(sandbox))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY")
+
+    assert Rees46Hook("shop_rees46").send([("1", 0)]) == 1

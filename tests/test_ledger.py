@@ -667,7 +667,7 @@ def test_an_error_of_the_database_quotes_no_rows(open_ledger: Callable[[], Ledge
         pytest.param(None, "does not exist; create it in Airflow, or set AIRFLOW_CONN_LEDGER", id="missing"),
         pytest.param("http://127.0.0.1:9", "type http.*(is not a database|has no hook here)", id="no-database"),
         pytest.param("oracle://user@127.0.0.1/x", "type oracle has no hook here.*install its", id="no-provider"),
-        pytest.param("duckdb:///:memory:", "use SQLite, PostgreSQL or MySQL", id="no-dialect"),
+        pytest.param("duckdb:///:memory:", "use SQLite or PostgreSQL", id="no-dialect"),
     ],
 )
 def test_a_connection_that_can_be_no_ledger_says_why(

@@ -145,7 +145,7 @@ def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
     assert shop.sandbox.stats()["requests"] == 0
     log = capsys.readouterr().out
     assert figure in log
-    assert "ignore_limits" in log
+    assert "with ignore_limits, window_start 2026-02-28T07:00:00+00:00 and window_end 2026-03-01T08:00:00+00:00" in log
 
     decided = run_dag(ignore_limits=True)
     assert decided.state == "success"
@@ -160,6 +160,10 @@ def test_a_dry_run_leaves_no_trace(shop: ShopUnderTest) -> None:
     assert shop.sandbox.stats()["requests"] == 0
     for table in ("rees46_accepted_statuses", "rees46_rejected_orders", "rees46_sync_runs", "rees46_deliveries"):
         assert shop.ledger_rows(f"SELECT * FROM {table}") == []
+
+
+def test_a_dry_run_with_nothing_to_send_says_so(shop: ShopUnderTest) -> None:
+    assert run_dag(dry_run=True).account["would_send"] == 0
 
 
 def test_a_dry_run_goes_on_over_a_limit_because_it_is_the_way_to_look_first(shop: ShopUnderTest) -> None:

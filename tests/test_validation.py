@@ -266,7 +266,7 @@ def test_only_the_mapped_statuses_go_on(judge: Judge) -> None:
         pytest.param([("1", None, NOON), ("2", "", NOON), ("3", "new", NOON)], [], id="missing-is-not-unmapped"),
         pytest.param([("1", "a", None), ("2", "a", "soon")], [UnmappedStatus("a", 2, "1")], id="in-rows-bad-otherwise"),
         pytest.param([("1\x00", "a\nb", NOON)], [UnmappedStatus("a\\nb", 1, "1\\x00")], id="printable"),
-        pytest.param([("1", "x" * 101, NOON)], [UnmappedStatus("x" * 100 + "…", 1, "1")], id="cut"),
+        pytest.param([("1", "x" * 251, NOON)], [UnmappedStatus("x" * 250 + "…", 1, "1")], id="cut"),
     ],
 )
 def test_unmapped_statuses_are_counted_with_an_example(

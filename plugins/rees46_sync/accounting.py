@@ -75,6 +75,7 @@ class Closing:
     A run added up.
 
     :param would_send: what a dry run would have sent, by REES46 status; empty otherwise.
+    :param dry_run: whether the run was one.
     :param unfinished: what did not finish, in words; empty for a successful run.
     :param sent_twice: orders that two tries of a task sent at the same time (Airflow starts a new try while one whose
         scheduler died is still alive); REES46 takes that without harm.
@@ -84,11 +85,12 @@ class Closing:
     would_send: Counter[str]
     unfinished: list[str]
     sent_twice: int = 0
+    dry_run: bool = False
 
     @property
     def as_row(self) -> dict[str, int]:
         """The account as one flat object; a dry run has the further key ``would_send``."""
-        return asdict(self.account) | ({"would_send": self.would_send.total()} if self.would_send else {})
+        return asdict(self.account) | ({"would_send": self.would_send.total()} if self.dry_run else {})
 
 
 def close(results: Results) -> Closing:
@@ -97,7 +99,7 @@ def close(results: Results) -> Closing:
 
     :raises AccountingError: the sum does not close, or disagrees with the ledger.
     """
-    closing = Closing(Account(), Counter(), [])
+    closing = Closing(Account(), Counter(), [], dry_run=results.dry_run)
     if results.reading is None:
         closing.unfinished.append("extract_orders did not finish: nothing was read")
         return closing

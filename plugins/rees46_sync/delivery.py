@@ -107,8 +107,7 @@ class Delivery:
                 while self._start(threads, waiting, under_way) or under_way:
                     for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
                         self._record(answered, under_way.pop(answered))
-            except BaseException:
-                # What is under way may be accepted, so hear and record it.
+            except BaseException:  # whatever it is: what is under way may be accepted, so hear and record it
                 for answered in wait(under_way).done:
                     with suppress(LedgerError):
                         self._record(answered, under_way.pop(answered))
@@ -170,7 +169,8 @@ class Delivery:
             is_answer = isinstance(error, Rees46RejectedError)
             self._unanswered_in_a_row = 0 if is_answer else self._unanswered_in_a_row + 1
             self.tally.failed += len(batch)
-            if not is_answer:
+            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
+            if not is_answer or error.requests > 1:
                 self.ledger.record_unanswered(self.run.shop, batch["order_id"].tolist())
             self.ledger.record_not_accepted(self.run, self.partition, len(batch), error.requests, error.outcome)
         else:

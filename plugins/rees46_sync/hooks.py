@@ -110,6 +110,8 @@ class Rees46Hook(BaseHook):
         adapter = HTTPAdapter(pool_maxsize=self.settings.concurrency)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
+        # A receiver on this machine is not to be looked for behind the proxy of the environment.
+        session.trust_env = not _is_loopback(urlsplit(self.settings.url).hostname or "")
         return session
 
     def send(self, orders: Sequence[tuple[str, int]]) -> int:

@@ -26,13 +26,12 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 from sqlalchemy.schema import CreateIndex, CreateTable
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 
 LOOKUP_CHUNK = 1000
 """Order ids in one lookup statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
-
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
@@ -40,9 +39,10 @@ QUARANTINE_CHARACTERS = 1000
 
 # Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
 _again_after_a_race = retry(
-    retry=retry_if_exception_type(sa.exc.IntegrityError),
-    stop=stop_after_attempt(6),
-    wait=wait_random(0, 0.2),
+    # PostgreSQL may also say "already exists", in spite of IF NOT EXISTS.
+    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or "already exists" in str(e)),
+    stop=stop_after_attempt(8),
+    wait=wait_random(0, 0.3),
     reraise=True,
 )
 
@@ -215,19 +215,13 @@ class Ledger:
             engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
         except sa.exc.NoSuchModuleError as error:
             raise ConnectionFieldsError(
-                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite, PostgreSQL or MySQL"
+                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite or PostgreSQL"
             ) from error
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _share_sqlite)
         return cls(engine)
 
-    # PostgreSQL may say "already exists" in spite of IF NOT EXISTS, where two tasks create a table at once.
-    @retry(
-        retry=retry_if_exception_type((sa.exc.IntegrityError, LedgerError)),
-        stop=stop_after_attempt(8),
-        wait=wait_random(0, 0.3),
-        reraise=True,
-    )
+    @_again_after_a_race
     def create(self) -> None:
         """Create the tables that are not there yet."""
         with self._transaction() as connection:

@@ -9,6 +9,7 @@ of its run, or by age: a run that failed keeps its files, so that its tasks can 
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ KEEP = timedelta(days=7)
 """How long the files of a failed run are kept: long enough to come back from a holiday and clear it."""
 
 _STAMP = "%Y%m%dT%H%M%S"
+_EXTRACTION_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
 def root_of(shop: Shop) -> UPath:
@@ -80,11 +82,12 @@ def remove(folder: UPath) -> None:
 
 
 def remove_older(root: UPath, now: datetime) -> list[str]:
-    """Remove the folders of readings that are older than :data:`KEEP`; return their names."""
+    """Remove the folders of readings that are older than :data:`KEEP`, and nothing else; return their names."""
     if not root.exists():
         return []
     limit = f"{now.astimezone(UTC) - KEEP:{_STAMP}}"
-    old = [folder for folder in root.iterdir() if folder.name < limit]
+    # The root may be a folder that a user keeps other things in.
+    old = [folder for folder in root.iterdir() if _EXTRACTION_ID.fullmatch(folder.name) and folder.name < limit]
     for folder in old:
         remove(folder)
     return [folder.name for folder in old]

@@ -229,7 +229,8 @@ def approve_changes(
     shop, params = load_shop(Path(shop_file)), context["params"]
     # A slice asks Airflow once; iterating over the results of a mapped task asks once for each, and once too often.
     judged, built = judged[:], built[:]
-    read = judged[0]["reading"]["read"]
+    reading = judged[0]["reading"]
+    read = reading["read"]
     rejected, changed = sum(result["rejected"] for result in judged), sum(result["orders"] for result in built)
     counters = {"rejected_share": rejected / read, "changed_orders": changed}
     exceeded = Judge().exceeded_limits(counters, shop.limits)
@@ -242,8 +243,9 @@ def approve_changes(
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
         raise LimitExceededError(
             f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
-            "If this is right, start a run by hand with ignore_limits (and the same window); if not, mend the rows or "
-            f"{shop.file.name}, and the next run does it. dry_run shows what would be sent."
+            f"If this is right, start a run by hand with ignore_limits, window_start {reading['window_start']} and "
+            f"window_end {reading['window_end']}; if not, mend the rows or {shop.file.name}, and the next run does it. "
+            "dry_run shows what would be sent."
         )
     if exceeded:
         reason = "nothing is sent in a dry run" if params["dry_run"] else "ignore_limits is set"

@@ -220,7 +220,7 @@ def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
     counts = Counter(found["status"])
     examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()
     return [
-        UnmappedStatus(printable(status, 100) or "", count, printable(examples.get(status), 100))
+        UnmappedStatus(printable(status, 250) or "", count, printable(examples.get(status), 100))
         for status, count in counts.most_common()
     ]
 

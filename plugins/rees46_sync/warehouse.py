@@ -203,8 +203,16 @@ def _native_query(
         driver = sys.modules[type(connection).__module__.partition(".")[0]]
         if driver.__name__ in ("duckdb", "_duckdb"):
             cursor.execute("SET TimeZone = 'UTC'")
-        cursor.execute(*query.for_driver(driver.paramstyle, bounds))
+        cursor.execute(*query.for_driver(_paramstyle(connection), bounds))
         yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
+
+
+def _paramstyle(connection: object) -> str:
+    """Return the parameter style of a connection's driver, which stands in its module or in one above it (PEP 249)."""
+    path = type(connection).__module__.split(".")
+    above = (sys.modules.get(".".join(path[:length])) for length in range(len(path), 0, -1))
+    styles = (getattr(module, "paramstyle", None) for module in above)
+    return next((style for style in styles if style), "qmark")
 
 
 def _positions(names: Sequence[str], shop: Shop) -> list[int]:

@@ -1,0 +1,50 @@
+"""Where the tasks of a run leave rows for each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from upath import UPath
+
+from rees46_sync import staging
+from rees46_sync.exceptions import StagedFilesGoneError, StagingError
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+ROWS = pa.table({"order_id": ["007", "заказ-😀"], "code": [0, 1]})
+
+
+def test_what_one_task_writes_the_next_one_reads(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "folder" / "rows.parquet")
+    staging.write(ROWS, path)
+    assert staging.read(path) == ROWS
+
+
+def test_a_file_that_is_gone_says_from_where_to_clear(tmp_path: Path) -> None:
+    with pytest.raises(StagedFilesGoneError, match=r"rows\.parquet is gone .* clear this run from extract_orders"):
+        staging.read(UPath(tmp_path / "rows.parquet"))
+
+
+def test_a_root_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StagingError, match=r"file/rows\.parquet cannot be written .* correct staging"):
+        staging.write(ROWS, UPath(tmp_path / "file" / "rows.parquet"))
+
+
+def test_only_readings_older_than_they_are_kept_are_removed_and_nothing_that_is_not_ours(tmp_path: Path) -> None:
+    old = staging.new_extraction_id(NOW - staging.KEEP - timedelta(seconds=1))
+    young = staging.new_extraction_id(NOW - staging.KEEP + timedelta(seconds=1))
+    others = [".keep", "2019-report", "20190101", "00000000T000000-backup"]
+    for name in (old, young, *others):
+        staging.write(ROWS, UPath(tmp_path / name / "rows.parquet"))
+
+    assert staging.remove_older(UPath(tmp_path), NOW) == [old]
+
+    assert {path.name for path in tmp_path.iterdir()} == {young, *others}
+
+
+def test_removing_what_is_gone_already_is_fine(tmp_path: Path) -> None:
+    staging.remove(UPath(tmp_path / "gone"))
+    assert staging.remove_older(UPath(tmp_path / "gone"), NOW) == []
