@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pandas as pd
@@ -101,6 +103,24 @@ def test_several_tasks_can_create_the_tables_at_once(open_ledger: Callable[[], L
             done.result()
 
     assert set(sa.inspect(ledgers[0].engine).get_table_names()) >= ledger_module.metadata.tables.keys()
+
+
+def test_opening_a_new_sqlite_ledger_waits_for_a_task_that_writes_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    monkeypatch.setenv("AIRFLOW_CONN_NEW_LEDGER", f"sqlite:///{database}")
+    ledger = Ledger.of_connection("new_ledger")
+    other_task = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    other_task.execute("CREATE TABLE of_another_project (id INTEGER)")
+    other_task.execute("BEGIN IMMEDIATE")
+    Timer(0.5, other_task.rollback).start()
+
+    ledger.create()
+
+    assert ledger.mark() == 0
+    ledger.engine.dispose()
+    other_task.close()
 
 
 def test_the_lookup_has_an_index_to_use(ledger: Ledger) -> None:

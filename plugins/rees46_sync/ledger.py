@@ -26,7 +26,7 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 from sqlalchemy.schema import CreateIndex, CreateTable
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 
@@ -441,6 +441,13 @@ class Ledger:
             ) from error
 
 
+# SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
+@retry(
+    retry=retry_if_exception(lambda e: "database is locked" in str(e)),
+    stop=stop_after_delay(60),
+    wait=wait_random(0, 0.1),
+    reraise=True,
+)
 def _share_sqlite(connection: Any, _record: object) -> None:
     """Let several processes write one SQLite ledger: write-ahead log, and a wait of up to 60 s for the lock."""
     connection.execute("PRAGMA busy_timeout = 60000")
