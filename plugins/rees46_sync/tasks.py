@@ -177,6 +177,7 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
 
     shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), judged["reading"]
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
+    ledger.note_unanswered(shop.shop)
     known = ledger.lookup(shop.shop, orders["order_id"].tolist())
     verdicts = batches.compare(
         orders,

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import yaml
 
 from rees46_sync import sandbox as sandbox_module
-from tests.conftest import PROJECT, SECRET, rees46_connection
+from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_airflow
 
@@ -216,8 +216,13 @@ class LiveShop:
 
 
 @pytest.fixture(scope="session")
-def _live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
-    folder = tmp_path_factory.mktemp("live")
+def _live_shop() -> Iterator[LiveShop]:
+    with postgres_folder() as folder, _running_shop(folder) as shop:
+        yield shop
+
+
+@contextmanager
+def _running_shop(folder: Path) -> Iterator[LiveShop]:
     home, shops = folder / "home", folder / "shops"
     shops.mkdir()
     (home / "config").mkdir(parents=True)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tests.conftest import postgres_folder
+
 from .airflow_stack import AirflowStack, running_airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash]
 
@@ -45,8 +49,13 @@ lab()
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
-    folder = tmp_path_factory.mktemp("airflow")
+def airflow() -> Iterator[AirflowStack]:
+    with postgres_folder() as folder, airflow_with_one_dag(folder) as stack:
+        yield stack
+
+
+@contextmanager
+def airflow_with_one_dag(folder: Path) -> Iterator[AirflowStack]:
     dags, plugins = folder / "dags", folder / "plugins"
     dags.mkdir()
     plugins.mkdir()
