@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-crashes lint lock clean
+.PHONY: help setup run test test-crashes test-mutations lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ test: setup ## run the tests
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash
+
+test-mutations: setup ## break one safeguard after the other and see its test fail (ten minutes)
+	@$(BIN)/python -m pytest -m mutation
 
 lint: .venv/.installed ## ruff, mypy and the floors of the package
 	$(BIN)/ruff check .
