@@ -350,6 +350,23 @@ def test_stops_after_three_rejected_batches_or_three_unanswered_in_a_row(
     assert sandbox.stats()["requests"] == requests
 
 
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("400@1", "Stopped after 3 refused batches: 70 orders of partition 0 were not tried."),
+        ("500@1", "Stopped after 3 batches in a row without a clear answer: 70 orders of partition 0 were not tried."),
+    ],
+)
+def test_the_log_says_why_a_load_stopped(
+    sandbox: Sandbox, partition: Partition, caplog: pytest.LogCaptureFixture, spec: str, why: str
+) -> None:
+    sandbox.reset(fault=spec)
+
+    partition.deliver(numbered(100))
+
+    assert caplog.messages[-1] == why
+
+
 def test_of_batches_that_are_under_way_together_a_few_more_can_be_rejected(
     sandbox: Sandbox, partition: Partition
 ) -> None:

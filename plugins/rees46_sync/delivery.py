@@ -122,7 +122,9 @@ class Delivery:
                     with suppress(LedgerError):
                         self._record(answered, under_way.pop(answered))
                 raise
-        self.tally.failed += sum(len(self._due(batch)) for batch in waiting)
+        if left := sum(len(self._due(batch)) for batch in waiting):
+            self.tally.failed += left
+            log.error("%s: %d orders of partition %d were not tried.", self._why_stopped, left, self.partition)
         return self.tally
 
     def _start(
@@ -133,7 +135,9 @@ class Delivery:
     ) -> bool:
         """Fill the free places with the next batches; return whether any was started."""
         started = False
-        while len(under_way) < self.concurrency and not self._stopped and (batch := next(waiting, None)) is not None:
+        while (
+            len(under_way) < self.concurrency and not self._why_stopped and (batch := next(waiting, None)) is not None
+        ):
             due = self._due(batch)
             if len(due):
                 pairs = list(zip(due["order_id"].tolist(), due["code"].tolist(), strict=True))
@@ -153,9 +157,16 @@ class Delivery:
         return max(self.errors, key=wait_asked_for)
 
     @property
-    def _stopped(self) -> bool:
+    def _why_stopped(self) -> str:
+        """Why no further batch is started; empty while there is no reason."""
         rejected = sum(isinstance(error, Rees46RejectedError) for error in self.errors)
-        return self.told_to_stop or rejected >= MOST_REJECTED or self._unanswered_in_a_row >= MOST_UNANSWERED
+        if self.told_to_stop:
+            return "Stopped, because Airflow says so"
+        if rejected >= MOST_REJECTED:
+            return f"Stopped after {rejected} refused batches"
+        if self._unanswered_in_a_row >= MOST_UNANSWERED:
+            return f"Stopped after {self._unanswered_in_a_row} batches in a row without a clear answer"
+        return ""
 
     def _due(self, batch: pd.DataFrame) -> pd.DataFrame:
         """Count what need not be sent any more; return the rest."""

@@ -84,7 +84,7 @@ def read_answer(http_status: int, body: bytes) -> tuple[Outcome, str]:
     if not isinstance(answer, dict):
         return "unknown", ""
     reports_error = (
-        str(answer.get("status", "")).lower() == "error"
+        str(answer.get("status", "")).lower() in ("error", "fail", "failed", "failure")
         or bool(answer.get("error") or answer.get("errors"))
         or answer.get("success") is False
     )
