@@ -8,8 +8,8 @@ left out here and reported by ``broken_shop_files.py``, so that it does not stop
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, task
 
@@ -19,7 +19,11 @@ from rees46_sync.pools import pool_of
 from rees46_sync.retries import Rees46RetryPolicy
 from rees46_sync.shop import Shop, load_shops, shops_dir
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PROJECT = Path(__file__).resolve().parents[1]
+DOC = Path(__file__).with_suffix(".md").read_text()
 
 PARAMS = {
     "window_start": Param(
@@ -52,12 +56,25 @@ PARAMS = {
 }
 
 
+def step(function: Callable[..., Any], **options: Any) -> Any:
+    """Make a task of a step; one XCom each, where Airflow would make one of each key of a returned dict."""
+    name = function.__name__.replace("_", " ").capitalize()
+    return task(function, multiple_outputs=False, task_display_name=name, **options)
+
+
 def build_dag(shop: Shop, *, history: bool) -> DAG:
     """Wire the six tasks of one shop: hourly, or over the months of its history."""
     timetable = CronDataIntervalTimetable("0 0 1 * *" if history else shop.schedule, timezone="UTC")
     with DAG(
         dag_id=f"order_status_{'history' if history else 'sync'}_{shop.shop}",
-        description=f"Tell REES46 the true status of the orders of {shop.shop}",
+        description=f"Tell REES46 the true status of the orders of {shop.shop}"
+        + (", month by month" if history else ""),
+        doc_md=DOC.format(
+            shop=shop.shop,
+            what="the orders of its data interval, a month, for backfills of years"
+            if history
+            else "the orders that changed since the last successful run, and those of the lookback before it",
+        ),
         schedule=AssetOrTimeSchedule(timetable=timetable, assets=[Asset(shop.feed_asset)])
         if shop.feed_asset and not history
         else timetable,
@@ -74,14 +91,22 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         },
     ) as dag:
         shop_file = str(shop.file)
-        # One XCom a task: Airflow would make one of each key of a returned dict.
-        step = partial(task, multiple_outputs=False)
         partitions = step(tasks.extract_orders)(shop_file, history=history)
-        judged = step(tasks.validate_statuses).partial(shop_file=shop_file).expand(partition=partitions)
-        built = step(tasks.build_batches).partial(shop_file=shop_file).expand(judged=judged)
+        judged = (
+            step(tasks.validate_statuses, map_index_template="{{ task.op_kwargs['partition']['name'] }}")
+            .partial(shop_file=shop_file)
+            .expand(partition=partitions)
+        )
+        built = (
+            step(tasks.build_batches, map_index_template="{{ task.op_kwargs['judged']['name'] }}")
+            .partial(shop_file=shop_file)
+            .expand(judged=judged)
+        )
         approved = step(tasks.approve_changes)(shop_file, judged, built)
         loaded = Rees46SyncOrdersOperator.partial(
             task_id="load_batches",
+            task_display_name="Load batches",
+            map_index_template="{{ task.batches['name'] }}",
             shop=shop.shop,
             rees46_conn_id=shop.rees46_conn_id,
             ledger_conn_id=shop.ledger_conn_id,

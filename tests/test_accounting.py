@@ -27,7 +27,7 @@ def reading(read: int = 100, superseded: int = 10) -> Descriptor:
 
 
 def partition(index: int, rows: int) -> Descriptor:
-    return {"index": index, "rows": rows, "first_id": "order-first", "last_id": "order-last", "path": "/staging/part"}
+    return {"index": index, "rows": rows, "path": "/staging/part"}
 
 
 def judged(index: int, valid: int, rejected: int, **more: Any) -> Descriptor:

@@ -44,6 +44,17 @@ def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: s
     assert dag.max_active_runs == 1
 
 
+@pytest.mark.parametrize("dag_id", ["order_status_sync_test", "order_status_history_test"])
+def test_the_doc_in_the_ui_explains_each_task_and_each_field_of_the_form(dags: dict[str, Any], dag_id: str) -> None:
+    dag = dags[dag_id]
+    for task in dag.tasks:
+        assert f"| {task.task_display_name} | " in dag.doc_md
+    titles = [dag.params.get_param(name).schema["title"] for name in dag.params]
+    assert len(titles) == 5
+    assert all(title in dag.doc_md for title in titles)
+    assert "**test**" in dag.doc_md
+
+
 def test_every_task_retries_by_the_policy_and_only_the_load_waits_for_the_pool(dags: dict[str, Any]) -> None:
     tasks = dags["order_status_sync_test"].task_dict
     assert all(task.retries >= 3 and isinstance(task.retry_policy, Rees46RetryPolicy) for task in tasks.values())

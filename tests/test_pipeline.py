@@ -116,6 +116,16 @@ def test_the_newest_version_goes_out_also_across_partitions(shop: ShopUnderTest)
     assert shop.sandbox.state() == {"a": 1, "b": 1}
 
 
+def test_the_tasks_of_a_partition_bear_its_name_and_no_id_is_taken_for_a_template(shop: ShopUnderTest) -> None:
+    shop.configure(partition_rows=2)
+    shop.add_rows([(None, "new", IN_WINDOW), ("x", "new", IN_WINDOW), ("{{ 7 * 7 }}", "new", IN_WINDOW)])
+    names = run_dag().task_names
+    first, second = "0: 2 rows, without id to x", "1: 1 rows, {{ 7 * 7 }} to {{ 7 * 7 }}"
+    for task_id in ("validate_statuses", "build_batches", "load_batches"):
+        assert sorted(names[task_id], key=str) == [first, second]
+    assert shop.sandbox.state() == {"x": 0, "{{ 7 * 7 }}": 0}
+
+
 @pytest.mark.parametrize(
     ("limits", "rows", "figure"),
     [

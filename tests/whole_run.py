@@ -24,12 +24,13 @@ def make_metadata_database() -> None:
 
 @dataclass
 class Run:
-    """What a run left: its state, the state of each task and their XComs."""
+    """What a run left: its state, the state of each task, the names of mapped ones, and the account."""
 
     state: str
     account: dict[str, int]
     task_states: dict[str, set[str]]
     run_id: str
+    task_names: dict[str, list[str | None]]
 
 
 def dag_of(dag_id: str = "order_status_sync_test", dags: Path = PROJECT / "dags") -> Any:
@@ -51,9 +52,11 @@ def run_dag(dag_id: str = "order_status_sync_test", *, logical_date: datetime | 
         xcoms = session.query(XComModel).filter_by(dag_id=dag_id, run_id=dag_run.run_id, key="return_value")
         account = next((XComModel.deserialize_value(xcom) for xcom in xcoms if xcom.task_id == "account_for_rows"), {})
         states: dict[str, set[str]] = {}
+        names: dict[str, list[str | None]] = {}
         for instance in dag_run.get_task_instances(session=session):
             states.setdefault(instance.task_id, set()).add(str(instance.state))
-    return Run(str(dag_run.state), account, states, dag_run.run_id)
+            names.setdefault(instance.task_id, []).append(instance.rendered_map_index)
+    return Run(str(dag_run.state), account, states, dag_run.run_id, names)
 
 
 def metadata_text(dag_id: str) -> str:

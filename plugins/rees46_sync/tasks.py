@@ -49,20 +49,20 @@ class Reading(TypedDict):
 
 
 class Partition(TypedDict):
-    """Staged rows of a reading, not yet judged."""
+    """Staged rows of a reading, not yet judged; ``name`` is what the tasks of the partition are called in the UI."""
 
     index: int
+    name: str
     reading: Reading
     path: str
     rows: int
-    first_id: str | None
-    last_id: str | None
 
 
 class Judged(TypedDict):
     """A judged partition: ``path`` holds its valid rows; ``unmapped`` lists status, count and an example id."""
 
     index: int
+    name: str
     reading: Reading
     path: str
     valid: int
@@ -75,6 +75,7 @@ class Batches(TypedDict):
     """What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status."""
 
     index: int
+    name: str
     reading: Reading
     path: str
     orders: int
@@ -129,11 +130,10 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     return [
         Partition(
             index=partition.index,
+            name=partition.name,
             reading=reading,
             path=partition.path,
             rows=partition.rows,
-            first_id=partition.first_id,
-            last_id=partition.last_id,
         )
         for partition in extraction.partitions
     ]
@@ -161,6 +161,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
     log.info("Partition %d: %d valid, %d rejected.", partition["index"], len(judgement.valid), len(judgement.rejected))
     return Judged(
         index=partition["index"],
+        name=partition["name"],
         reading=reading,
         path=str(path),
         valid=len(judgement.valid),
@@ -204,6 +205,7 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
     log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Batches(
         index=judged["index"],
+        name=judged["name"],
         reading=reading,
         path=str(path),
         orders=len(due),

@@ -95,6 +95,11 @@ class Partition:
     first_id: str | None
     last_id: str | None
 
+    @property
+    def name(self) -> str:
+        """What a person calls it: its number, its rows and the ids between which they lie."""
+        return f"{self.index}: {self.rows:,} rows, {self.first_id or 'without id'} to {self.last_id or 'without id'}"
+
 
 @dataclass(frozen=True)
 class Extraction:
