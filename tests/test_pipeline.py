@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 import pytest
@@ -198,6 +198,34 @@ def test_resend_sends_what_rees46_has_already(shop: ShopUnderTest) -> None:
     run = run_dag(resend=True)
     assert run.account["sent"] == 1
     assert shop.sandbox.stats()["orders"] == 2
+
+
+def test_resend_sends_its_window_again_and_nothing_older_than_what_rees46_has(shop: ShopUnderTest) -> None:
+    january = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-02-01T00:00:00Z"}
+    in_january = "2026-01-15 12:00:00"
+    shop.add_rows([("same", "paid", in_january), ("changed since", "paid", in_january), ("later", "new", IN_WINDOW)])
+    shop.add_rows([("changed since", "delivered", IN_WINDOW), ("final", "delivered", in_january)])
+    run_dag(**january)
+    run_dag()
+    shop.add_rows([("final", "new", "2026-01-16 12:00:00")])
+    shop.sandbox.reset()
+
+    run = run_dag(**january, resend=True)
+
+    assert run.state == "success"
+    assert shop.sandbox.state() == {"same": 0}
+    assert (run.account["sent"], run.account["stale"], run.account["reopened"]) == (1, 1, 1)
+
+
+def test_a_resend_of_months_in_any_order_leaves_the_newest_status(shop: ShopUnderTest) -> None:
+    shop.add_rows(
+        [("1", "delivered", "2025-10-15"), ("1", "cancelled", "2025-11-15"), ("1", "delivered", "2025-12-15")]
+    )
+    run_dag(window_start="2025-10-01T00:00:00Z", window_end="2026-01-01T00:00:00Z")
+    for end in ("2026-01-01", "2025-11-01", "2025-12-01"):
+        month = datetime.fromisoformat(f"{end}T00:00:00Z")
+        assert run_dag("order_status_history_test", logical_date=month, resend=True).account["read"] == 1
+    assert shop.sandbox.state() == {"1": 1}
 
 
 @pytest.mark.parametrize(
