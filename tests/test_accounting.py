@@ -353,6 +353,35 @@ def test_the_report_of_a_dry_run_says_what_would_be_sent(definition: Shop) -> No
     assert "70 would be sent dry run: 0 created, 48 completed, 22 cancelled" in lines
 
 
+def with_preview(batches: Descriptor, day: str, order_id: str) -> Descriptor:
+    example = [order_id, "delivered", "completed", "created", f"{day} 12:00:00"]
+    return batches | {"preview": {"counts": {day: batches["by_status"]}, "examples": [example]}}
+
+
+def test_the_report_of_a_dry_run_shows_days_and_examples_of_all_partitions(definition: Shop) -> None:
+    previewed = [with_preview(BUILT[0], "2026-02-28", "one"), with_preview(BUILT[1], "2026-03-01", "two")]
+    dry_run = replace(ALL_WELL, built=previewed, approved=[], loaded=[], delivered={}, requests=0, dry_run=True)
+
+    lines = lines_of(report(definition, dry_run, close(dry_run)))
+
+    shown = [line for line in lines if re.search("2026-0|by day|order id", line)]
+    assert shown[1:] == [
+        "Would be sent, by day of updated_at",
+        "2026-02-28 0 34 16",
+        "2026-03-01 0 14 6",
+        "order id status to be sent as REES46 has updated_at",
+        "one delivered completed created 2026-02-28 12:00:00",
+        "two delivered completed created 2026-03-01 12:00:00",
+    ]
+
+
+def test_the_report_of_a_dry_run_that_was_stopped_shows_nothing_as_if_it_would_be_sent(definition: Shop) -> None:
+    previewed = [with_preview(batches, "2026-03-01", "one") for batches in BUILT]
+    stopped = replace(ALL_WELL, built=previewed, approved=None, loaded=[], delivered={}, requests=0, dry_run=True)
+
+    assert "by day of updated_at" not in report(definition, stopped, close(stopped))
+
+
 def test_the_report_of_a_run_that_read_nothing_says_why(definition: Shop) -> None:
     results = Results(reading=None)
 

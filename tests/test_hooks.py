@@ -8,6 +8,7 @@ import re
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -440,6 +441,27 @@ def test_as_many_connections_are_kept_as_requests_may_be_under_way(
     assert "Connection pool is full" not in caplog.text
 
 
+@pytest.mark.parametrize("fault", ["", "503@x1,reset_after@x1"])
+def test_requests_start_as_far_apart_as_the_connection_asks(sandbox: Sandbox, hook_of: HookOf, fault: str) -> None:
+    sandbox.reset(fault=fault)
+    interval_s = 0.4
+    hook = hook_of(rees46_connection(sandbox, min_interval_s=interval_s, concurrency=4))
+    made_at = time.time()
+
+    with ThreadPoolExecutor(4) as threads:
+        requests = sum(threads.map(lambda number: hook.send([(f"{number}", 1)]), range(4)))
+
+    times = [made_at, *(row["at"] for row in sandbox.requests())]
+    assert len(times) == requests + 1 == (7 if fault else 5)
+    # The first waits as well. One may take longer than the next from its start to its arrival, so allow for that.
+    assert [gap for gap in map(float.__sub__, times[1:], times) if gap < interval_s - 0.2] == []
+
+
+@pytest.mark.parametrize("extra", [{}, {"min_interval_s": 0}, {"min_interval_s": "0"}])
+def test_requests_need_not_wait_for_each_other_otherwise(hook_of: HookOf, extra: dict[str, object]) -> None:
+    assert hook_of(extra=extra).settings.min_interval_s == 0
+
+
 PATH = "/import/sync_orders"
 
 
@@ -539,6 +561,9 @@ def test_a_secret_that_would_travel_unencrypted_is_warned_of(
         pytest.param({"extra": {"timeout_s": "inf"}}, "timeout_s is 'inf'", id="timeout-endless"),
         pytest.param({"extra": {"concurrency": 0}}, "concurrency is 0; give a number above 0", id="concurrency-0"),
         pytest.param({"extra": {"concurrency": None}}, "concurrency is None", id="concurrency-null"),
+        pytest.param({"extra": {"min_interval_s": -1}}, "min_interval_s is -1; give 0 or", id="interval-negative"),
+        pytest.param({"extra": {"min_interval_s": "5 s"}}, "min_interval_s is '5 s'; give 0 or", id="interval-a-word"),
+        pytest.param({"extra": {"min_interval_s": "inf"}}, "min_interval_s is 'inf'", id="interval-endless"),
         pytest.param({"extra": [1]}, "extra", id="extra-a-list"),
     ],
 )

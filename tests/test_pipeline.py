@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 import pytest
@@ -173,8 +173,71 @@ def test_a_dry_run_leaves_no_trace(shop: ShopUnderTest) -> None:
         assert shop.ledger_rows(f"SELECT * FROM {table}") == []
 
 
+def test_a_dry_run_changes_nothing_and_the_next_run_does_what_it_foretold(shop: ShopUnderTest) -> None:
+    staging = shop.folder / "staging" / "test"
+
+    def everything() -> dict[str, object]:
+        """What a run could find: the ledger, staged files and REES46."""
+        tables = [name for (name,) in shop.ledger_rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            **{name: shop.ledger_rows(f"SELECT * FROM {name} ORDER BY id") for name in tables},
+            "staged files": sorted(staging.rglob("*")),
+            "requests": shop.sandbox.requests(),
+            "statuses": shop.sandbox.state(),
+        }
+
+    shop.configure(staging=f"file://{shop.folder}/staging", partition_rows=2)
+    shop.add_rows([(order_id, "delivered", IN_WINDOW) for order_id in ("refunded", "reopened", "unchanged")])
+    run_dag()
+    shop.add_rows([("refused", "new", IN_WINDOW)])
+    shop.sandbox.reset(fault="400@x1", keep_state=True)
+    assert run_dag().state == "failed"
+    [failed] = staging.iterdir()
+    failed.rename(staging / "20260101T000000-0a1b2c3d")  # as old as the next run removes it
+    later = IN_WINDOW + timedelta(minutes=1)
+    shop.add_rows([("refunded", "cancelled", later), ("reopened", "new", later), ("new", "paid", later)])
+    shop.add_rows([("broken", "on_hold", later), (None, "new", later)])
+    before = everything()
+    assert len(before) == 8
+    assert before["staged files"]
+
+    dry = run_dag(dry_run=True)
+
+    assert dry.state == "success"
+    assert everything() == before
+    run = run_dag()
+    foretold = dry.account | {"sent": dry.account["would_send"], "requests": 2}
+    assert run.account | {"would_send": 3} == foretold
+    assert shop.sandbox.state() == {"refunded": 2, "reopened": 1, "unchanged": 1, "refused": 0, "new": 0}
+    assert list(staging.iterdir()) == []
+
+
 def test_a_dry_run_with_nothing_to_send_says_so(shop: ShopUnderTest) -> None:
     assert run_dag(dry_run=True).account["would_send"] == 0
+
+
+def test_a_dry_run_shows_days_and_examples_and_its_account_stays_flat(
+    shop: ShopUnderTest, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.configure(partition_rows=2)
+    earlier = IN_WINDOW - timedelta(hours=8)
+    shop.add_rows([("1", "paid", earlier), ("2", "paid", earlier), ("3", "paid", earlier)])
+    run_dag()
+    shop.add_rows([("1", "delivered", IN_WINDOW), ("3", "fraud", earlier), ("5😀", "fraud", IN_WINDOW)])
+    with caplog.at_level(logging.INFO):
+        run = run_dag(dry_run=True)
+    lines = [" ".join(line.split()) for line in (capsys.readouterr().out + caplog.text).splitlines()]
+    for line in (
+        "Would be sent, by day of updated_at",
+        "2026-02-28 0 0 1",
+        "2026-03-01 0 1 1",
+        "1 delivered completed created 2026-03-01 07:30:00",
+        "3 fraud cancelled created 2026-02-28 23:30:00",
+        "5😀 fraud cancelled nothing 2026-03-01 07:30:00",
+    ):
+        assert line in lines
+    assert list(run.account)[-2:] == ["requests", "would_send"]
+    assert {type(value) for value in run.account.values()} == {int}
 
 
 def test_a_dry_run_goes_on_over_a_limit_because_it_is_the_way_to_look_first(shop: ShopUnderTest) -> None:
@@ -209,6 +272,34 @@ def test_resend_sends_what_rees46_has_already(shop: ShopUnderTest) -> None:
     run = run_dag(resend=True)
     assert run.account["sent"] == 1
     assert shop.sandbox.stats()["orders"] == 2
+
+
+def test_resend_sends_its_window_again_and_nothing_older_than_what_rees46_has(shop: ShopUnderTest) -> None:
+    january = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-02-01T00:00:00Z"}
+    in_january = "2026-01-15 12:00:00"
+    shop.add_rows([("same", "paid", in_january), ("changed since", "paid", in_january), ("later", "new", IN_WINDOW)])
+    shop.add_rows([("changed since", "delivered", IN_WINDOW), ("final", "delivered", in_january)])
+    run_dag(**january)
+    run_dag()
+    shop.add_rows([("final", "new", "2026-01-16 12:00:00")])
+    shop.sandbox.reset()
+
+    run = run_dag(**january, resend=True)
+
+    assert run.state == "success"
+    assert shop.sandbox.state() == {"same": 0}
+    assert (run.account["sent"], run.account["stale"], run.account["reopened"]) == (1, 1, 1)
+
+
+def test_a_resend_of_months_in_any_order_leaves_the_newest_status(shop: ShopUnderTest) -> None:
+    shop.add_rows(
+        [("1", "delivered", "2025-10-15"), ("1", "cancelled", "2025-11-15"), ("1", "delivered", "2025-12-15")]
+    )
+    run_dag(window_start="2025-10-01T00:00:00Z", window_end="2026-01-01T00:00:00Z")
+    for end in ("2026-01-01", "2025-11-01", "2025-12-01"):
+        month = datetime.fromisoformat(f"{end}T00:00:00Z")
+        assert run_dag("order_status_history_test", logical_date=month, resend=True).account["read"] == 1
+    assert shop.sandbox.state() == {"1": 1}
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rees46_sync import preview
 from rees46_sync.exceptions import AccountingError
-from rees46_sync.shop import Shop
-
-STATUS_NAMES = {"0": "created", "1": "completed", "2": "cancelled"}
+from rees46_sync.shop import STATUS_NAMES, Shop
 
 
 @dataclass
@@ -183,7 +182,7 @@ def report(shop: Shop, results: Results, closing: Closing) -> str:
     table.add_row(f"{counts.read:,}", "read", "rows that the query returned")
     table.add_section()
     if results.dry_run:
-        detail = ", ".join(f"{count:,} {STATUS_NAMES[code]}" for code, count in sorted(closing.would_send.items()))
+        detail = ", ".join(f"{count:,} {STATUS_NAMES[int(code)]}" for code, count in sorted(closing.would_send.items()))
         table.add_row(f"{closing.would_send.total():,}", "would be sent", f"dry run: {detail or 'nothing'}")
     table.add_row(f"{counts.sent:,}", "sent", f"accepted by REES46, in {counts.requests:,} requests")
     table.add_row(f"{counts.unchanged:,}", "unchanged", "REES46 has this status already")
@@ -195,6 +194,9 @@ def report(shop: Shop, results: Results, closing: Closing) -> str:
     out = io.StringIO()
     console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
     console.print(table)
+    previews = [batches["preview"] for batches in results.built if batches.get("preview")]
+    for details in preview.tables(previews) if closing.would_send.total() and previews else ():
+        console.print(details)
     notes = [f"! {line}" for line in closing.unfinished]
     if closing.sent_twice:
         notes.append(
@@ -231,7 +233,7 @@ def _unmapped(shop: Shop, results: Results) -> list[str]:
     lines = [f"Statuses that {shop.file.name} does not map; add each to the line of what it means:"]
     for status, (count, example) in sorted(found.items(), key=lambda item: -item[1][0]):
         lines.append(f"  {count:>8,}  {status!r}, for example order {example or 'without id'!r}")
-        for name in ("created", "completed", "cancelled"):
+        for name in STATUS_NAMES:
             listed = ", ".join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])
             lines.append(f"                {name}: [{listed}]")
     return lines

@@ -26,7 +26,7 @@ class Reading:
 
     :param mark: the ledger's latest row when the reading began: what is above it was accepted since.
     :param window_end: the end of the window that was read.
-    :param resend: send orders that REES46 has in this status already, too.
+    :param resend: send orders that REES46 has in this status already, too, unless it has a newer version of them.
     :param allow_reopen: let a completed or cancelled order become created.
     """
 
@@ -54,7 +54,8 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
     """
     Say for each order whether it is to be sent.
 
-    * ``unchanged``: REES46 has this status (with ``resend`` it is sent nevertheless).
+    * ``unchanged``: REES46 has this status. With ``resend`` it is sent nevertheless, unless REES46's version is newer:
+      the ledger would then take the order for as old as the row in hand, and let something in between overtake it.
     * ``stale``: REES46 has another status, and that one is newer. Two things can make it so. Its version lies after the
       window that was read, so this run could not see it (a history run over a table of events). Or another run sent it
       after this run had begun to read, and its version is as new as ours or newer.
@@ -78,7 +79,7 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
     if not reading.allow_reopen:
         verdict = verdict.mask(final & (both["code"] == CREATED), REOPENED)
     verdict = verdict.mask(newer & ~same, STALE)
-    return verdict if reading.resend else verdict.mask(same, UNCHANGED)
+    return verdict.mask(same & newer if reading.resend else same, UNCHANGED)
 
 
 def in_batches(orders: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:

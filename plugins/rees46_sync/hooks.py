@@ -11,6 +11,8 @@ import ipaddress
 import logging
 import math
 import re
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -60,6 +62,7 @@ class Settings:
 
     :param timeout_s: seconds to wait for an answer.
     :param concurrency: requests under way at the same time.
+    :param min_interval_s: the least seconds from the start of one request to the start of the next.
     """
 
     conn_id: str
@@ -69,6 +72,7 @@ class Settings:
     dialect: payload.Dialect
     timeout_s: float
     concurrency: int
+    min_interval_s: float
 
 
 class Rees46Hook(BaseHook):
@@ -77,7 +81,7 @@ class Rees46Hook(BaseHook):
 
     The connection (type ``rees46``, or ``http``): ``login`` is the store key, ``password`` the secret key; ``host``
     (default api.rees46.com), ``port`` and ``schema`` (https unless it says http); in ``extra`` optionally ``dialect``,
-    ``timeout_s`` and ``concurrency``.
+    ``timeout_s``, ``concurrency`` and ``min_interval_s``.
 
     :param rees46_conn_id: id of the Airflow connection.
     """
@@ -90,6 +94,8 @@ class Rees46Hook(BaseHook):
     def __init__(self, rees46_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rees46_conn_id = rees46_conn_id
+        self._turn = threading.Lock()
+        self._last_start = time.monotonic()
 
     @cached_property
     def settings(self) -> Settings:
@@ -139,8 +145,21 @@ class Rees46Hook(BaseHook):
             raise
         return int(retrying.statistics["attempt_number"])
 
+    def _wait_for_turn(self) -> None:
+        """
+        Let requests start at least ``min_interval_s`` apart, first tries and repeated ones, from whichever thread.
+
+        The pool of one slot lets one load task of a shop run at a time, so what holds for this hook holds for the shop.
+        The first request waits as well: the task before this one may have made its last just now.
+        """
+        if interval_s := self.settings.min_interval_s:
+            with self._turn:
+                time.sleep(max(0, self._last_start + interval_s - time.monotonic()))
+                self._last_start = time.monotonic()
+
     def _post(self, body: bytes) -> None:
         settings = self.settings
+        self._wait_for_turn()
         try:
             answer = self._session.post(
                 settings.url,
@@ -212,7 +231,12 @@ def _settings(conn_id: str) -> Settings:
     if not connection.password:
         raise ConnectionFieldsError(conn_id, "password is empty; set it to the shop's secret key (shop_secret)")
     mask_secret(connection.password)
-    extra = {"dialect": "import_sync_orders", "timeout_s": DEFAULT_TIMEOUT_S, "concurrency": DEFAULT_CONCURRENCY}
+    extra = {
+        "dialect": "import_sync_orders",
+        "timeout_s": DEFAULT_TIMEOUT_S,
+        "concurrency": DEFAULT_CONCURRENCY,
+        "min_interval_s": 0,
+    }
     given = connection.extra_dejson
     if not isinstance(given, dict):
         raise ConnectionFieldsError(conn_id, f"extra is a {type(given).__name__}; give a JSON object")
@@ -228,19 +252,20 @@ def _settings(conn_id: str) -> Settings:
         shop_id=connection.login,
         shop_secret=connection.password,
         dialect=dialect,
-        timeout_s=_positive(conn_id, "timeout_s", extra["timeout_s"]),
-        concurrency=math.ceil(_positive(conn_id, "concurrency", extra["concurrency"])),
+        timeout_s=_number(conn_id, "timeout_s", extra["timeout_s"]),
+        concurrency=math.ceil(_number(conn_id, "concurrency", extra["concurrency"])),
+        min_interval_s=_number(conn_id, "min_interval_s", extra["min_interval_s"], or_zero=True),
     )
 
 
-def _positive(conn_id: str, name: str, value: object) -> float:
+def _number(conn_id: str, name: str, value: object, *, or_zero: bool = False) -> float:
     """Return a number of the connection's extra; a connection given as a URI holds it as text."""
     try:
         number = float(str(value))
     except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise ConnectionFieldsError(conn_id, f"extra {name} is {value!r}; give a number above 0")
+        number = -1
+    if not (0 < number < float("inf") or (or_zero and number == 0)):
+        raise ConnectionFieldsError(conn_id, f"extra {name} is {value!r}; give {'0 or ' * or_zero}a number above 0")
     return number
 
 

@@ -39,6 +39,9 @@ from rees46_sync.exceptions import ShopFileError
 CREATED, COMPLETED, CANCELLED = 0, 1, 2
 """REES46's order statuses: created; paid and delivered; cancelled (REES46, "Synchronize Order Statuses")."""
 
+STATUS_NAMES = ("created", "completed", "cancelled")
+"""Their names, by number."""
+
 WINDOW_PARAMETERS = (":window_start", ":window_end")
 
 _DURATION = re.compile(r"([0-9]+)([smhdw])")

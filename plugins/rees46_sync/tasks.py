@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from rees46_sync.ledger import Ledger, RejectedRow
+    from rees46_sync.preview import Preview
     from rees46_sync.warehouse import Extraction
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,11 @@ class Judged(TypedDict):
 
 
 class Batches(TypedDict):
-    """What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status."""
+    """
+    What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status.
+
+    :param preview: what a dry run shows of them; None in other runs.
+    """
 
     index: int
     name: str
@@ -80,6 +85,7 @@ class Batches(TypedDict):
     path: str
     orders: int
     by_status: dict[str, int]
+    preview: Preview | None
     unchanged: int
     stale: int
     reopened: int
@@ -99,7 +105,8 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     ledger.create()
     now = datetime.now(UTC)
     root = staging.root_of(shop)
-    for name in staging.remove_older(root, now):
+    # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
+    for name in staging.remove_older(root, now) if not context["params"]["dry_run"] else ():
         log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
     window = _window(shop, ledger, history, context)
     log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
@@ -175,6 +182,7 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
     """Take from the valid rows what REES46 has already; what is left is to be sent."""
     from rees46_sync import batches, staging
     from rees46_sync.ledger import RejectedRow
+    from rees46_sync.preview import preview_of
 
     shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), judged["reading"]
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
@@ -199,8 +207,8 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
         ],
         context,
     )
-    due = orders.loc[verdicts == batches.SEND, ["order_id", "code", "updated_at"]]
-    path = _stage(due, reading, f"batches-{judged['index']:04}.parquet")
+    due = orders[verdicts == batches.SEND]
+    path = _stage(due[["order_id", "code", "updated_at"]], reading, f"batches-{judged['index']:04}.parquet")
     counts = batches.counts_of(verdicts)
     log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Batches(
@@ -210,6 +218,7 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
         path=str(path),
         orders=len(due),
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
+        preview=preview_of(due, known) if context["params"]["dry_run"] else None,
         unchanged=counts[batches.UNCHANGED],
         stale=counts[batches.STALE],
         reopened=counts[batches.REOPENED],
