@@ -478,6 +478,13 @@ PATH = "/import/sync_orders"
             id="extra",
         ),
         pytest.param({"extra": '{"timeout_s": "5"}'}, f"https://api.rees46.com{PATH}", 5, 8, id="extra-as-text"),
+        pytest.param(
+            {"extra": {"timeout_s": None, "concurrency": "", "dialect": None, "min_interval_s": None}},
+            f"https://api.rees46.com{PATH}",
+            30,
+            8,
+            id="extra-left-empty-in-the-form",
+        ),
         pytest.param({"extra": {"other": 1}}, f"https://api.rees46.com{PATH}", 30, 8, id="unknown-extra"),
         pytest.param({"host": "rees46.test", "port": 8443}, f"https://rees46.test:8443{PATH}", 30, 8, id="port"),
         pytest.param({"host": "rees46.test:8443"}, f"https://rees46.test:8443{PATH}", 30, 8, id="port-in-host"),

@@ -240,7 +240,8 @@ def _settings(conn_id: str) -> Settings:
     given = connection.extra_dejson
     if not isinstance(given, dict):
         raise ConnectionFieldsError(conn_id, f"extra is a {type(given).__name__}; give a JSON object")
-    extra.update(given)
+    # Airflow's form stores a field that was left empty, too.
+    extra.update((name, value) for name, value in given.items() if value not in (None, ""))
     if str(extra["dialect"]) not in payload.DIALECTS:
         raise ConnectionFieldsError(
             conn_id, f"extra dialect is {extra['dialect']!r}; use one of {', '.join(payload.DIALECTS)}"

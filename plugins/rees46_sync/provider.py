@@ -19,7 +19,35 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": [],
                     "relabeling": {"login": "Store key", "password": "Secret key"},
-                    "placeholders": {"host": "api.rees46.com", "schema": "https"},
+                    "placeholders": {
+                        "host": "api.rees46.com",
+                        "schema": "https",
+                        "login": "shop_id of REES46's account",
+                        "password": "shop_secret of REES46's account",
+                    },
+                },
+                "conn-fields": {
+                    "dialect": {
+                        "label": "Dialect",
+                        "schema": {"type": ["string", "null"], "enum": ["import_sync_orders"]},
+                        "description": "Which of REES46's endpoints takes the orders. Default: import_sync_orders.",
+                    },
+                    "timeout_s": {
+                        "label": "Time-out in seconds",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                        "description": "How long to wait for an answer. Default: 30.",
+                    },
+                    "concurrency": {
+                        "label": "Concurrency",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
+                        "description": "Requests under way at the same time. Default: 8.",
+                    },
+                    "min_interval_s": {
+                        "label": "Seconds between requests",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                        "description": "The least time from one request to the next, where REES46 asks to slow down. "
+                        "Default: 0.",
+                    },
                 },
             }
         ],
