@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-crashes test-mutations lint lock clean
+.PHONY: help setup run up test test-crashes test-mutations lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,6 +12,11 @@ setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make 
 
 run: setup ## run the demo shop once through Airflow, and once more
 	@$(BIN)/python -m rees46_sync.demo
+
+PORT ?= 8080
+SANDBOX_PORT ?= 8046
+up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PORT=8046
+	@$(BIN)/python -m rees46_sync.up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 test: setup ## run the tests
 	@$(BIN)/python -m pytest

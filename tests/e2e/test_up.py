@@ -1,0 +1,116 @@
+"""``make up`` starts a whole Airflow with a demo shop that syncs, and leaves nothing running behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.conftest import PROJECT, postgres_folder
+
+pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(600)]
+
+READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
+SYNC = "order_status_sync_demo"
+
+
+def free_ports(number: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@contextmanager
+def up(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run what `make up` runs; give its process and the file of its output."""
+    log = folder / "up.log"
+    command = [sys.executable, "-m", "rees46_sync.up", "--home", str(folder / "home"), *arguments]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=PROJECT) as process:
+        try:
+            yield process, log
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(60)
+
+
+def wait_for(what: str, ready: object, timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.5)
+
+
+def of_home(home: Path) -> list[psutil.Process]:
+    """The living processes that work in an AIRFLOW_HOME, its PostgreSQL among them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in " ".join(process.cmdline()) or process.environ().get("AIRFLOW_HOME") == str(home):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def test_make_up_syncs_the_demo_shop_and_ends_with_ctrl_c() -> None:
+    port, sandbox_port = free_ports(2)
+    with postgres_folder() as folder:
+        env_file = folder / ".env"
+        env_file.write_text('AIRFLOW_CONN_OF_MINE=\'{"conn_type": "sqlite", "host": "/tmp/of mine.db"}\'\n')
+        arguments = ["--port", str(port), "--sandbox-port", str(sandbox_port), "--env-file", str(env_file)]
+        with up(folder, *arguments) as (process, log):
+            wait_for("ready", lambda: process.poll() is not None or READY.search(log.read_text()))
+            ready = READY.search(log.read_text())
+            assert ready, log.read_text()[-3000:]
+            url, user, password = ready.groups()
+            assert url == f"http://127.0.0.1:{port}"
+            with requests.Session() as session:
+                login = session.post(f"{url}/auth/token", json={"username": user, "password": password}, timeout=60)
+                session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+                runs = f"{url}/api/v2/dags/{SYNC}/dagRuns"
+                wait_for(
+                    "a green run by hand",
+                    lambda: any(
+                        run["run_type"] == "manual" and run["state"] == "success"
+                        for run in session.get(runs, timeout=60).json()["dag_runs"]
+                    ),
+                )
+            held = requests.get(f"http://127.0.0.1:{sandbox_port}/_state", timeout=30).json()
+            assert len(held) >= 4000
+            addresses = {c.laddr.ip for p in of_home(folder / "home") for c in listening(p)}
+            assert addresses == {"127.0.0.1"}
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 30)
+
+
+def listening(process: psutil.Process) -> list[object]:
+    try:
+        connections = process.net_connections("inet")
+    except psutil.Error:
+        return []
+    return [one for one in connections if one.status == psutil.CONN_LISTEN]
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with up(tmp_path, "--port", str(port)) as (process, log):
+            assert process.wait(60) == 1
+    assert f"Port {port} cannot be used (Address already in use)" in log.read_text()
+    assert "make up PORT=" in log.read_text()
+    assert not (tmp_path / "home").exists()
