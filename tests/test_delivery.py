@@ -467,6 +467,24 @@ def test_what_another_run_sent_meanwhile_is_asked_of_the_ledger_once_more(
     assert sandbox.state() == {"1": 1, "2": status if verdict == "sent" else other_status, "3": 1}
 
 
+@pytest.mark.parametrize("retry_comes", ["before-the-next-run", "after-the-next-run"])
+def test_a_newer_status_is_the_last_word_though_an_older_batch_waits_for_its_retry(
+    sandbox: Sandbox, ledger_conn_id: str, retry_comes: str
+) -> None:
+    waiting = Partition(ledger_conn_id, "reading-1")
+    older, newer = orders_of(("1", 0)), orders_of(("1", 1), at=NOON + timedelta(minutes=1))
+    sandbox.reset(fault="503@x4")
+    assert waiting.deliver(older) == tally_of(1, failed=1)
+
+    if retry_comes == "before-the-next-run":
+        assert waiting.deliver(older) == tally_of(1, sent=1)
+    assert Partition(ledger_conn_id, "reading-2").deliver(newer) == tally_of(1, sent=1)
+    if retry_comes == "after-the-next-run":
+        assert waiting.deliver(older) == tally_of(1, stale=1)
+
+    assert sandbox.state() == {"1": 1}
+
+
 def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(sandbox: Sandbox, partition: Partition) -> None:
     class SenderWhoseFirstRequestTakesAsLongAsAnotherRun:
         hook = Rees46Hook("shop_rees46")

@@ -7,14 +7,21 @@ import logging
 import re
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tenacity import wait_none
 
 from rees46_sync import hooks
@@ -567,7 +574,6 @@ def test_a_secret_that_would_travel_unencrypted_is_warned_of(
         pytest.param({"extra": {"timeout_s": "nan"}}, "timeout_s is 'nan'", id="timeout-nan"),
         pytest.param({"extra": {"timeout_s": "inf"}}, "timeout_s is 'inf'", id="timeout-endless"),
         pytest.param({"extra": {"concurrency": 0}}, "concurrency is 0; give a number above 0", id="concurrency-0"),
-        pytest.param({"extra": {"concurrency": None}}, "concurrency is None", id="concurrency-null"),
         pytest.param({"extra": {"min_interval_s": -1}}, "min_interval_s is -1; give 0 or", id="interval-negative"),
         pytest.param({"extra": {"min_interval_s": "5 s"}}, "min_interval_s is '5 s'; give 0 or", id="interval-a-word"),
         pytest.param({"extra": {"min_interval_s": "inf"}}, "min_interval_s is 'inf'", id="interval-endless"),
@@ -591,3 +597,152 @@ def test_a_receiver_on_this_machine_is_not_looked_for_behind_a_proxy(
     monkeypatch.delenv("NO_PROXY")
 
     assert Rees46Hook("shop_rees46").send([("1", 0)]) == 1
+
+
+# The test of a connection
+
+
+NOT_CHECKED = "the keys, and whether order synchronisation is enabled: REES46 says so only in answer to a real batch."
+
+
+class TlsServer:
+    """A server on loopback with a certificate for ``127.1``, another way to write 127.0.0.1; it notes what it hears."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate = folder / "certificate.pem"
+        self.heard: list[bytes] = []
+        key_file = folder / "key.pem"
+        key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("127.1")]), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate, key_file)
+        heard = self.heard
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError), context.wrap_socket(self.request, server_side=True) as stream:
+                    heard.append(stream.recv(1))
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop after all that connected was heard."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsServer]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    server = TlsServer(tmp_path)
+    yield server
+    server.stop()
+
+
+def test_testing_a_connection_posts_nothing_and_says_what_is_not_checked(sandbox: Sandbox, hook: Rees46Hook) -> None:
+    place = f"127.0.0.1:{sandbox.port}"
+
+    assert hook.test_connection() == (True, f"{place} answers. Not checked: {NOT_CHECKED}")
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize("trusted", ["file", "folder"])
+def test_with_https_the_certificate_is_checked_and_no_byte_is_sent(
+    tls_server: TlsServer, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch, trusted: str
+) -> None:
+    file = tls_server.certificate
+    if trusted == "folder":  # in which OpenSSL finds a certificate by the hash of its (here empty) name
+        file.with_name("eea339da.0").symlink_to(file)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file if trusted == "file" else file.parent))
+
+    reached, message = hook_of(host="127.1", port=tls_server.port).test_connection()
+
+    assert (reached, message) == (
+        True,
+        f"127.1:{tls_server.port} answers with a valid certificate. Not checked: {NOT_CHECKED}",
+    )
+    tls_server.stop()
+    assert tls_server.heard == [b""]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "cause"),
+    [
+        pytest.param("127.1", False, "self-signed certificate", id="nobody-vouches-for-it"),
+        pytest.param("127.0.1", True, "Hostname mismatch", id="of-another-host"),
+    ],
+)
+def test_a_certificate_that_is_not_valid_is_a_failure_that_says_why(
+    tls_server: TlsServer, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch, host: str, is_trusted: bool, cause: str
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls_server.certificate))
+
+    reached, message = hook_of(host=host, port=tls_server.port).test_connection()
+
+    assert not reached
+    assert f"{host}:{tls_server.port} answers, but not with TLS and a certificate to trust ({cause}" in message
+    assert tls_server.heard == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param({"login": ""}, "Connection shop_rees46: login is empty; set it to", id="no-login"),
+        pytest.param({"schema": "ftp"}, "Connection shop_rees46: schema is 'ftp'; use https", id="ftp"),
+        pytest.param(
+            {"schema": "https"}, "not with TLS and a certificate to trust (WRONG_VERSION_NUMBER)", id="no-tls"
+        ),
+        pytest.param({"port": 1}, ":1 cannot be reached from here (Connection refused); correct host and", id="closed"),
+    ],
+)
+def test_testing_a_connection_that_fails_says_what_to_mend_and_posts_nothing(
+    sandbox: Sandbox, hook_of: HookOf, fields: dict[str, Any], words: str
+) -> None:
+    hook = hook_of(**{"host": sandbox.host, "port": sandbox.port, "schema": "http"} | fields)
+
+    reached, message = hook.test_connection()
+
+    assert not reached
+    assert words in message
+    assert SECRET not in message
+    assert sandbox.requests() == []
+
+
+def test_behind_a_proxy_the_proxy_is_tested_and_its_password_not_shown(
+    sandbox: Sandbox, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:private@127.0.0.1:{sandbox.port}")
+
+    assert hook_of(host="rees46.test").test_connection() == (
+        True,
+        f"127.0.0.1:{sandbox.port} answers. Not checked: rees46.test:443 behind this proxy, {NOT_CHECKED}",
+    )
+    assert sandbox.requests() == []
+
+
+def test_airflow_finds_the_test_of_a_connection_by_its_type(sandbox: Sandbox) -> None:
+    connection = Connection(
+        conn_id="in_memory",
+        conn_type="rees46",
+        host=sandbox.host,
+        port=sandbox.port,
+        schema="http",
+        login="shop-key",
+        password=SECRET,
+    )
+
+    assert connection.test_connection() == (True, f"127.0.0.1:{sandbox.port} answers. Not checked: {NOT_CHECKED}")

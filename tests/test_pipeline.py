@@ -6,6 +6,7 @@ import csv
 import logging
 from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Any
 
 import duckdb
 import pytest
@@ -326,11 +327,21 @@ def test_final_means_final(
     assert len(shop.ledger_rows("SELECT * FROM rees46_rejected_orders WHERE reason = 'reopened'")) == held_back
 
 
-def test_a_row_that_lands_late_behind_the_window_is_sent(shop: ShopUnderTest) -> None:
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(timedelta(minutes=40), id="by-40-minutes"),
+        pytest.param(timedelta(0), id="at-the-time-of-the-newest-row-that-was-sent"),
+        pytest.param(timedelta(hours=23, minutes=29), id="by-almost-the-lookback"),
+    ],
+)
+def test_a_row_that_lands_late_behind_the_window_is_sent(shop: ShopUnderTest, behind: timedelta) -> None:
+    shop.add_rows([("in-time", "new", IN_WINDOW)])
     run_dag()
-    shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(minutes=40))])
-    run_dag(logical_date=EIGHT + timedelta(hours=1))
-    assert shop.sandbox.state() == {"late": 1}
+    shop.add_rows([("late", "delivered", IN_WINDOW - behind)])
+    run = run_dag(logical_date=EIGHT + timedelta(hours=1))
+    assert (run.account["sent"], run.account["unchanged"]) == (1, 1)
+    assert shop.sandbox.state() == {"in-time": 0, "late": 1}
 
 
 def test_one_run_makes_good_an_outage_of_days(shop: ShopUnderTest) -> None:
@@ -340,11 +351,42 @@ def test_one_run_makes_good_an_outage_of_days(shop: ShopUnderTest) -> None:
     assert shop.sandbox.state() == {"in-the-outage": 1}
 
 
-def test_a_row_at_the_end_of_a_window_belongs_to_the_next_run(shop: ShopUnderTest) -> None:
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        pytest.param(timedelta(0), id="at-its-edge"),
+        pytest.param(timedelta(minutes=5), id="its-writer-has-a-fast-clock"),
+    ],
+)
+def test_a_row_at_the_end_of_a_window_belongs_to_the_next_run(shop: ShopUnderTest, ahead: timedelta) -> None:
     shop.configure(lookback="0h")
-    shop.add_rows([("edge", "delivered", EIGHT.replace(tzinfo=None))])
+    shop.add_rows([("edge", "delivered", EIGHT.replace(tzinfo=None) + ahead)])
     assert run_dag().account["read"] == 0
     assert run_dag(logical_date=EIGHT + timedelta(hours=1)).account["sent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "of_its_own"),
+    [
+        pytest.param(
+            "order_status_sync_test",
+            {"window_start": "2026-03-01T10:00:00Z", "window_end": "2026-03-01T11:00:00Z"},
+            id="by-hand",
+        ),
+        pytest.param("order_status_history_test", {"logical_date": EIGHT.replace(month=5)}, id="history"),
+        pytest.param("order_status_sync_test", {"logical_date": EIGHT.replace(hour=11), "dry_run": True}, id="dry-run"),
+    ],
+)
+def test_a_run_beside_the_schedule_does_not_make_the_next_scheduled_run_skip_a_row(
+    shop: ShopUnderTest, dag_id: str, of_its_own: dict[str, Any]
+) -> None:
+    shop.configure(lookback="0h")
+    run_dag()
+    shop.add_rows([("1", "delivered", IN_WINDOW + timedelta(hours=1))])
+    assert run_dag(dag_id, **of_its_own).state == "success"
+    assert shop.sandbox.state() == {}
+    run_dag(logical_date=EIGHT.replace(hour=12))
+    assert shop.sandbox.state() == {"1": 1}
 
 
 def test_a_second_change_within_the_same_second_is_sent(shop: ShopUnderTest) -> None:
@@ -397,16 +439,19 @@ def test_a_run_without_a_data_interval_takes_its_window_from_the_last_success(sh
     assert run_dag(logical_date=None).account["sent"] == 1
 
 
-def test_what_was_refused_is_failed_and_red_and_a_later_run_sends_it(shop: ShopUnderTest) -> None:
+@pytest.mark.parametrize("fault", ["error_in_200@x1", "400@x1"])
+def test_what_was_refused_is_failed_and_red_and_a_later_run_sends_it(shop: ShopUnderTest, fault: str) -> None:
+    shop.configure(lookback="0h")
+    run_dag(logical_date=EIGHT - timedelta(hours=1))
     shop.add_rows([(f"{number:04}", "new", IN_WINDOW) for number in range(1500)])
-    shop.sandbox.reset(fault="error_in_200@x1")
+    shop.sandbox.reset(fault=fault)
     refused = run_dag()
     assert refused.state == "failed"
     assert refused.task_states["load_batches"] == {"failed"}
     assert sum_of(refused.account) == refused.account["read"] == 1500
     assert refused.account["failed"] in (500, 1000)
     assert refused.account["sent"] == 1500 - refused.account["failed"]
-    made_good = run_dag()
+    made_good = run_dag(logical_date=EIGHT + timedelta(hours=1))
     assert made_good.state == "success"
     assert made_good.account["sent"] == refused.account["failed"]
     assert len(shop.sandbox.state()) == 1500

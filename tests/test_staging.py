@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from rees46_sync import staging
-from rees46_sync.exceptions import StagedFilesGoneError, StagingError
+from rees46_sync.exceptions import StagedFileBrokenError, StagedFilesGoneError, StagingError
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 ROWS = pa.table({"order_id": ["007", "заказ-😀"], "code": [0, 1]})
@@ -31,6 +31,29 @@ def test_a_root_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(StagingError, match=r"file/rows\.parquet cannot be written .* correct staging"):
         staging.write(ROWS, UPath(tmp_path / "file" / "rows.parquet"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(ROWS, id="before-the-first-byte-is-flushed"),
+        pytest.param(pa.table({"order_id": [f"order-{n * 7919}" for n in range(200_000)]}), id="half-way"),
+    ],
+)
+def test_a_full_disk_is_named_with_the_file_and_what_to_do(tmp_path: Path, rows: pa.Table) -> None:
+    (tmp_path / "rows.parquet").symlink_to("/dev/full")
+    with pytest.raises(StagingError, match=r"rows\.parquet cannot be written .*No space left on device.* make room"):
+        staging.write(rows, UPath(tmp_path / "rows.parquet"))
+
+
+@pytest.mark.parametrize("part", [0, 0.01, 0.5, 0.999])
+def test_a_file_that_a_crash_cut_off_says_from_where_to_clear(tmp_path: Path, part: float) -> None:
+    path = UPath(tmp_path / "rows.parquet")
+    staging.write(ROWS, path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    with pytest.raises(StagedFileBrokenError, match=r"rows\.parquet is broken .* clear this run from extract_orders"):
+        staging.read(path)
 
 
 def test_only_readings_older_than_they_are_kept_are_removed_and_nothing_that_is_not_ours(tmp_path: Path) -> None:

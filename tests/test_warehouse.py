@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Sequence
@@ -891,3 +893,51 @@ def test_the_rows_of_the_driver_are_never_in_memory_as_a_whole(
         tracemalloc.stop()
 
     assert peak < rows * len(note) / 2
+
+
+EXTRACT = """
+import resource
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from upath import UPath
+
+from rees46_sync import warehouse
+from rees46_sync.shop import load_shop
+from rees46_sync.window import Window
+
+warehouse.SORT_MEMORY = "64MB"
+shop_file, folder, *window = sys.argv[1:]
+extraction = warehouse.extract(load_shop(Path(shop_file)), Window(*map(datetime.fromisoformat, window)), UPath(folder))
+kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+print(extraction.read, len(extraction.partitions), kilobytes)
+"""
+"""A program that extracts a window and says how many rows and partitions it had, and how much memory at most."""
+
+
+def test_the_memory_of_the_whole_process_does_not_grow_with_the_rows(sqlite_database: WarehouseUnderTest) -> None:
+    """Long ids instead of many, and a limit of the sort that is as much smaller, save time."""
+    id_length, partition_rows = 200, 10_000
+    shop = sqlite_database.configured(f"SELECT * FROM orders {IN_WINDOW}", partition_rows=partition_rows)
+
+    def start(rows: int) -> subprocess.Popen[str]:
+        file = sqlite_database.file.with_name(f"{rows}.db")
+        with closing(sqlite3.connect(file)) as db, db:
+            db.execute("CREATE TABLE orders (order_id, status, updated_at)")
+            db.execute(
+                "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT ?) "
+                "INSERT INTO orders SELECT printf('%0*d', ?, n * 7919 % 10000019), 'new', ? FROM numbers",
+                [rows, id_length, NOON],
+            )
+        window = (WINDOW.start.isoformat(), WINDOW.end.isoformat())
+        command = [sys.executable, "-c", EXTRACT, str(shop.file), str(file.with_suffix("")), *window]
+        environment = os.environ | {"AIRFLOW_CONN_SHOP_WAREHOUSE": f"sqlite:///{file}"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    few, many = 100_000, 400_000
+    said = [process.communicate()[0].split() for process in [start(few), start(many)]]
+
+    assert [row[:2] for row in said] == [[str(rows), str(rows // partition_rows)] for rows in (few, many)]
+    growth = (int(said[1][2]) - int(said[0][2])) * 1024
+    assert growth < (many - few) * id_length

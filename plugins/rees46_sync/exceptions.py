@@ -9,6 +9,7 @@ What can go wrong, named by what to do next.
     - QueryColumnsError        mend the query: its columns are not the ones that were agreed
     - LimitExceededError       decide: the run would change or reject more than the shop allows
     - StagedFilesGoneError     clear the run from extract_orders
+    - StagedFileBrokenError    clear the run from extract_orders
     - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
     - AccountingError          a row is unaccounted for: a defect of ours, report it
   + WarehouseError             retry: the warehouse does not answer, or the query fails
@@ -72,6 +73,16 @@ class StagedFilesGoneError(MendFirstError):
     def __init__(self, path: str) -> None:
         super().__init__(
             f"Staged file {path} is gone (staged files are removed after a run's full success, or by age); "
+            "clear this run from extract_orders, so that it reads the warehouse again."
+        )
+
+
+class StagedFileBrokenError(MendFirstError):
+    """A file that an earlier task of this run staged is no whole Parquet file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"Staged file {path} is broken (a crash or a full disk cut it off while it was written); "
             "clear this run from extract_orders, so that it reads the warehouse again."
         )
 

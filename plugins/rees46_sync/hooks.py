@@ -11,19 +11,23 @@ import ipaddress
 import logging
 import math
 import re
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
@@ -119,6 +123,41 @@ class Rees46Hook(BaseHook):
         # A receiver on this machine is not to be looked for behind the proxy of the environment.
         session.trust_env = not _is_loopback(urlsplit(self.settings.url).hostname or "")
         return session
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Say whether REES46 can be reached; Airflow's "Test" button asks it in the API server, the command line here.
+
+        Nothing is posted: REES46 answers all that is not a real batch with an error notice by mail.
+
+        :return: whether all is well as far as it was checked; and in words what was checked, what was not, what to do.
+        """
+        try:
+            url = self.settings.url
+        except ConnectionFieldsError as error:
+            return False, str(error)
+        # The way that a batch would take: its proxy, and the certificates that it trusts.
+        around = self._session.merge_environment_settings(url, {}, False, None, None)
+        proxy, trusted = select_proxy(url, around["proxies"]), around["verify"]
+        asked = urlsplit(proxy or url)
+        try:
+            seen = _look(asked, trusted if isinstance(trusted, str) else DEFAULT_CA_BUNDLE_PATH)
+        except ssl.SSLError as error:
+            cause = getattr(error, "verify_message", None) or error.reason
+            return False, (
+                f"{_place(asked)} answers, but not with TLS and a certificate to trust ({cause}); correct host, port "
+                "and schema of this connection, or look for a proxy in between."
+            )
+        except OSError as error:
+            return False, (
+                f"{_place(asked)} cannot be reached from here ({error.strerror or error}); correct host and port of "
+                "this connection, or look for a firewall in between."
+            )
+        behind = f"{_place(urlsplit(url))} behind this proxy, " if proxy else ""
+        return True, (
+            f"{_place(asked)} {seen}. Not checked: {behind}the keys, and whether order synchronisation is enabled: "
+            "REES46 says so only in answer to a real batch."
+        )
 
     def send(self, orders: Sequence[tuple[str, int]]) -> int:
         """
@@ -295,6 +334,32 @@ def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
         )
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}" + (f":{number}" if number else "")
+
+
+def _address(url: SplitResult) -> tuple[str, int]:
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
+def _place(url: SplitResult) -> str:
+    """Return host and port, without the user and password that the URL of a proxy may hold."""
+    host, port = _address(url)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _look(url: SplitResult, trusted: str) -> str:
+    """
+    Connect, with https also shake hands, and say what was seen; no byte of HTTP is sent.
+
+    :param trusted: file or folder of certificates.
+    :raises OSError: nobody answers; as ssl.SSLError: it is not TLS, or the certificate cannot be trusted.
+    """
+    with socket.create_connection(_address(url), CONNECT_TIMEOUT_S) as plain:
+        if url.scheme != "https":
+            return "answers"
+        file, folder = (None, trusted) if Path(trusted).is_dir() else (trusted, None)
+        context = ssl.create_default_context(cafile=file, capath=folder)
+        with context.wrap_socket(plain, server_hostname=url.hostname):
+            return "answers with a valid certificate"
 
 
 def _is_loopback(host: str) -> bool:

@@ -60,6 +60,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         :raises Rees46Error: a batch was not accepted; the error that a retry can mend, where there is one.
         :raises LoadStoppedError: Airflow told the task to stop.
         :raises StagedFilesGoneError: the staged orders are not there any more.
+        :raises StagedFileBrokenError: the file of the staged orders was cut off.
         """
         from dataclasses import asdict
 

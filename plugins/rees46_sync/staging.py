@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from rees46_sync.exceptions import StagedFilesGoneError, StagingError
+from rees46_sync.exceptions import StagedFileBrokenError, StagedFilesGoneError, StagingError
 from rees46_sync.shop import Shop
 
 KEEP = timedelta(days=7)
@@ -68,11 +68,14 @@ def read(path: UPath) -> pa.Table:
     Read a Parquet file that an earlier task staged.
 
     :raises StagedFilesGoneError: it is not there any more.
+    :raises StagedFileBrokenError: it is no whole Parquet file.
     """
     try:
         return pq.read_table(path.path, filesystem=path.fs)
     except FileNotFoundError as error:
         raise StagedFilesGoneError(str(path)) from error
+    except pa.ArrowInvalid as error:
+        raise StagedFileBrokenError(str(path)) from error
 
 
 def remove(folder: UPath) -> None:

@@ -334,7 +334,10 @@ def _timestamp_text(value: object) -> str | None:
 def _newest_versions(spool: Path) -> Iterator[pa.RecordBatch]:
     """Give each order's newest row, ordered by order id; first of all every row without an id, each by itself."""
     with closing(duckdb.connect()) as db:
+        db.execute("SET enable_progress_bar = false")  # it would be drawn into the task's log
         db.execute(f"SET memory_limit = '{SORT_MEMORY}'")
+        # Each thread of a sort holds blocks of its own: those of eight fill the limit, and the sort fails.
+        db.execute("SET threads = 1")
         db.execute(f"SET temp_directory = '{spool.parent}'")
         db.execute("SET TimeZone = 'UTC'")
         yield from db.sql(_WITHOUT_ID, params={"spool": str(spool)}).to_arrow_reader(FETCH_ROWS)
