@@ -30,6 +30,7 @@ from rees46_sync.exceptions import (
     StagedFilesGoneError,
     StagingError,
     SyncError,
+    TemporaryFilesError,
     WarehouseError,
     WindowError,
 )
@@ -66,6 +67,7 @@ A_RETRY_MAY_HELP = [
     WarehouseError("the warehouse does not answer."),
     LedgerError("the ledger does not answer."),
     StagingError("/staging/part-0000.parquet", OSError("No space left on device")),
+    TemporaryFilesError("/tmp", OSError("No space left on device")),
     LoadStoppedError("Partition 0: the task was told to stop."),
     JudgementError("Great Expectations could not judge."),
     Rees46Error("one batch was not accepted."),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,7 +28,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from rees46_sync import staging, warehouse
-from rees46_sync.exceptions import ConnectionFieldsError, QueryColumnsError, WarehouseError
+from rees46_sync.exceptions import ConnectionFieldsError, QueryColumnsError, TemporaryFilesError, WarehouseError
 from rees46_sync.shop import Shop
 from rees46_sync.warehouse import SCHEMA, Extraction, exact_text, extract, staged_rows
 from rees46_sync.window import Window
@@ -708,6 +710,21 @@ def test_a_query_that_fails_half_way_stages_nothing(database: WarehouseUnderTest
     )
 
     assert "integer overflow" in message
+
+
+def test_a_full_disk_where_rows_are_kept_until_they_are_sorted_is_no_fault_of_the_warehouse(
+    database: WarehouseUnderTest,
+) -> None:
+    database.fill([(f"{number}", "new", NOON) for number in range(30_000)])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        message = database.error(TemporaryFilesError)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert message.startswith(f"Temporary files in {tempfile.gettempdir()} cannot be written (")
+    assert message.endswith("make room, or set TMPDIR to another folder.")
 
 
 @pytest.mark.parametrize("place", ["a-folder", "no-such-folder/file.db", "no-database"])

@@ -15,6 +15,7 @@ What can go wrong, named by what to do next.
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be written (a full disk, a missing folder)
+  + TemporaryFilesError        retry: the temporary folder cannot be written (a full disk)
   + LoadStoppedError           retry, or leave it to the next run: the task was told to stop
   + JudgementError             retry: Great Expectations could not judge a partition
   + Rees46Error                about one request to REES46
@@ -110,6 +111,15 @@ class StagingError(SyncError):
         super().__init__(
             f"Staged file {path} cannot be written ({cause}); make room or correct staging in the shop file "
             "(default: a folder under AIRFLOW_HOME)."
+        )
+
+
+class TemporaryFilesError(SyncError):
+    """The rows that are read cannot be kept until they are sorted."""
+
+    def __init__(self, folder: str, cause: Exception) -> None:
+        super().__init__(
+            f"Temporary files in {folder} cannot be written ({cause}); make room, or set TMPDIR to another folder."
         )
 
 

@@ -8,6 +8,7 @@ the order, and so the merging of an order's versions, independent of the databas
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import sys
@@ -32,7 +33,7 @@ from upath import UPath
 
 from rees46_sync import staging
 from rees46_sync.connections import get_database_hook
-from rees46_sync.exceptions import QueryColumnsError, SyncError, WarehouseError
+from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.ledger import printable
 from rees46_sync.shop import Query, Shop, read_query
 from rees46_sync.window import Window
@@ -63,6 +64,7 @@ SCHEMA = pa.schema(
 """A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave; ``copy``
 numbers equal rows without an id, from 1."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
 _DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}(?:[T ]\d|\s*$)")
 
@@ -119,6 +121,7 @@ def extract(shop: Shop, window: Window, folder: UPath) -> Extraction:
     Read the rows of a window and stage them as partitions below ``folder``.
 
     :raises WarehouseError: the warehouse cannot be reached, or the query fails.
+    :raises TemporaryFilesError: there is no room for the rows that were read.
     :raises QueryColumnsError: the query does not return order_id, status and updated_at, each once.
     :raises ConnectionFieldsError: there is no such connection, or it is not one of a database.
     """
@@ -151,7 +154,9 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except Exception as error:  # noqa: BLE001 - each database driver has error classes of its own
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise TemporaryFilesError(tempfile.gettempdir(), error) from error
         cause = getattr(error, "orig", None) or error
         line = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         about_a_value = _ABOUT_A_VALUE.search(line)
