@@ -114,7 +114,7 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
             pool=pool_of(shop.shop),
             retries=10,
         ).expand(batches=approved)
-        step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output)
+        step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output, history=history)
     return dag
 
 

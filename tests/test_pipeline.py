@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rees46_sync.ledger import Ledger
-from tests.conftest import PROJECT, SECRET, ShopUnderTest
+from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
@@ -342,6 +342,30 @@ def test_a_row_that_lands_late_behind_the_window_is_sent(shop: ShopUnderTest, be
     run = run_dag(logical_date=EIGHT + timedelta(hours=1))
     assert (run.account["sent"], run.account["unchanged"]) == (1, 1)
     assert shop.sandbox.state() == {"in-time": 0, "late": 1}
+
+
+def test_a_window_by_hand_does_not_shorten_how_far_the_next_run_looks_back(shop: ShopUnderTest) -> None:
+    shop.configure(lookback="3h")
+    run_dag()
+    shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(hours=2))])
+    by_hand = {"window_start": "2026-03-01T07:30:00", "window_end": "2026-03-01T11:00:00"}
+    assert run_dag(logical_date=EIGHT + timedelta(hours=3), **by_hand).account["read"] == 0
+    run_dag(logical_date=EIGHT + timedelta(hours=4))
+    assert shop.sandbox.state() == {"late": 1}
+
+
+@pytest.mark.parametrize("cause", ["rees46-refuses", "query-without-its-columns"])
+def test_nothing_is_lost_of_the_days_before_a_shops_first_success(shop: ShopUnderTest, cause: str) -> None:
+    shop.configure(lookback="0h")
+    shop.add_rows([("1", "delivered", IN_WINDOW)])
+    if cause == "query-without-its-columns":
+        (shop.shops / "orders.sql").write_text("SELECT 1 AS id WHERE :window_start < :window_end")
+    shop.sandbox.reset(fault="403@1")
+    assert [run_dag(logical_date=EIGHT + timedelta(hours=hours)).state for hours in (0, 1)] == ["failed", "failed"]
+    (shop.shops / "orders.sql").write_text(QUERY)
+    shop.sandbox.reset()
+    assert run_dag(logical_date=EIGHT + timedelta(days=4)).state == "success"
+    assert shop.sandbox.state() == {"1": 1}
 
 
 def test_one_run_makes_good_an_outage_of_days(shop: ShopUnderTest) -> None:

@@ -22,7 +22,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -145,7 +145,7 @@ sync_runs = sa.Table(
     sa.Column("shop", sa.String(100), nullable=False),
     sa.Column("dag_id", sa.String(250), nullable=False),
     sa.Column("run_id", sa.String(250), nullable=False),
-    sa.Column("window_start", UtcDateTime, comment="null: the run failed before it knew its window"),
+    sa.Column("window_start", UtcDateTime, comment="null: a run by hand named one that does not exist"),
     sa.Column("window_end", UtcDateTime),
     sa.Column("window_widened", sa.Boolean, nullable=False, comment="began where the last successful run ended"),
     sa.Column("read", sa.BigInteger, nullable=False),
@@ -441,12 +441,14 @@ class Ledger:
             connection.execute(sa.delete(sync_runs).where(same_run))
             connection.execute(sa.insert(sync_runs).values(**record))
 
-    def covered_until(self, shop: str) -> datetime | None:
+    def covered_until(self, shop: str, lookback: timedelta) -> datetime | None:
         """
         Return the time up to which this shop's changes were really read and delivered, None before the first run.
 
+        Before the first success that is where the first run tried to begin: what it could not deliver is still due.
         Widened runs follow on each other, so the latest one's end counts; a run over a window of its own counts only
-        where it continues from there. A window is covered no further than the moment it was read.
+        where it continues from there, and looks back for late rows as far as a widened one would have. A window is
+        covered no further than the moment it was read.
         """
         runs = sync_runs.c
         end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
@@ -456,14 +458,17 @@ class Ledger:
                 sa.select(sa.func.max(end, type_=UtcDateTime)).where(successful, runs.window_widened)
             )
             if covered is None:
-                return None
+                first: datetime | None = connection.scalar(
+                    sa.select(sa.func.min(runs.window_start)).where(runs.shop == shop, runs.window_widened)
+                )
+                return first + lookback if first else None
             later = connection.execute(
                 sa.select(runs.window_start, sa.type_coerce(end, UtcDateTime))
                 .where(successful, end > covered)
                 .order_by(runs.window_start)
             )
             for window_start, window_end in later:
-                if window_start <= covered < window_end:
+                if window_start <= covered - lookback and covered < window_end:
                     covered = window_end
         return covered
 

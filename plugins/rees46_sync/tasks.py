@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from rees46_sync.exceptions import ShopFileError
+from rees46_sync.exceptions import ShopFileError, WindowError
 from rees46_sync.shop import Shop, load_shop
 from rees46_sync.window import Window, window_of_run
 
 if TYPE_CHECKING:
     from upath import UPath
 
+    from rees46_sync.accounting import Closing
     from rees46_sync.ledger import Ledger, RejectedRow
     from rees46_sync.preview import Preview
     from rees46_sync.warehouse import Extraction
@@ -153,8 +154,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
 
     shop, reading = load_shop(Path(shop_file)), partition["reading"]
     rows = staging.read(staging.open_path(partition["path"])).to_pandas()
-    window = Window(datetime.fromisoformat(reading["window_start"]), datetime.fromisoformat(reading["window_end"]))
-    judgement = Judge().judge_rows(rows, shop.codes, window)
+    judgement = Judge().judge_rows(rows, shop.codes, _window_of(reading))
     _quarantine(shop, judgement.rejected, context)
     for unmapped in judgement.unmapped:
         log.warning(
@@ -275,6 +275,8 @@ def account_for_rows(
     judged: Sequence[Judged],
     built: Sequence[Batches],
     loaded: Sequence[dict[str, int]],
+    *,
+    history: bool,
     **context: Any,
 ) -> dict[str, int]:
     """
@@ -289,6 +291,7 @@ def account_for_rows(
     from rees46_sync.exceptions import RunFailedError
 
     shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
+    ledger.create()
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
     pull = context["ti"].xcom_pull
     reading: Reading | None = pull(task_ids="extract_orders", key="reading")
@@ -309,7 +312,8 @@ def account_for_rows(
     text = report(shop, results, closing)
     log.info("%s", text)
     if not dry_run:
-        _record(ledger, shop, reading, closing.account, success=not closing.unfinished, context=context)
+        window = _window_of(reading) if reading else _window_not_read(shop, ledger, history, context)
+        _record(ledger, shop, reading, window, closing, context)
     if closing.unfinished:
         context["ti"].xcom_push(key="return_value", value=closing.as_row)
         raise RunFailedError(
@@ -322,22 +326,26 @@ def account_for_rows(
 
 
 def _record(
-    ledger: Ledger, shop: Shop, reading: Reading | None, account: Any, *, success: bool, context: dict[str, Any]
+    ledger: Ledger,
+    shop: Shop,
+    reading: Reading | None,
+    window: Window | None,
+    closing: Closing,
+    context: dict[str, Any],
 ) -> None:
-    """Store the run's row; a run that failed before it read anything has no window."""
+    """Store the run's row."""
     now = datetime.now(UTC)
-    ledger.create()
     ledger.save_run(
         shop=shop.shop,
         dag_id=context["ti"].dag_id,
         run_id=context["ti"].run_id,
-        window_start=datetime.fromisoformat(reading["window_start"]) if reading else None,
-        window_end=datetime.fromisoformat(reading["window_end"]) if reading else None,
-        window_widened=bool(reading and reading["window_widened"]),
-        outcome="success" if success else "failed",
+        window_start=window and window.start,
+        window_end=window and window.end,
+        window_widened=bool(window and window.widened),
+        outcome="failed" if closing.unfinished else "success",
         started_at=datetime.fromisoformat(reading["started_at"]) if reading else now,
         finished_at=now,
-        **asdict(account),
+        **asdict(closing.account),
     )
 
 
@@ -367,12 +375,25 @@ def _window(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) 
     return window_of_run(
         interval=interval,
         asked_at=run.run_after,
-        covered_until=ledger.covered_until(shop.shop),
+        covered_until=ledger.covered_until(shop.shop, shop.lookback),
         lookback=shop.lookback,
         as_it_is=history or run.run_type == "backfill",
         named_start=params["window_start"],
         named_end=params["window_end"],
     )
+
+
+def _window_of(reading: Reading) -> Window:
+    start, end = datetime.fromisoformat(reading["window_start"]), datetime.fromisoformat(reading["window_end"])
+    return Window(start, end, reading["window_widened"])
+
+
+def _window_not_read(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) -> Window | None:
+    """Return the window that a failed extraction should have read; None where it is the window that was at fault."""
+    try:
+        return _window(shop, ledger, history, context)
+    except WindowError:
+        return None
 
 
 def _quarantine(shop: Shop, rows: Sequence[RejectedRow], context: dict[str, Any]) -> None:

@@ -4,9 +4,9 @@ Which rows a run is about: its window ``[start, end)``, in UTC, over the orders'
 * A run by hand with ``window_start`` (and ``window_end``) reads exactly that.
 * A history run, and every run of a backfill, reads its data interval as it is.
 * Every other run reads its data interval, with the start widened back to where the shop's last successful run ended
-  (so that an outage is made good by one run) and from there by the shop's ``lookback`` (rows reach a warehouse late;
-  REES46 asks for a synchronisation at least every 24 hours). A run without a data interval (started by an asset, or
-  without a logical date) ends at the time it was asked for.
+  (so that an outage is made good by one run; before the first success, to where the first run tried to begin) and from
+  there by the shop's ``lookback`` (rows reach a warehouse late; REES46 asks for a synchronisation at least every 24
+  hours). A run without a data interval (started by an asset, or without a logical date) ends when it was asked for.
 
 The overlap costs nothing: the ledger knows what was accepted.
 """
