@@ -534,6 +534,7 @@ def window(start: float, end: float, *, read_at: float, outcome: str) -> dict[st
     return {"window_start": hour(start), "window_end": hour(end), "started_at": hour(read_at), "outcome": outcome}
 
 
+NO_LOOKBACK = timedelta(0)
 NO_WINDOW = {"window_start": None, "window_end": None, "window_widened": False}
 A_MOMENT = 1e-6 / 3600 * 1000  # a millisecond, in hours
 
@@ -575,7 +576,26 @@ def test_the_time_up_to_which_changes_were_really_read_and_delivered(
     for number, run in enumerate(runs):
         ledger.save_run(**run_record(f"run-{number}", **run))
 
-    assert ledger.covered_until("test") == (None if covered is None else hour(covered))
+    assert ledger.covered_until("test", NO_LOOKBACK) == (None if covered is None else hour(covered))
+
+
+@pytest.mark.parametrize(
+    ("runs", "covered"),
+    [
+        pytest.param([widened(0, 9)], 9, id="a-widened-run-looks-back-itself"),
+        pytest.param([widened(0, 9), named(7 + A_MOMENT, 10)], 9, id="too-short-by-a-moment"),
+        pytest.param([widened(0, 9), named(7, 10)], 10, id="as-far-back-as-the-lookback"),
+        pytest.param([widened(0, 9), named(7, 10), named(9, 12)], 10, id="the-second-looks-not-back-from-the-first"),
+        pytest.param([widened(0, 9), named(7, 10), named(8, 12)], 12, id="each-looks-back-from-the-one-before"),
+    ],
+)
+def test_a_named_window_counts_only_where_it_looks_back_for_late_rows(
+    ledger: Ledger, runs: list[dict[str, Any]], covered: float
+) -> None:
+    for number, run in enumerate(runs):
+        ledger.save_run(**run_record(f"run-{number}", **run))
+
+    assert ledger.covered_until("test", timedelta(hours=2)) == hour(covered)
 
 
 def test_a_run_that_is_run_again_and_fails_covers_nothing_any_more(ledger: Ledger) -> None:
@@ -583,7 +603,7 @@ def test_a_run_that_is_run_again_and_fails_covers_nothing_any_more(ledger: Ledge
     ledger.save_run(**run_record("run-2", **widened(0, 2)))
     ledger.save_run(**run_record("run-2", **widened(0, 2, outcome="failed")))
 
-    assert ledger.covered_until("test") == hour(1)
+    assert ledger.covered_until("test", NO_LOOKBACK) == hour(1)
 
 
 def test_each_shop_is_covered_by_its_own_runs(ledger: Ledger) -> None:
@@ -591,13 +611,13 @@ def test_each_shop_is_covered_by_its_own_runs(ledger: Ledger) -> None:
     ledger.save_run(**run_record("run-2", shop="other", **widened(0, 5)))
     ledger.save_run(**run_record("run-3", shop="third", **named(1, 9)))
 
-    assert [ledger.covered_until(shop) for shop in ("test", "other", "third")] == [hour(1), hour(5), None]
+    assert [ledger.covered_until(shop, NO_LOOKBACK) for shop in ("test", "other", "third")] == [hour(1), hour(5), None]
 
 
 def test_the_covered_time_is_aware_and_in_utc(ledger: Ledger) -> None:
     ledger.save_run(**run_record("run-1", window_end=datetime(2026, 3, 1, 20, tzinfo=TOKYO)))
 
-    covered = ledger.covered_until("test")
+    covered = ledger.covered_until("test", NO_LOOKBACK)
 
     assert covered == datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert covered.utcoffset() == timedelta(0)
@@ -656,7 +676,7 @@ UNREACHABLE = [
         pytest.param(
             lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("order-4711", "", "", "")]), id="q"
         ),
-        pytest.param(lambda ledger: ledger.covered_until("test"), id="covered-until"),
+        pytest.param(lambda ledger: ledger.covered_until("test", NO_LOOKBACK), id="covered-until"),
     ],
 )
 def test_an_unreachable_database_is_named_without_its_password(

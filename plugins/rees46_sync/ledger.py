@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -395,12 +395,13 @@ class Ledger:
             connection.execute(sa.delete(sync_runs).where(same_run))
             connection.execute(sa.insert(sync_runs).values(**record))
 
-    def covered_until(self, shop: str) -> datetime | None:
+    def covered_until(self, shop: str, lookback: timedelta) -> datetime | None:
         """
         Return the time up to which this shop's changes were really read and delivered, None before the first run.
 
         Widened runs follow on each other, so the latest one's end counts; a run over a window of its own counts only
-        where it continues from there. A window is covered no further than the moment it was read.
+        where it continues from there, and looks back for late rows as far as a widened one would have. A window is
+        covered no further than the moment it was read.
         """
         runs = sync_runs.c
         end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
@@ -417,7 +418,7 @@ class Ledger:
                 .order_by(runs.window_start)
             )
             for window_start, window_end in later:
-                if window_start <= covered < window_end:
+                if window_start <= covered - lookback and covered < window_end:
                     covered = window_end
         return covered
 

@@ -355,7 +355,7 @@ def _window(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) 
     return window_of_run(
         interval=interval,
         asked_at=run.run_after,
-        covered_until=ledger.covered_until(shop.shop),
+        covered_until=ledger.covered_until(shop.shop, shop.lookback),
         lookback=shop.lookback,
         as_it_is=history or run.run_type == "backfill",
         named_start=params["window_start"],
