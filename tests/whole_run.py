@@ -41,13 +41,19 @@ def dag_of(dag_id: str = "order_status_sync_test", dags: Path = PROJECT / "dags"
     return bag.dags[dag_id]
 
 
-def run_dag(dag_id: str = "order_status_sync_test", *, logical_date: datetime | None = EIGHT, **params: Any) -> Run:
-    """Run a DAG once; ``params`` are what the trigger form sends."""
+def run_dag(
+    dag_id: str = "order_status_sync_test",
+    *,
+    logical_date: datetime | None = EIGHT,
+    run_after: datetime | None = None,
+    **params: Any,
+) -> Run:
+    """Run a DAG once, asked for at ``run_after`` (default: now); ``params`` are what the trigger form sends."""
     make_metadata_database()
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
-    dag_run = dag_of(dag_id).test(logical_date=logical_date, run_conf=params or None)
+    dag_run = dag_of(dag_id).test(run_after=run_after, logical_date=logical_date, run_conf=params or None)
     with create_session() as session:
         xcoms = session.query(XComModel).filter_by(dag_id=dag_id, run_id=dag_run.run_id, key="return_value")
         account = next((XComModel.deserialize_value(xcom) for xcom in xcoms if xcom.task_id == "account_for_rows"), {})
