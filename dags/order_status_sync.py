@@ -78,7 +78,10 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         step = partial(task, multiple_outputs=False)
         partitions = step(tasks.extract_orders)(shop_file, history=history)
         judged = step(tasks.validate_statuses).partial(shop_file=shop_file).expand(partition=partitions)
-        built = step(tasks.build_batches).partial(shop_file=shop_file).expand(judged=judged)
+        # Not mapped over `judged`: of a task mapped over a mapped one Airflow removes the instances, and keeps their
+        # old results, when a run that was cleared is cleared once more before it got there.
+        built = step(tasks.build_batches).partial(shop_file=shop_file).expand(partition=partitions)
+        judged >> built
         approved = step(tasks.approve_changes)(shop_file, judged, built)
         loaded = Rees46SyncOrdersOperator.partial(
             task_id="load_batches",

@@ -177,13 +177,14 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
     )
 
 
-def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
-    """Take from the valid rows what REES46 has already; what is left is to be sent."""
+def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batches:
+    """Take from a partition's valid rows what REES46 has already; what is left is to be sent."""
     from rees46_sync import batches, staging
     from rees46_sync.ledger import RejectedRow
     from rees46_sync.preview import preview_of
 
-    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), judged["reading"]
+    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), partition["reading"]
+    judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
     known = ledger.lookup(shop.shop, orders["order_id"].tolist())
     verdicts = batches.compare(
