@@ -92,16 +92,12 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
     ) as dag:
         shop_file = str(shop.file)
         partitions = step(tasks.extract_orders)(shop_file, history=history)
-        judged = (
-            step(tasks.validate_statuses, map_index_template="{{ task.op_kwargs['partition']['name'] }}")
-            .partial(shop_file=shop_file)
-            .expand(partition=partitions)
-        )
-        built = (
-            step(tasks.build_batches, map_index_template="{{ task.op_kwargs['judged']['name'] }}")
-            .partial(shop_file=shop_file)
-            .expand(judged=judged)
-        )
+        each = {"map_index_template": "{{ task.op_kwargs['partition']['name'] }}"}
+        judged = step(tasks.validate_statuses, **each).partial(shop_file=shop_file).expand(partition=partitions)
+        # Not mapped over `judged`: of a task mapped over a mapped one Airflow removes the instances, and keeps their
+        # old results, when a run that was cleared is cleared once more before it got there.
+        built = step(tasks.build_batches, **each).partial(shop_file=shop_file).expand(partition=partitions)
+        judged >> built
         approved = step(tasks.approve_changes)(shop_file, judged, built)
         loaded = Rees46SyncOrdersOperator.partial(
             task_id="load_batches",

@@ -337,7 +337,7 @@ def test_the_report_names_the_window_and_every_count(definition: Shop) -> None:
         "12,010 superseded",
         "1 stale",
         "1 reopened",
-        "7 rejected",
+        "7 rejected broke a check: see rees46_rejected_orders",
         "4 failed",
     ):
         assert [line for line in lines if line.startswith(count)], count
@@ -351,6 +351,7 @@ def test_the_report_of_a_dry_run_says_what_would_be_sent(definition: Shop) -> No
     lines = lines_of(report(definition, dry_run, close(dry_run)))
 
     assert "70 would be sent dry run: 0 created, 48 completed, 22 cancelled" in lines
+    assert "7 rejected broke a check: a dry run does not store them" in lines
 
 
 def with_preview(batches: Descriptor, day: str, order_id: str) -> Descriptor:

@@ -189,7 +189,8 @@ def report(shop: Shop, results: Results, closing: Closing) -> str:
     table.add_row(f"{counts.superseded:,}", "superseded", "older versions of orders that were read in a newer one")
     table.add_row(f"{counts.stale:,}", "stale", "REES46 has a newer version")
     table.add_row(f"{counts.reopened:,}", "reopened", "held back: a final status would become created")
-    table.add_row(f"{counts.rejected:,}", "rejected", "broke a check: see rees46_rejected_orders")
+    place = "a dry run does not store them" if results.dry_run else "see rees46_rejected_orders"
+    table.add_row(f"{counts.rejected:,}", "rejected", f"broke a check: {place}")
     table.add_row(f"{counts.failed:,}", "failed", "not sent: a later run sends them")
     out = io.StringIO()
     console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)

@@ -64,7 +64,6 @@ class Judged(TypedDict):
     """A judged partition: ``path`` holds its valid rows; ``unmapped`` lists status, count and an example id."""
 
     index: int
-    name: str
     reading: Reading
     path: str
     valid: int
@@ -168,7 +167,6 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
     log.info("Partition %d: %d valid, %d rejected.", partition["index"], len(judgement.valid), len(judgement.rejected))
     return Judged(
         index=partition["index"],
-        name=partition["name"],
         reading=reading,
         path=str(path),
         valid=len(judgement.valid),
@@ -178,13 +176,14 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
     )
 
 
-def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
-    """Take from the valid rows what REES46 has already; what is left is to be sent."""
+def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batches:
+    """Take from a partition's valid rows what REES46 has already; what is left is to be sent."""
     from rees46_sync import batches, staging
     from rees46_sync.ledger import RejectedRow
     from rees46_sync.preview import preview_of
 
-    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), judged["reading"]
+    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), partition["reading"]
+    judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
     ledger.note_unanswered(shop.shop)
     known = ledger.lookup(shop.shop, orders["order_id"].tolist())
@@ -213,7 +212,7 @@ def build_batches(shop_file: str, judged: Judged, **context: Any) -> Batches:
     log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Batches(
         index=judged["index"],
-        name=judged["name"],
+        name=partition["name"],
         reading=reading,
         path=str(path),
         orders=len(due),
