@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,17 @@ def test_a_safeguard_and_its_test_stand_where_the_list_says(mutation: dict[str, 
     tree = ast.parse((PROJECT / file).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert f"| {mutation['breaks']} | `{name}` |" in (PROJECT / "docs" / "reliability.md").read_text()
+
+
+def test_every_test_that_the_document_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "reliability.md").read_text()))
+    defined = {
+        name
+        for file in (PROJECT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    assert len(named) >= 50
+    assert named - defined == set()
 
 
 @pytest.mark.mutation
