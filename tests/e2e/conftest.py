@@ -40,7 +40,8 @@ STATUSES = ("new", "delivered", "cancelled")
 DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - SQLite has no time zones
 WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00:00"}
 
-RUN_TIMEOUT_S = 150
+RUN_TIMEOUT_S = 300
+"""Ample: a run takes half a minute on an idle machine, and minutes where others work as well."""
 
 QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end

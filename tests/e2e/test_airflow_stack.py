@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.e2e, pytest.mark.crash]
+pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
 DAG_FILE = """
 from datetime import timedelta

@@ -29,7 +29,7 @@ from .conftest import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.crash]
+pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
 UNANSWERED = CONCURRENCY * BATCH
 """Orders whose answer a kill can lose: only they can be sent twice."""
