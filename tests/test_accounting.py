@@ -43,7 +43,7 @@ def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened:
 def loaded(index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, failed: int = 0) -> Descriptor:
     orders = sent + unchanged + stale + reopened + failed
     counts = {"sent": sent, "unchanged": unchanged, "stale": stale, "reopened": reopened, "failed": failed}
-    return {"index": index, "orders": orders, **counts}
+    return {"index": index, "extraction_id": "reading-1", "orders": orders, **counts}
 
 
 PARTITIONS = [partition(0, 60), partition(1, 30)]
@@ -156,6 +156,12 @@ UNFINISHED = [
         {**HELD_BACK, "sent": 20, "failed": 50, "requests": 2},
         ["load_batches of partition 0 did not finish: 50 orders not sent"],
         id="loading-never-began",
+    ),
+    pytest.param(
+        {"loaded": [loaded(0, 0, stale=50) | {"extraction_id": "reading-0"}, LOADED[1]], "delivered": {1: 20}},
+        {**HELD_BACK, "sent": 20, "failed": 50, "requests": 2},
+        ["load_batches of partition 0 did not finish: 50 orders not sent"],
+        id="loading-was-not-started-again-after-an-earlier-reading",
     ),
     pytest.param(
         {"loaded": LOADED[:1]},

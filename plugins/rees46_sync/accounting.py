@@ -105,9 +105,10 @@ def close(results: Results) -> Closing:
     account = closing.account
     account.read, account.superseded = results.reading["read"], results.reading["superseded"]
     account.requests = results.requests
-    judged, built, loaded = (
-        {result["index"]: result for result in of} for of in (results.judged, results.built, results.loaded)
-    )
+    judged, built = ({result["index"]: result for result in of} for of in (results.judged, results.built))
+    # A load that Airflow did not start again, after the run was cleared, has left the tally of an earlier reading.
+    this_reading = results.reading["extraction_id"]
+    loaded = {tally["index"]: tally for tally in results.loaded if tally["extraction_id"] == this_reading}
     for partition in results.partitions:
         _add_partition(partition, judged, built, loaded, results, closing)
     if results.partitions and results.approved is None and len(built) == len(results.partitions):

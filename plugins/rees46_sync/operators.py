@@ -28,8 +28,8 @@ class Rees46SyncOrdersOperator(BaseOperator):
         read.
     :param allow_reopen: whether a completed or cancelled order may become created.
 
-    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed. The tally is there when the
-    task fails, too.
+    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed; and the extraction_id of the
+    reading that it is about. The tally is there when the task fails, too.
     """
 
     template_fields: Sequence[str] = ("batches",)
@@ -53,7 +53,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         self.batches = batches
         self.allow_reopen = allow_reopen
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def execute(self, context: Context) -> dict[str, Any]:
         """
         Send the partition's orders.
 
@@ -94,8 +94,9 @@ class Rees46SyncOrdersOperator(BaseOperator):
         )
         orders = staging.read(staging.open_path(self.batches["path"])).to_pandas()
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
-        tally = {"index": delivery.partition, **asdict(delivery.deliver(orders))}
-        self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in tally.items()))
+        counts = asdict(delivery.deliver(orders))
+        self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))
+        tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
         if delivery.errors:
             context["ti"].xcom_push(key="return_value", value=tally)
             raise delivery.worst_error

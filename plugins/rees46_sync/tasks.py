@@ -273,7 +273,7 @@ def account_for_rows(
     shop_file: str,
     judged: Sequence[Judged],
     built: Sequence[Batches],
-    loaded: Sequence[dict[str, int]],
+    loaded: Sequence[dict[str, Any]],
     *,
     history: bool,
     **context: Any,
