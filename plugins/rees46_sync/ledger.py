@@ -337,14 +337,13 @@ class Ledger:
         :param requests: POSTs that it took.
         :param request: what :meth:`open_request` returned for it.
         """
-        now = datetime.now(UTC)
+        same_in_all = {**asdict(run), "accepted_at": datetime.now(UTC)}
         rows = [
             {
-                **asdict(run),
+                **same_in_all,
                 "order_id": order_id,
                 "status": int(code),
                 "source_updated_at": updated_at.to_pydatetime(),
-                "accepted_at": now,
             }
             for order_id, code, updated_at in zip(orders["order_id"], orders["code"], orders["updated_at"], strict=True)
         ]
