@@ -40,7 +40,7 @@ def main() -> None:
     """Import what the parent of a parser has imported, then parse in forks."""
     import importlib
 
-    from airflow.dag_processing.processor import iter_airflow_imports
+    from airflow.utils.file import iter_airflow_imports
 
     file = sys.argv[1]
     for module in iter_airflow_imports(file):
