@@ -4,8 +4,9 @@ A receiver that is not the bottleneck: REES46's contract with as little work as 
     python -m bench.receiver --latency-ms 200
 
 The project's sandbox is as strict as can be, and takes several milliseconds of CPU for a request of 1000 orders; this
-one takes about a fifth of it, and says how much (``GET /_stats``). Every answer of the API takes the latency, whatever else is
-under way. The state is kept as each order's last status; ``GET /_digest`` is its md5, as ``data.Orders.digest`` has it.
+one takes about a fifth of it, and says how much (``GET /_stats``). Every answer of the API takes the latency, whatever
+else is under way. The state is kept as each order's last status; ``GET /_digest`` is its md5, as
+``data.Orders.digest`` has it.
 """
 
 from __future__ import annotations
