@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test test-crashes test-mutations lint lock clean
+.PHONY: help setup run up test test-crashes test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,18 +27,21 @@ test-crashes: setup ## kill parts of a live Airflow, backfill years, soak a shop
 test-mutations: setup ## break one safeguard after the other and see its test fail (ten minutes)
 	@$(BIN)/python -m pytest -m mutation
 
+bench: setup .venv-peers/.installed ## measure ours and the peers (an hour); QUICK=1: a first impression, five minutes
+	@$(BIN)/python -m bench.run $(if $(QUICK),--quick)
+
 lint: .venv/.installed ## ruff, mypy and the floors of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-lock: .venv/.installed ## compile requirements.in to requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade \
-		requirements.in --output-file requirements.txt
+lock: .venv/.installed ## compile each requirements.in to its requirements.txt
+	for folder in . bench/peers; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
+		--upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; done
 
 clean: ## remove everything that make made
-	rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build plugins/*.egg-info
+	rm -rf .venv .venv-peers .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build plugins/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: requirements.txt pyproject.toml
@@ -48,6 +51,11 @@ clean: ## remove everything that make made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-peers/.installed: bench/peers/requirements.txt .venv/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peers
+	$(BIN)/uv pip install --quiet --python .venv-peers/bin/python --compile-bytecode -r bench/peers/requirements.txt
 	@touch $@
 
 .airflow/.ready: airflow.cfg.in .venv/.installed

@@ -1,0 +1,53 @@
+"""
+How long Airflow takes to parse a DAG file: as its DAG processor does it, in a fork of a process that has imported
+Airflow and what the file imports of it.
+
+    python -m bench.parsing dags/order_status_sync.py   # prints the seconds of each try, as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+TRIES = 9
+
+
+def seconds_to_parse(file: Path, environment: Mapping[str, str]) -> list[float]:
+    """Parse a DAG file several times; return the seconds of each."""
+    command = [sys.executable, "-m", "bench.parsing", str(file)]
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
+    return [float(seconds) for seconds in json.loads(done.stdout.splitlines()[-1])]
+
+
+def _parse(file: str) -> float:
+    from airflow.dag_processing.dagbag import DagBag
+
+    began = time.perf_counter()
+    bag = DagBag(file)
+    seconds = time.perf_counter() - began
+    if bag.import_errors or not bag.dags:
+        raise RuntimeError(f"{file}: {bag.import_errors or 'no DAG'}")
+    return seconds
+
+
+def main() -> None:
+    """Import what the parent of a parser has imported, then parse in forks."""
+    import importlib
+
+    from airflow.utils.file import iter_airflow_imports
+
+    file = sys.argv[1]
+    for module in iter_airflow_imports(file):
+        importlib.import_module(module)
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as forks:
+        print(json.dumps([forks.apply(_parse, (file,)) for _ in range(TRIES)]))
+
+
+if __name__ == "__main__":
+    main()

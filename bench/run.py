@@ -1,0 +1,361 @@
+"""
+The benchmark: `make bench`, or `make bench QUICK=1` for a first impression in under five minutes.
+
+Every figure that counts is a ratio of two measurements of the same run, because seconds depend on the machine. After
+every run of every contestant the receiver must hold exactly the final status of every order, else the benchmark fails.
+It prints a table and writes `bench/results.json`; `TARGETS` says what each key means and what is asked of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench.data import SINCE, UNTIL, Databases, Orders, running_postgres
+from bench.ledgers import GrowingLedger, create_tables
+from bench.ours import PROJECT, Ours, RunFailedError
+from bench.parsing import seconds_to_parse
+from bench.receiver import Receiver, running_receiver
+from bench.steps import Step, Steps, parent_of_tasks
+
+RESULTS = PROJECT / "bench" / "results.json"
+PEERS = ("php_loop", "pandas_requests", "drt_rest", "dlt_destination")
+BATCH = 1000
+SHORT_S = 60
+"""A run under a minute is repeated, and its median counts."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """
+    How much is measured, in orders.
+
+    :param end_to_end: what all contestants deliver.
+    :param small, large: the two sizes of the comparison of memory and speed.
+    :param load: what the load is timed with, where it is not the whole of ``end_to_end``.
+    :param ledgers: rows of the ledger while it is asked.
+    :param tries: repetitions of short runs.
+    """
+
+    end_to_end: int
+    small: int
+    large: int
+    load: int
+    ledgers: tuple[int, ...]
+    hourly: int = 1000
+    tries: int = 3
+    latency_ms: int = 200
+
+
+FULL = Sizes(1_000_000, 500_000, 5_000_000, 200_000, (1_000_000, 5_000_000, 20_000_000))
+QUICK = Sizes(20_000, 20_000, 100_000, 20_000, (100_000, 400_000), tries=1)
+
+TARGETS = {
+    "end_to_end_1m_200ms_vs_best_peer": ("the fastest peer's seconds / ours, whole runs", ">=", 4),
+    "load_1m_200ms_vs_ideal": ("batches x latency / concurrency / seconds of the load", ">=", 0.9),
+    "load_50ms_8_vs_ideal": ("the same at 50 ms, concurrency 8", ">=", 0.9),
+    "load_50ms_32_vs_ideal": ("the same at 50 ms, concurrency 32", ">=", 0.9),
+    "load_200ms_8_vs_ideal": ("the same at 200 ms, concurrency 8", ">=", 0.9),
+    "load_200ms_32_vs_ideal": ("the same at 200 ms, concurrency 32", ">=", 0.9),
+    "peak_memory_5m_vs_500k": ("the largest task process, 5 M orders / 500 k", "<=", 1.2),
+    "peak_memory_5m_mb": ("the largest task process at 5 M, MB", "<=", 700),
+    "requests_when_nothing_changed": ("requests of a second run over the same orders", "<=", 0),
+    "unchanged_5m_rows_per_s": ("extract, validate and build together", ">=", 50_000),
+    "rows_per_s_5m_vs_500k": ("rows a second of all steps, 5 M / 500 k", ">=", 0.8),
+    "hourly_run_1000_orders_vs_empty_dag": ("seconds of whole runs; the empty one imports GX once", "<=", 1.5),
+    "dag_parse_vs_empty_dag": ("seconds to parse the DAG file / an empty one", "<=", 1.3),
+    "ledger_lookups_per_s": ("orders, in the largest ledger", ">=", 200_000),
+    "ledger_records_per_s": ("orders, one transaction a batch, one at a time", ">=", 50_000),
+    "ledger_lookups_large_vs_small": ("lookups a second, largest ledger / smallest", ">=", 0.8),
+}
+"""Each key of results.json that is judged: what it is, and what is asked of it."""
+
+
+class Bench:
+    """One run of everything."""
+
+    def __init__(self, sizes: Sizes, databases: Databases, receiver: Receiver, progress: Progress) -> None:
+        self.sizes = sizes
+        self.databases = databases
+        self.receiver = receiver
+        self.progress = progress
+        self.ours = Ours(databases.home / "airflow", databases, receiver)
+        self.results: dict[str, Any] = {}
+        self.seconds: dict[str, Any] = {}
+
+    def all(self) -> None:
+        """Measure everything, the short things first."""
+        stages: list[Callable[[], None]] = [
+            self.parsing, self.ledger, self.hourly, self.load, self.sizes_compared, self.end_to_end,
+        ]  # fmt: skip
+        whole = self.progress.add_task("everything", total=len(stages))
+        for stage in stages:
+            stage()
+            self.progress.advance(whole)
+
+    def parsing(self) -> None:
+        """Our DAG file with one shop, against an empty one with the same timetable."""
+        environment = self.ours.environment(Orders(0, "", "sqlite://"), "none")
+        files = {"ours": PROJECT / "dags" / "order_status_sync.py", "empty": PROJECT / "bench" / "dags" / "empty.py"}
+        tries: dict[str, list[float]] = {name: [] for name in files}
+        with self.stage("parsing", self.sizes.tries):
+            for _ in range(self.sizes.tries):
+                for name, file in files.items():
+                    tries[name] += seconds_to_parse(file, environment)
+        self.seconds["parse"] = {name: statistics.median(seconds) for name, seconds in tries.items()}
+        self.results["dag_parse_vs_empty_dag"] = self.seconds["parse"]["ours"] / self.seconds["parse"]["empty"]
+
+    def ledger(self) -> None:
+        """Look up and record in a ledger that grows."""
+        growing = GrowingLedger(self.databases.create("growing_ledger"))
+        speeds = []
+        with self.stage("ledger", len(self.sizes.ledgers)) as stage:
+            for rows in self.sizes.ledgers:
+                growing.grow(rows)
+                speeds.append(growing.measure(min(rows, 100_000)))
+                self.progress.advance(stage)
+        growing.engine.dispose()
+        self.databases.create("growing_ledger")  # the disk is free again
+        self.results["ledger"] = [asdict(speed) for speed in speeds]
+        self.results["ledger_lookups_per_s"] = speeds[-1].looked_up_per_s
+        self.results["ledger_records_per_s"] = speeds[-1].recorded_per_s
+        self.results["ledger_lookups_large_vs_small"] = speeds[-1].looked_up_per_s / speeds[0].looked_up_per_s
+        self.results["ledger_mb_per_million_orders"] = speeds[-1].mb_per_million
+
+    def hourly(self) -> None:
+        """Whole runs with 1000 changed orders, against whole runs of the empty DAG, in turn."""
+        orders = self.databases.orders(self.sizes.hourly)
+        ledger = self.new_ledger()
+        self.receiver.reset()
+        hour = (UNTIL - timedelta(hours=1), UNTIL)
+        ours, empty = [], []
+        with self.stage("hourly runs", self.sizes.tries) as stage:
+            for _ in range(self.sizes.tries):
+                empty.append(self.ours.run_empty_dag(orders, ledger))
+                orders.change_all()
+                finished = self.ours.run(orders, ledger, hour)
+                self.check("ours, hourly", orders)
+                if finished.account["sent"] != orders.count:
+                    raise RunFailedError(f"The hourly run sent {finished.account['sent']} of {orders.count} orders.")
+                ours.append(finished.seconds)
+                self.progress.advance(stage)
+        self.seconds["hourly"] = {"ours": ours, "empty": empty}
+        self.results["hourly_run_1000_orders_vs_empty_dag"] = statistics.median(ours) / statistics.median(empty)
+
+    def load(self) -> None:
+        """The load step alone, against what latency and concurrency allow."""
+        orders = self.databases.orders(self.sizes.load)
+        with self.steps(orders) as steps:
+            approved = steps.prepare((SINCE, UNTIL))
+            for latency_ms in (50, 200):
+                for concurrency in (8, 32):
+                    ratio = self.loaded(steps, approved, orders, latency_ms, concurrency)
+                    self.results[f"load_{latency_ms}ms_{concurrency}_vs_ideal"] = ratio
+        orders = self.databases.orders(self.sizes.end_to_end)
+        with self.steps(orders) as steps:
+            approved = steps.prepare((SINCE, UNTIL))
+            self.results["load_1m_200ms_vs_ideal"] = self.loaded(steps, approved, orders, self.sizes.latency_ms, 8)
+
+    def loaded(self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int) -> float:
+        """Load what is staged already, into an empty ledger; return ideal / seconds."""
+        ideal = len(range(0, orders.count, BATCH)) * latency_ms / 1000 / concurrency
+        tries: list[Step] = []
+        with self.stage(f"load, {latency_ms} ms, {concurrency} at once", orders.count, watch=True):
+            while len(tries) < self.sizes.tries and (not tries or tries[-1].seconds < SHORT_S):
+                ledger = self.new_ledger()
+                create_tables(self.databases.uri(ledger))
+                steps.environment = self.ours.environment(orders, ledger, concurrency)
+                self.receiver.reset(latency_ms)
+                tries.append(steps.load(approved))
+                stats = self.receiver.stats()
+                self.results["receiver_cpu_ms_per_request"] = 1000 * stats["cpu_s"] / stats["requests"]
+                self.check("the load", orders)
+        seconds = statistics.median(step.own_seconds for step in tries)
+        name = f"load_{orders.count}_{latency_ms}ms_{concurrency}"
+        self.seconds[name] = {
+            "ideal": ideal,
+            "tasks": seconds,
+            "with_process_starts": statistics.median(step.seconds for step in tries),
+            "most_under_way": self.receiver.stats()["most_under_way"],
+        }
+        return ideal / seconds
+
+    def sizes_compared(self) -> None:
+        """Memory and speed at two sizes; and a second run of the larger, which finds nothing changed."""
+        for name, count in (("500k", self.sizes.small), ("5m", self.sizes.large)):
+            orders = self.databases.orders(count)
+            self.receiver.reset()
+            with self.steps(orders) as steps, self.stage(f"steps, {count:,} orders", count, watch=True):
+                first = steps.run((SINCE, UNTIL))
+                self.check("the steps", orders)
+                if count == self.sizes.large:
+                    self.unchanged(steps, count)
+            self.seconds[f"steps_{name}"] = {task: step.seconds for task, step in first.items()}
+            self.results[f"rows_per_s_{name}"] = count / sum(step.seconds for step in first.values())
+            self.results[f"peak_memory_{name}_mb_by_task"] = {task: step.peak_mb for task, step in first.items()}
+            self.results[f"peak_memory_{name}_mb"] = max(step.peak_mb for step in first.values())
+        for key in ("rows_per_s_{}", "peak_memory_{}_mb"):
+            ratio = self.results[key.format("5m")] / self.results[key.format("500k")]
+            self.results[key.format("5m").removesuffix("_mb") + "_vs_500k"] = ratio
+
+    def unchanged(self, steps: Steps, count: int) -> None:
+        """Run once more over orders that REES46 has already."""
+        before = self.receiver.stats()["requests"]
+        second = steps.run((SINCE, UNTIL))
+        self.results["requests_when_nothing_changed"] = self.receiver.stats()["requests"] - before
+        self.seconds["steps_5m_unchanged"] = {task: step.seconds for task, step in second.items()}
+        compared = ("extract_orders", "validate_statuses", "build_batches")
+        self.results["unchanged_5m_rows_per_s"] = count / sum(second[task].seconds for task in compared)
+
+    def end_to_end(self) -> None:
+        """The same orders to the same receiver, by ours and by each peer, one after another."""
+        orders = self.databases.orders(self.sizes.end_to_end)
+        medians = {}
+        for name in ("ours", *PEERS):
+            tries: list[float] = []
+            with self.stage(f"end to end: {name}", orders.count, watch=True):
+                while len(tries) < self.sizes.tries and (not tries or tries[-1] < SHORT_S):
+                    self.receiver.reset(self.sizes.latency_ms)
+                    if name == "ours":
+                        tries.append(self.ours.run(orders, self.new_ledger()).seconds)
+                    else:
+                        tries.append(run_peer(name, orders, self.receiver))
+                    self.check(name, orders)
+            self.seconds[f"end_to_end_{name}"] = tries
+            medians[name] = statistics.median(tries)
+        best = min(medians[name] for name in PEERS)
+        self.results["end_to_end_1m_200ms_vs_best_peer"] = best / medians["ours"]
+        self.results["end_to_end_1m_200ms_vs"] = {name: medians[name] / medians["ours"] for name in PEERS}
+
+    def check(self, contestant: str, orders: Orders) -> None:
+        """
+        Compare what the receiver holds with the warehouse.
+
+        :raises RunFailedError: they differ, or it refused something.
+        """
+        stats = self.receiver.stats()
+        if self.receiver.digest() != orders.digest() or stats["refused"]:
+            raise RunFailedError(f"After {contestant} the receiver does not hold the warehouse's statuses: {stats}")
+
+    def new_ledger(self) -> str:
+        """Make an empty database for a ledger; the one before is gone."""
+        self.databases.create("ledger")
+        return "ledger"
+
+    @contextmanager
+    def steps(self, orders: Orders) -> Iterator[Steps]:
+        """Get ready to run our steps over these orders, with an empty ledger."""
+        environment = self.ours.environment(orders, self.new_ledger())
+        with parent_of_tasks(environment):
+            yield Steps(self.ours.shop_file, environment)
+
+    @contextmanager
+    def stage(self, name: str, total: int, *, watch: bool = False) -> Iterator[TaskID]:
+        """Show a stage; ``watch`` has its bar follow the orders that reach the receiver."""
+        bar = self.progress.add_task(name, total=total)
+        ended = threading.Event()
+
+        def follow() -> None:
+            while not ended.wait(1):
+                self.progress.update(bar, completed=min(total, self.receiver.stats()["orders"]))
+
+        follower = threading.Thread(target=follow, daemon=True)
+        if watch:
+            follower.start()
+        try:
+            yield bar
+        finally:
+            ended.set()
+            if watch:
+                follower.join()
+            self.progress.update(bar, completed=total)
+
+
+def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
+    """
+    Run a peer as its one command; return the seconds.
+
+    :raises RunFailedError: with the end of what it said.
+    """
+    python = PROJECT / ".venv-peers" / "bin" / "python"
+    command = [str(python), str(PROJECT / "bench" / "peers" / f"{name}.py"), "--warehouse", orders.uri]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*command, "--url", receiver.url],
+        env=os.environ | {"NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RunFailedError(f"{name} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
+    return seconds
+
+
+def table_of(results: dict[str, Any], quick: bool) -> Table:
+    """Show each judged key with what is asked of it."""
+    table = Table(title="Quick: sizes too small to judge by" if quick else None)
+    table.add_column("key", no_wrap=True)
+    for column in ("what", "asked", "measured", ""):
+        table.add_column(column)
+    for key, (what, comparison, target) in TARGETS.items():
+        value = results[key]
+        good = value >= target if comparison == ">=" else value <= target
+        mark = "" if quick else "[green]✓" if good else "[red]✗"
+        table.add_row(key, what, f"{comparison} {target:,}", f"{value:,.2f}", mark)
+    return table
+
+
+def main() -> int:
+    """Run the benchmark; return its exit code: 0 also where a target is missed, 1 where a contestant failed."""
+    parser = argparse.ArgumentParser("python -m bench.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes: for a first impression only")
+    parser.add_argument("--only", metavar="STAGE", help="one stage alone, such as parsing; writes no results")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    sizes = QUICK if options.quick else FULL
+    began, load = datetime.now(UTC), os.getloadavg()[0]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with running_postgres() as databases, running_receiver() as receiver, Progress(*columns, console=console) as bars:
+        bench = Bench(sizes, databases, receiver, bars)
+        try:
+            getattr(bench, options.only or "all")()
+        except RunFailedError as error:
+            console.print(str(error), markup=False, style="red")
+            return 1
+    results = {
+        "quick": options.quick,
+        "measured_at": began.isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "load_average_before": load,
+        "sizes": asdict(sizes),
+        **bench.results,
+        "seconds": bench.seconds,
+    }
+    if options.only:
+        console.print_json(json.dumps(results))
+        return 0
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    console.print(table_of(results, options.quick))
+    console.print(f"Everything: {RESULTS.relative_to(PROJECT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

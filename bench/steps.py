@@ -1,0 +1,204 @@
+"""
+Ours, step by step: each task in a process of its own, forked from one that has Airflow imported, as a LocalExecutor
+does it; two at a time where the step is mapped, one at a time where the shop's pool says so.
+
+What a task's function does is the DAG's own code. Airflow's part (scheduling, the XComs' way through its database) is
+not in these figures; it is in those of whole runs. A process's peak memory is what the kernel saw (VmHWM), with what
+it shares with its parent.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing import forkserver
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+CORES = 2
+PRELOADED = ["airflow.sdk", "rees46_sync.tasks", "rees46_sync.operators"]
+"""What a task's parent has imported: Airflow, and the DAG file's own imports."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    One task that ended: what it returned and pushed, its seconds, its peak memory.
+
+    :param seconds: of the task's function, without the start of its process.
+    """
+
+    result: Any
+    pushed: dict[str, Any]
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    All tasks of a step.
+
+    :param seconds: from the start of its first task to the end of its last.
+    """
+
+    seconds: float
+    tasks: list[Task]
+
+    @property
+    def results(self) -> list[Any]:
+        """What the tasks returned, in their order."""
+        return [task.result for task in self.tasks]
+
+    @property
+    def own_seconds(self) -> float:
+        """The seconds of its tasks' functions, added up."""
+        return sum(task.seconds for task in self.tasks)
+
+    @property
+    def peak_mb(self) -> float:
+        """The peak memory of the largest of its processes."""
+        return max((task.peak_mb for task in self.tasks), default=0.0)
+
+
+class Steps:
+    """
+    The six steps of one shop.
+
+    :param environment: the connections, and everything else that Airflow is told by its environment.
+    """
+
+    def __init__(self, shop_file: Path, environment: Mapping[str, str]) -> None:
+        self.shop_file = shop_file
+        self.environment = dict(environment)
+        self.done: dict[str, Step] = {}
+
+    def run(self, window: tuple[datetime, datetime]) -> dict[str, Step]:
+        """Run them all over a window; return each by its task id."""
+        self.done = {}
+        approved = self.prepare(window)
+        loaded = self.load(approved).results
+        judged, built = self.done["validate_statuses"].results, self.done["build_batches"].results
+        self._run("account_for_rows", [(judged, built, loaded)])
+        return self.done
+
+    def prepare(self, window: tuple[datetime, datetime]) -> list[Any]:
+        """Run those before the load; return what it is given."""
+        self.params = dict(zip(("window_start", "window_end"), (time.isoformat() for time in window), strict=True))
+        [partitions] = self._run("extract_orders", [()]).results
+        judged = self._run("validate_statuses", [(partition,) for partition in partitions]).results
+        built = self._run("build_batches", [(partition,) for partition in partitions]).results
+        [approved] = self._run("approve_changes", [(judged, built)]).results
+        return list(approved)
+
+    def load(self, approved: list[Any]) -> Step:
+        """Load, one partition at a time."""
+        return self._run("load_batches", [(batches,) for batches in approved], at_once=1)
+
+    def _run(self, name: str, calls: Sequence[tuple[Any, ...]], at_once: int = CORES) -> Step:
+        xcoms = {task_id: step.tasks for task_id, step in self.done.items()}
+        params = dict.fromkeys(("dry_run", "resend", "ignore_limits"), False) | self.params
+        jobs = [
+            _Job(name, index, str(self.shop_file), self.environment, arguments, params, xcoms)
+            for index, arguments in enumerate(calls)
+        ]
+        began = time.perf_counter()
+        with ProcessPoolExecutor(at_once, _context(), max_tasks_per_child=1) as processes:
+            tasks = list(processes.map(_run_task, jobs))
+        self.done[name] = Step(time.perf_counter() - began, tasks)
+        return self.done[name]
+
+
+@contextmanager
+def parent_of_tasks(environment: Mapping[str, str]) -> Iterator[None]:
+    """Have the process that tasks are forked from, with everything imported, and end it afterwards."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update({**environment, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"})
+    try:
+        with ProcessPoolExecutor(1, _context()) as processes:
+            processes.submit(os.getpid).result()
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way to end it
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a task is told."""
+
+    name: str
+    map_index: int
+    shop_file: str
+    environment: dict[str, str]
+    arguments: tuple[Any, ...]
+    params: dict[str, Any]
+    xcoms: dict[str, list[Task]]
+
+
+def _run_task(job: _Job) -> Task:
+    """Run one task as Airflow would; called in its process."""
+    os.environ.update(job.environment)
+    from airflow.sdk.bases.operator import ExecutorSafeguard
+
+    from rees46_sync import tasks
+    from rees46_sync.operators import Rees46SyncOrdersOperator
+    from rees46_sync.shop import load_shop
+
+    pushed: dict[str, Any] = {}
+
+    def pull(task_ids: str, key: str = "return_value", map_indexes: int = 0) -> Any:
+        earlier = job.xcoms[task_ids][map_indexes]
+        return earlier.result if key == "return_value" else earlier.pushed[key]
+
+    instance = SimpleNamespace(
+        dag_id="steps",
+        run_id="steps",
+        map_index=job.map_index,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+        xcom_pull=pull,
+    )
+    run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual")
+    context = {"ti": instance, "dag_run": run, "params": job.params}
+    began = time.perf_counter()
+    match job.name:
+        case "extract_orders":
+            result: Any = tasks.extract_orders(job.shop_file, history=False, **context)
+        case "load_batches":
+            ExecutorSafeguard.test_mode = True
+            shop = load_shop(Path(job.shop_file))
+            result = Rees46SyncOrdersOperator(
+                task_id=job.name,
+                shop=shop.shop,
+                rees46_conn_id=shop.rees46_conn_id,
+                ledger_conn_id=shop.ledger_conn_id,
+                batches=job.arguments[0],
+            ).execute(context)  # type: ignore[arg-type]
+        case "account_for_rows":
+            result = tasks.account_for_rows(job.shop_file, *job.arguments, history=False, **context)
+        case _:
+            result = getattr(tasks, job.name)(job.shop_file, *job.arguments, **context)
+    return Task(result, pushed, time.perf_counter() - began, _peak_mb())
+
+
+def _peak_mb() -> float:
+    """Return the largest memory that this process ever had."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the kernel does not say VmHWM; run the benchmark on Linux")
