@@ -92,6 +92,6 @@ class GrowingLedger:
         ]
         began = time.perf_counter()
         for batch in batches:
-            number = self.ledger.open_request(SHOP, batch["order_id"].tolist())
+            number = self.ledger.open_request(SHOP, batch)
             self.ledger.record_accepted(run, 0, batch, 1, number)
         return orders / (time.perf_counter() - began)

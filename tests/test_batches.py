@@ -45,7 +45,8 @@ def known_of(*known: Known) -> pd.DataFrame:
     columns = ["order_id", "known_id", "known_status", "known_updated_at"]
     frame = pd.DataFrame(known, columns=columns, dtype=object).assign(sent_here=False, uncertain=False)
     types = {"order_id": "str", "known_id": "int64", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
-    return frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
+    frame = frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
+    return frame.assign(newest_updated_at=frame["known_updated_at"])
 
 
 def verdict_of(

@@ -303,10 +303,27 @@ def test_requests_are_open_until_they_are_answered(sandbox: Sandbox, partition: 
     rejected, accepted, unknown = ("rejected", 10, 1), ("accepted", 10, 1), ("unknown", 10, 4)
     assert partition.outcomes() == [rejected, accepted, unknown, rejected, accepted]
     with partition.ledger.engine.connect() as connection:
-        still_open = connection.execute(sa.select(open_requests.c.shop, open_requests.c.order_ids)).all()
-    assert [(shop, json.loads(order_ids)) for shop, order_ids in still_open] == [
-        ("test", numbered(50)["order_id"].tolist()[20:30])
-    ]
+        still_open = connection.execute(sa.select(open_requests.c.shop, open_requests.c.orders)).all()
+    orders = dict.fromkeys(numbered(50)["order_id"].tolist()[20:30], NOON.isoformat())
+    assert [(shop, json.loads(orders)) for shop, orders in still_open] == [("test", orders)]
+
+
+@pytest.mark.parametrize("had_one", [True, False], ids=["something-was-accepted-before", "nothing-was"])
+def test_a_run_over_an_older_window_holds_back_what_may_overwrite_an_unheard_newer_status(
+    sandbox: Sandbox, ledger_conn_id: str, had_one: bool
+) -> None:
+    older, newer = orders_of(("1", 0)), orders_of(("1", 1), at=NOON + timedelta(hours=1))
+    if had_one:
+        Partition(ledger_conn_id, "reading-1").deliver(older)
+    sandbox.reset(fault="reset_after@x1,error_in_200@x1", keep_state=True)
+    Partition(ledger_conn_id, "reading-2").deliver(newer)
+    assert sandbox.state() == {"1": 1}
+    by_hand = Partition(ledger_conn_id, "reading-3")
+    older_window = Reading(mark=by_hand.mark, window_end=NOON + timedelta(minutes=30))
+
+    assert by_hand.deliver(older, reading=older_window) == tally_of(1, stale=1)
+    assert Partition(ledger_conn_id, "reading-4").deliver(newer) == tally_of(1, sent=1)
+    assert sandbox.state() == {"1": 1}
 
 
 @pytest.mark.parametrize("spec", ["html_in_200@1", "cut_json_200@1"])

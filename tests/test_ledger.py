@@ -143,6 +143,7 @@ def test_a_ledger_without_rows_knows_nothing(ledger: Ledger) -> None:
         "known_status": "int64",
         "known_updated_at": "datetime64[us, UTC]",
         "sent_here": "bool",
+        "newest_updated_at": "datetime64[us, UTC]",
         "uncertain": "bool",
     }
     assert ledger.lookup("test", []).empty
@@ -271,7 +272,8 @@ ACCEPTED, UNANSWERED = "accepted", "unanswered"
         pytest.param([(ACCEPTED, "1"), (UNANSWERED, "1"), (ACCEPTED, "2")], [True], id="another-order-accepted"),
         pytest.param([(ACCEPTED, "1"), (ACCEPTED, "2"), (UNANSWERED, "2")], [False], id="another-order-unanswered"),
         pytest.param([(UNANSWERED, "1"), (ACCEPTED, "1"), (UNANSWERED, "1")], [True], id="unanswered-again"),
-        pytest.param([(UNANSWERED, "1")], [], id="never-accepted"),
+        pytest.param([(UNANSWERED, "1")], [True], id="never-accepted"),
+        pytest.param([(UNANSWERED, "2")], [], id="never-sent"),
     ],
 )
 def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
@@ -281,7 +283,7 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
         if event == ACCEPTED:
             ledger.record_accepted(RUN, 0, orders_of((order_id, 1)), 1)
         else:
-            ledger.open_request("test", [order_id])
+            ledger.open_request("test", orders_of((order_id, 1)))
             ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
@@ -290,8 +292,9 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
 def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(ledger: Ledger) -> None:
     ids = [f"order-{number}" for number in range(LOOKUP_CHUNK + 200)]
     ledger.record_accepted(RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)
-    ledger.open_request("another-shop", ids)
-    ledger.open_request("test", ids[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
+    orders = orders_of(*((order_id, 1) for order_id in ids))
+    ledger.open_request("another-shop", orders)
+    ledger.open_request("test", orders[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
     ledger.note_unanswered("another-shop")
     ledger.note_unanswered("test")
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -484,7 +485,8 @@ def test_what_was_refused_is_failed_and_red_and_a_later_run_sends_it(shop: ShopU
 def test_what_a_killed_task_left_open_is_sent_once_more(shop: ShopUnderTest) -> None:
     shop.add_rows([("1", "cancelled", IN_WINDOW), ("2", "cancelled", IN_WINDOW)])
     run_dag()
-    Ledger.of_connection("shop_ledger").open_request("test", ["1"])
+    at = pd.Series([IN_WINDOW], dtype="datetime64[us, UTC]")
+    Ledger.of_connection("shop_ledger").open_request("test", pd.DataFrame({"order_id": ["1"], "updated_at": at}))
     assert [run_dag().account["sent"] for _ in range(2)] == [1, 0]
 
 

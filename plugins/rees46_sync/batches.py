@@ -56,9 +56,10 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
 
     * ``unchanged``: REES46 has this status. With ``resend`` it is sent nevertheless, unless REES46's version is newer:
       the ledger would then take the order for as old as the row in hand, and let something in between overtake it.
-    * ``stale``: REES46 has another status, and that one is newer. Two things can make it so. Its version lies after the
-      window that was read, so this run could not see it (a history run over a table of events). Or another run sent it
-      after this run had begun to read, and its version is as new as ours or newer.
+    * ``stale``: REES46 has another status (or, where an answer is missing, may have one), and that one is newer. Two
+      things can make it so. Its version lies after the window that was read, so this run could not see it (a history
+      run over a table of events). Or another run sent it after this run had begun to read, and its version is as new
+      as ours or newer.
     * ``reopened``: REES46 has the order as completed or cancelled, which are final, and the row says created.
     * ``send``: everything else. A version that was accepted before this reading began and lies inside its window has
       been read again just now, so the row in hand is the truth even where its timestamp is older (the clocks of two
@@ -72,7 +73,7 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
     # A request without a clear answer may have reached REES46: nobody knows its status then, so nothing is "unchanged".
     same = (both["known_status"] == both["code"]) & (both["uncertain"] != True)  # noqa: E712 - absent orders have NaN
     accepted_since = both["known_id"] > reading.mark
-    unseen = both["known_updated_at"] >= reading.window_end
+    unseen = both["newest_updated_at"] >= reading.window_end
     newer = unseen | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))
     final = both["known_status"] > CREATED
     verdict = pd.Series(SEND, index=orders.index)

@@ -141,7 +141,7 @@ class Delivery:
             due = self._due(batch)
             if len(due):
                 pairs = list(zip(due["order_id"].tolist(), due["code"].tolist(), strict=True))
-                number = self.ledger.open_request(self.run.shop, due["order_id"].tolist())
+                number = self.ledger.open_request(self.run.shop, due)
                 under_way[threads.submit(self.sender.send, pairs)] = _Sent(due, number)
                 started = True
         return started

@@ -36,6 +36,9 @@ from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 LOOKUP_CHUNK = 1000
 """Order ids in one lookup statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
 
+NOTHING_ACCEPTED = -1
+"""In the place of a status: REES46 has accepted none, and may have taken one all the same."""
+
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
 
@@ -110,7 +113,7 @@ open_requests = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("order_ids", sa.Text, nullable=False, comment="a JSON array"),
+    sa.Column("orders", sa.Text, nullable=False, comment="a JSON object: of each order id its source_updated_at"),
     sa.Index("rees46_open_requests_shop", "shop"),
 )
 
@@ -120,6 +123,7 @@ unanswered_orders = sa.Table(
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", sa.String(100), nullable=False),
     sa.Column("order_id", sa.String(255), nullable=False),
+    sa.Column("source_updated_at", UtcDateTime, nullable=False),
     sa.Column("after_id", _Id, nullable=False, comment="the latest accepted row when the answer was missed"),
     sa.Index("rees46_unanswered_orders_order", "shop", "order_id", "after_id"),
 )
@@ -249,12 +253,14 @@ class Ledger:
 
     def lookup(self, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
         """
-        Return what REES46 has of these orders; orders that it does not have are absent.
+        Return what REES46 has of these orders; orders that it never was sent are absent.
 
         :param extraction_id: the reading of the warehouse for which ``sent_here`` is asked.
         :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
             whether one of the order's accepted rows came from that reading; uncertain, whether a later request with
-            the order was left without a clear answer.
+            the order was left without a clear answer; newest_updated_at, known_updated_at or that of such a request.
+            Of an uncertain order of which nothing was accepted known_id is 0, known_status
+            :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
         table = accepted_statuses
         ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
@@ -274,34 +280,44 @@ class Ledger:
         with self._transaction() as connection:
             unanswered = unanswered_orders.c
             some = connection.scalar(sa.select(unanswered.id).where(unanswered.shop == shop).limit(1))
-            uncertain: dict[str, int] = {}
+            missed: list[Any] = []
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
                 rows += connection.execute(query, {"ids": chunk}).all()
                 if some is not None:
                     latest = (
-                        sa.select(unanswered.order_id, sa.func.max(unanswered.after_id))
+                        sa.select(
+                            unanswered.order_id,
+                            sa.func.max(unanswered.after_id),
+                            sa.func.max(unanswered.source_updated_at, type_=UtcDateTime),
+                        )
                         .where(unanswered.shop == shop, unanswered.order_id.in_(chunk))
                         .group_by(unanswered.order_id)
                     )
-                    uncertain.update((order_id, after_id) for order_id, after_id in connection.execute(latest))
+                    missed += connection.execute(latest).all()
         known = pd.DataFrame(
             rows, columns=["order_id", "known_id", "known_status", "known_updated_at", "sent_here"], dtype=object
         )
-        known["uncertain"] = known["order_id"].map(uncertain).fillna(-1) >= known["known_id"]
-        return known.astype(
+        known = known.assign(newest_updated_at=known["known_updated_at"], uncertain=False)
+        return _with_uncertain(known, missed).astype(
             {
                 "order_id": "str",
                 "known_id": "int64",
                 "known_status": "int64",
                 "known_updated_at": "datetime64[us, UTC]",
                 "sent_here": "bool",
+                "newest_updated_at": "datetime64[us, UTC]",
                 "uncertain": "bool",
             }
         )
 
-    def open_request(self, shop: str, order_ids: Sequence[str]) -> int:
-        """Record that a request with these orders goes out now; return its number, for when it is answered."""
-        row = {"shop": shop, "order_ids": json.dumps(list(order_ids))}
+    def open_request(self, shop: str, orders: pd.DataFrame) -> int:
+        """
+        Record that a request goes out now; return its number, for when it is answered.
+
+        :param orders: columns order_id, updated_at.
+        """
+        times = [updated_at.isoformat() for updated_at in orders["updated_at"]]
+        row = {"shop": shop, "orders": json.dumps(dict(zip(orders["order_id"], times, strict=True)))}
         with self._transaction() as connection:
             [number] = connection.execute(sa.insert(open_requests).values(row)).inserted_primary_key or []
         return int(number)
@@ -315,10 +331,18 @@ class Ledger:
         with self._transaction() as connection:
             mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
             open_ = connection.execute(
-                sa.select(open_requests.c.id, open_requests.c.order_ids).where(open_requests.c.shop == shop)
+                sa.select(open_requests.c.id, open_requests.c.orders).where(open_requests.c.shop == shop)
             ).all()
-            for number, order_ids in open_:
-                rows = [{"shop": shop, "order_id": order_id, "after_id": mark} for order_id in json.loads(order_ids)]
+            for number, orders in open_:
+                rows = [
+                    {
+                        "shop": shop,
+                        "order_id": order_id,
+                        "source_updated_at": datetime.fromisoformat(updated_at),
+                        "after_id": mark,
+                    }
+                    for order_id, updated_at in json.loads(orders).items()
+                ]
                 connection.execute(sa.insert(unanswered_orders), rows)
                 self._close_request(connection, number)
 
@@ -489,6 +513,36 @@ class Ledger:
             raise LedgerError(
                 f"Ledger {place}: {cause}. Check the database of ledger_conn_id; the run can be retried."
             ) from error
+
+
+def _with_uncertain(known: pd.DataFrame, missed: Sequence[tuple[str, int, datetime]]) -> pd.DataFrame:
+    """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
+    marks = dict(zip(known["order_id"], known["known_id"], strict=True))
+    at = {order_id: updated_at for order_id, mark, updated_at in missed if mark >= marks.get(order_id, 0)}
+    if not at:
+        return known
+    known["uncertain"] = known["order_id"].isin(at)
+    known["newest_updated_at"] = [
+        max(accepted_at, at.get(order_id, accepted_at))
+        for order_id, accepted_at in zip(known["order_id"], known["known_updated_at"], strict=True)
+    ]
+    columns = [
+        "order_id",
+        "known_id",
+        "known_status",
+        "known_updated_at",
+        "sent_here",
+        "newest_updated_at",
+        "uncertain",
+    ]
+    never_accepted = [
+        (order_id, 0, NOTHING_ACCEPTED, None, False, updated_at, True)
+        for order_id, updated_at in at.items()
+        if order_id not in marks
+    ]
+    return pd.DataFrame(
+        [*known[columns].itertuples(index=False, name=None), *never_accepted], columns=columns, dtype=object
+    )
 
 
 # SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
