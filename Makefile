@@ -16,7 +16,7 @@ run: setup ## run the demo shop once through Airflow, and once more
 test: setup ## run the tests
 	@$(BIN)/python -m pytest
 
-test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
+test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (a quarter of an hour)
 	@$(BIN)/python -m pytest -m crash
 
 lint: .venv/.installed ## ruff, mypy and the floors of the package

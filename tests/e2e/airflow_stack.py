@@ -183,6 +183,15 @@ class AirflowStack:
         dates = {"from_date": from_date.isoformat(), "to_date": to_date.isoformat()}
         return dict(self._api("POST", "backfills", json={"dag_id": dag_id, **dates, **options}))
 
+    def wait_for_backfill(self, backfill_id: int, timeout_s: float) -> None:
+        """Return once Airflow says that the backfill is over, for which it looks every half minute."""
+        path = f"backfills/{backfill_id}"
+        self._wait(f"end of backfill {backfill_id}", lambda: self._api("GET", path)["completed_at"], timeout_s)
+
+    def cancel_backfill(self, backfill_id: int) -> None:
+        """What the UI's button does: runs that have not begun fail, the others go on."""
+        self._api("PUT", f"backfills/{backfill_id}/cancel")
+
     def set_pool(self, name: str, slots: int) -> None:
         """Make the pool, or change its size."""
         known = any(pool["name"] == name for pool in self._list("pools", "pools"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,12 +66,12 @@ def task_policy(task):
 T = TypeVar("T")
 
 
-def wait_until(what: str, ready: Callable[[], T], timeout_s: float = 60) -> T:
+def wait_until(what: str, ready: Callable[[], T], timeout_s: float = 60, every_s: float = 0.02) -> T:
     """Return what `ready` returns, as soon as that is true."""
     deadline = time.monotonic() + timeout_s
     while not (result := ready()):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return result
 
 
@@ -97,26 +97,34 @@ class LiveShop:
     @contextmanager
     def warehouse(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
         """One transaction in the warehouse; who reads it waits for the end of a `BEGIN EXCLUSIVE`."""
-        with closing(sqlite3.connect(self._warehouse, isolation_level=None)) as db:
+        with closing(sqlite3.connect(self._warehouse, isolation_level=None, timeout=60)) as db:
             db.execute(begin)
             yield db
             db.execute("COMMIT")
 
     def stock(self) -> None:
-        """Fill the warehouse with orders that nobody has seen, and have REES46 forget all others."""
-        self._generation += 1
-        self.sandbox.reset(latency_ms=LATENCY_MS)
+        """Fill the warehouse with orders of two days."""
         numbers = range(ORDERS)
         rows = [
             *((n, "new", DAY) for n in numbers[:SUPERSEDED]),
             *((n, STATUSES[n % len(STATUSES)], DAY + timedelta(hours=6)) for n in numbers),
             *((ORDERS + n, "lost", DAY) for n in range(UNMAPPED)),
         ]
+        self.lay((n, status, at + timedelta(seconds=n)) for n, status, at in rows)
+
+    def lay(self, rows: Iterable[tuple[int, str, datetime]]) -> None:
+        """
+        Fill the warehouse with orders that nobody has seen, and have REES46 forget all others.
+
+        :param rows: an order's number, status and time.
+        """
+        self._generation += 1
+        self.sandbox.reset(latency_ms=LATENCY_MS)
         with self.warehouse() as db:
             db.execute("DELETE FROM orders")
             db.executemany(
                 "INSERT INTO orders VALUES (?, ?, ?)",
-                [(f"{self._generation}-{n:06}", status, str(at + timedelta(seconds=n))) for n, status, at in rows],
+                [(f"{self._generation}-{n:06}", status, str(at)) for n, status, at in rows],
             )
 
     def final_statuses(self) -> dict[str, int]:
@@ -135,9 +143,9 @@ class LiveShop:
         [record] = self.ledger_rows("SELECT * FROM rees46_sync_runs WHERE run_id = :run_id", run_id=run_id)
         return dict(record._mapping)
 
-    def trigger(self, dag_id: str = SYNC, *, logical_date: datetime | None = None) -> str:
-        """Start a run by hand over the window of all orders."""
-        return self.airflow.trigger(dag_id, logical_date=logical_date, conf=dict(WINDOW))
+    def trigger(self, dag_id: str = SYNC, *, logical_date: datetime | None = None, **params: Any) -> str:
+        """Start a run by hand over the window of all orders of two days, or another one."""
+        return self.airflow.trigger(dag_id, logical_date=logical_date, conf=WINDOW | params)
 
     def end_of(self, run_id: str, dag_id: str = SYNC) -> str:
         """Wait for the state a run ends in."""
