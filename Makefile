@@ -21,7 +21,7 @@ up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PO
 test: setup ## run the tests
 	@$(BIN)/python -m pytest
 
-test-crashes: setup ## kill parts of a live Airflow, backfill years, soak a shop in faults (half an hour)
+test-crashes: setup ## kill parts of a live Airflow, backfill years, soak a shop in faults (a quarter to half an hour)
 	@$(BIN)/python -m pytest -m crash
 
 test-mutations: setup ## break one safeguard after the other and see its test fail (ten minutes)
