@@ -21,13 +21,13 @@ up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PO
 test: setup ## run the tests
 	@$(BIN)/python -m pytest
 
-test-crashes: setup ## kill parts of a live Airflow, backfill years, soak a shop in faults (a quarter to half an hour)
+test-crashes: setup ## kill parts of a live Airflow, backfill years, soak a shop in faults (half an hour)
 	@$(BIN)/python -m pytest -m crash
 
-test-mutations: setup ## break one safeguard after the other and see its test fail (ten minutes)
+test-mutations: setup ## break one safeguard after the other and see its test fail
 	@$(BIN)/python -m pytest -m mutation
 
-bench: setup .venv-peers/.installed ## measure ours and the peers (an hour); QUICK=1: a first impression, five minutes
+bench: setup .venv-peers/.installed ## measure ours and the peers; QUICK=1: smaller, for a first impression
 	@$(BIN)/python -m bench.run $(if $(QUICK),--quick)
 
 lint: .venv/.installed ## ruff, mypy and the floors of the package

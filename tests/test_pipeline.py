@@ -6,6 +6,7 @@ import csv
 import logging
 from contextlib import closing
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rees46_sync import tasks
+from rees46_sync.exceptions import EarlierReadingError
 from rees46_sync.ledger import Ledger
 from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest
 from tests.whole_run import EIGHT, metadata_text, run_dag
@@ -488,6 +491,14 @@ def test_what_a_killed_task_left_open_is_sent_once_more(shop: ShopUnderTest) -> 
     at = pd.Series([IN_WINDOW], dtype="datetime64[us, UTC]")
     Ledger.of_connection("shop_ledger").open_request("test", pd.DataFrame({"order_id": ["1"], "updated_at": at}))
     assert [run_dag().account["sent"] for _ in range(2)] == [1, 0]
+
+
+def test_rows_of_an_earlier_reading_go_no_further(shop: ShopUnderTest) -> None:
+    judged = {"index": 0, "reading": {"extraction_id": "20260301T080000-0a1b2c3d"}, "path": "not looked at"}
+    partition = {"index": 0, "name": "0", "reading": {"extraction_id": "20260301T090000-0a1b2c3d"}}
+    kept_by_airflow = SimpleNamespace(map_index=0, xcom_pull=lambda **_: judged)
+    with pytest.raises(EarlierReadingError, match=r"reading 20260301T080000.*about reading 20260301T090000.*clear"):
+        tasks.build_batches(str(shop.shops / "test.yaml"), partition, ti=kept_by_airflow)  # type: ignore[arg-type]
 
 
 def test_the_secret_is_in_no_log_xcom_staged_file_or_ledger(

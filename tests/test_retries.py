@@ -14,6 +14,7 @@ from rees46_sync import exceptions
 from rees46_sync.exceptions import (
     AccountingError,
     ConnectionFieldsError,
+    EarlierReadingError,
     JudgementError,
     LedgerError,
     LimitExceededError,
@@ -58,6 +59,7 @@ NO_RETRY_HELPS = [
     LimitExceededError("Shop demo: 500 orders would change."),
     StagedFilesGoneError("/staging/part-0000.parquet"),
     StagedFileBrokenError("/staging/part-0000.parquet"),
+    EarlierReadingError(0, "20260301T080000-0a1b2c3d", "20260301T090000-0a1b2c3d"),
     RunFailedError("Shop demo: load_batches of partition 0 did not finish."),
     AccountingError("The sum of this run does not close."),
     Rees46RejectedError("REES46 answered 403.", http_status=403),

@@ -10,6 +10,7 @@ What can go wrong, named by what to do next.
     - LimitExceededError       decide: the run would change or reject more than the shop allows
     - StagedFilesGoneError     clear the run from extract_orders
     - StagedFileBrokenError    clear the run from extract_orders
+    - EarlierReadingError      clear the run from extract_orders
     - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
     - AccountingError          a row is unaccounted for: a defect of ours, report it
   + WarehouseError             retry: the warehouse does not answer, or the query fails
@@ -85,6 +86,16 @@ class StagedFileBrokenError(MendFirstError):
         super().__init__(
             f"Staged file {path} is broken (a crash or a full disk cut it off while it was written); "
             "clear this run from extract_orders, so that it reads the warehouse again."
+        )
+
+
+class EarlierReadingError(MendFirstError):
+    """What an earlier task of this run left is about another reading of the warehouse."""
+
+    def __init__(self, partition: int, found: str, expected: str) -> None:
+        super().__init__(
+            f"Partition {partition} was judged in reading {found}, and this run is about reading {expected}; "
+            "clear this run from extract_orders, so that every task runs again."
         )
 
 

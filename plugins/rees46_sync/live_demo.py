@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,13 +22,14 @@ from itertools import count
 from pathlib import Path
 
 import requests
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from rees46_sync.demo import DAG_ID, DAYS, LIVES, PROJECT, make_orders, write_warehouse
 from rees46_sync.shop import load_shop, shops_dir
 
 SHOP_ID, SHOP_SECRET = "demo-store-key", "demo-secret-key"
 USER = "admin"
+SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 READY_TIMEOUT_S = 600
 PAUSE_S = 3
 MOST_UNDER_WAY = 30
@@ -56,10 +59,10 @@ def connections(home: Path, ledger: str, sandbox_port: int) -> dict[str, str]:
 
 
 def make_anew(home: Path) -> None:
-    """Fill the demo warehouse with the orders of the days until now."""
-    orders = make_orders(load_shop(PROJECT / "include" / "shops" / "demo.yaml"), datetime.now(UTC))
+    """Fill the demo warehouse with the orders of the days until now; without its shop file there is no demo."""
     _warehouse(home).unlink(missing_ok=True)
-    write_warehouse(orders, _warehouse(home))
+    if SHOP_FILE.exists():
+        write_warehouse(make_orders(load_shop(SHOP_FILE), datetime.now(UTC)), _warehouse(home))
 
 
 def _warehouse(home: Path) -> Path:
@@ -74,13 +77,15 @@ def main() -> None:
     options = parser.parse_args()
     password = json.loads(passwords_file(options.home).read_text())[USER]
     # Where .env names another folder of shops there is no demo to start.
-    has_demo = (shops_dir(PROJECT) / "demo.yaml").exists()
+    has_demo = _warehouse(options.home).exists() and (shops_dir(PROJECT) / SHOP_FILE.name).exists()
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the machine knows nothing of our loopback
-        _until_done(partial(_log_in, session, options.url, password))
+        _until_done("let nobody log in", partial(_log_in, session, options.url, password))
         if has_demo:
-            _until_done(partial(_start, session, options.url))
+            _until_done(f"did not know {DAG_ID}", partial(_start, session, options.url))
     print(f"Airflow is ready: {options.url}  user {USER}  password {password}", flush=True)
+    if not has_demo:
+        signal.pause()  # when one component ends, all do
     with closing(sqlite3.connect(_warehouse(options.home), timeout=60)) as db:
         for order_id, status in _changes():
             with db:
@@ -88,13 +93,16 @@ def main() -> None:
             time.sleep(PAUSE_S)
 
 
-def _until_done(step: Callable[[], bool]) -> None:
+def _until_done(fault: str, step: Callable[[], bool]) -> None:
     retry = Retrying(
         stop=stop_after_delay(READY_TIMEOUT_S),
         wait=wait_fixed(1),
         retry=retry_if_result(lambda done: not done) | retry_if_exception_type(requests.RequestException),
     )
-    retry(step)
+    try:
+        retry(step)
+    except RetryError:
+        sys.exit(f"Airflow {fault} within {READY_TIMEOUT_S} s; see the lines of api-server and dag-processor above.")
 
 
 def _log_in(session: requests.Session, url: str, password: str) -> bool:

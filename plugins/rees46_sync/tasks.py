@@ -177,13 +177,20 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
 
 
 def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batches:
-    """Take from a partition's valid rows what REES46 has already; what is left is to be sent."""
+    """
+    Take from a partition's valid rows what REES46 has already; what is left is to be sent.
+
+    :raises EarlierReadingError: Airflow kept the judgement of a reading before this one.
+    """
     from rees46_sync import batches, staging
+    from rees46_sync.exceptions import EarlierReadingError
     from rees46_sync.ledger import RejectedRow
     from rees46_sync.preview import preview_of
 
     shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), partition["reading"]
     judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
+    if (found := judged["reading"]["extraction_id"]) != reading["extraction_id"]:
+        raise EarlierReadingError(partition["index"], found, reading["extraction_id"])
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
     ledger.note_unanswered(shop.shop)
     known = ledger.lookup(shop.shop, orders["order_id"].tolist())

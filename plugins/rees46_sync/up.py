@@ -33,8 +33,8 @@ from honcho.manager import Manager
 from rees46_sync import live_demo
 
 PROJECT = Path(__file__).resolve().parents[2]
-CTRL_C = 130
-"""Honcho's exit code after SIGINT: how this is meant to end."""
+CTRL_C, TERMINATED = 130, 143
+"""Honcho's exit codes after SIGINT, which is how this is meant to end, and after SIGTERM."""
 
 
 class _Components(Manager):  # type: ignore[misc]  # honcho has no types
@@ -77,7 +77,7 @@ def main() -> int:
             manager.add_process(name, shlex.join([sys.executable, "-m", *arguments]), env=environment, cwd=str(home))
         manager.loop()
         _end_leftovers(home)
-    if manager.returncode == CTRL_C:
+    if manager.returncode in (CTRL_C, TERMINATED):
         return 0
     print("A component ended by itself, and so everything was ended: see its lines above.")
     return 1
@@ -143,11 +143,11 @@ def _secrets(home: Path) -> Mapping[str, str]:
             "api_secret": secrets.token_urlsafe(64),
             "jwt_secret": secrets.token_urlsafe(64),
         }
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(made))
         passwords = live_demo.passwords_file(home)
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({live_demo.USER: secrets.token_urlsafe(9)}))
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(made))  # last: what is there is whole
     kept: dict[str, str] = json.loads(file.read_text())
     return kept
 

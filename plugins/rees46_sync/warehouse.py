@@ -154,7 +154,7 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except Exception as error:
+    except Exception as error:  # each database driver has error classes of its own
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise TemporaryFilesError(tempfile.gettempdir(), error) from error
         cause = getattr(error, "orig", None) or error

@@ -98,6 +98,20 @@ def test_make_up_syncs_the_demo_shop_and_ends_with_ctrl_c() -> None:
         wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 30)
 
 
+def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
+    port, sandbox_port = free_ports(2)
+    with postgres_folder() as folder:
+        env_file = folder / ".env"
+        env_file.write_text(f"REES46_SHOPS_DIR={folder / 'no-shops'}\n")
+        arguments = ["--port", str(port), "--sandbox-port", str(sandbox_port), "--env-file", str(env_file)]
+        with up(folder, *arguments) as (process, log):
+            wait_for("ready", lambda: process.poll() is not None or READY.search(log.read_text()))
+            time.sleep(5)
+            assert process.poll() is None, log.read_text()[-3000:]
+            process.terminate()
+            assert process.wait(60) == 0
+
+
 def listening(process: psutil.Process) -> list[object]:
     try:
         connections = process.net_connections("inet")
