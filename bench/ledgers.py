@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,11 +28,14 @@ class Speed:
     """
     A ledger of so many rows.
 
+    :param looked_up_per_s: orders whose ids are next to each other, as a partition's are.
+    :param looked_up_spread_per_s: orders from all over the ledger.
     :param mb_per_million: what a million rows take on disk, indexes and all.
     """
 
     rows: int
     looked_up_per_s: float
+    looked_up_spread_per_s: float
     recorded_per_s: float
     mb_per_million: float
 
@@ -62,28 +66,40 @@ class GrowingLedger:
         self.rows = rows
 
     def measure(self, orders: int) -> Speed:
-        """Look up so many orders that are spread evenly over the ledger, then record as many, new ones."""
-        step = max(1, self.rows // orders)
-        ids = [f"{number:010}" for number in range(1, self.rows + 1, step)][:orders]
-        self.ledger.lookup(SHOP, ids[:BATCH])
-        began = time.perf_counter()
-        found = self.ledger.lookup(SHOP, ids)
-        looked_up = len(ids) / (time.perf_counter() - began)
-        if len(found) != len(ids):
-            raise RuntimeError(f"{len(found)} of {len(ids)} orders were found")
+        """Look up so many orders, neighbours as those of a partition are and spread evenly; then record new ones."""
+        middle = (self.rows - orders) // 2
+        neighbours = [f"{number:010}" for number in range(middle + 1, middle + orders + 1)]
+        step = self.rows // orders
+        spread = [f"{number:010}" for number in range(step, self.rows + 1, step)][:orders]
+        looked_up, looked_up_spread = self._look_up(neighbours), self._look_up(spread)
         recorded = self._record(orders)
         with self.engine.connect() as connection:
             size = connection.scalar(sa.text("SELECT pg_total_relation_size('rees46_accepted_statuses')")) or 0
-        return Speed(self.rows, looked_up, recorded, size / 2**20 / (self.rows + orders) * 1e6)
+        self.rows += orders
+        return Speed(self.rows, looked_up, looked_up_spread, recorded, size / 2**20 / self.rows * 1e6)
+
+    def _look_up(self, ids: list[str]) -> float:
+        """Return the orders per second of the median of three times."""
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            found = self.ledger.lookup(SHOP, ids)
+            seconds.append(time.perf_counter() - began)
+            if len(found) != len(ids):
+                raise RuntimeError(f"{len(found)} of {len(ids)} orders were found")
+        return len(ids) / statistics.median(seconds)
 
     def _record(self, orders: int) -> float:
         """Record batches as the load does, one transaction each; return the orders per second."""
-        run = RunRef(SHOP, "order_status_sync_bench", "manual__2025", "20250701T000000-00000000")
+        # Of the size of the rows that are there: shorter ones would fill the gaps of old pages, one page each.
+        run = RunRef(
+            SHOP, "order_status_sync_bench", "scheduled__2025-07-01T00:00:00+00:00", "20250701T000000-00000000"
+        )
         now = pd.Timestamp(datetime.now(UTC))
         batches = [
             pd.DataFrame(
                 {
-                    "order_id": [f"new-{self.rows}-{number}" for number in range(start, start + BATCH)],
+                    "order_id": [f"{self.rows + number:010}" for number in range(start, start + BATCH)],
                     "code": 1,
                     "updated_at": now,
                 }
@@ -92,6 +108,5 @@ class GrowingLedger:
         ]
         began = time.perf_counter()
         for batch in batches:
-            number = self.ledger.open_request(SHOP, batch)
-            self.ledger.record_accepted(run, 0, batch, 1, number)
+            self.ledger.record_accepted(run, 0, self.ledger.open_request(run, batch), 1)
         return orders / (time.perf_counter() - began)

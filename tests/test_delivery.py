@@ -35,7 +35,7 @@ from rees46_sync.exceptions import (
 from rees46_sync.hooks import Rees46Hook
 from rees46_sync.ledger import Ledger, RunRef, accepted_statuses, deliveries, open_requests
 from rees46_sync.sandbox import Sandbox
-from tests.conftest import rees46_connection
+from tests.conftest import accept, rees46_connection
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW_END = NOON + timedelta(hours=12)
@@ -304,7 +304,9 @@ def test_requests_are_open_until_they_are_answered(sandbox: Sandbox, partition: 
     assert partition.outcomes() == [rejected, accepted, unknown, rejected, accepted]
     with partition.ledger.engine.connect() as connection:
         still_open = connection.execute(sa.select(open_requests.c.shop, open_requests.c.orders)).all()
-    orders = dict.fromkeys(numbered(50)["order_id"].tolist()[20:30], NOON.isoformat())
+    orders = [
+        [order_id, code, "2026-03-01 12:00:00.000000"] for order_id, code in statuses_of(numbered(50)[20:30]).items()
+    ]
     assert [(shop, json.loads(orders)) for shop, orders in still_open] == [("test", orders)]
 
 
@@ -476,7 +478,7 @@ def test_what_another_run_sent_meanwhile_is_asked_of_the_ledger_once_more(
 ) -> None:
     other = orders_of(("2", other_status), at=NOON + other_time)
     Rees46Hook("shop_rees46").send([("2", other_status)])
-    partition.ledger.record_accepted(OTHER_RUN, 0, other, 1)
+    accept(partition.ledger, OTHER_RUN, 0, other, 1)
 
     tally = partition.deliver(orders_of(("1", 1), ("2", status), ("3", 1)))
 
@@ -510,7 +512,7 @@ def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(sandbox: S
             if not sandbox.requests():
                 self.hook.send([("order-00015", 2)])
                 newer = orders_of(("order-00015", 2), at=NOON + timedelta(minutes=1))
-                partition.ledger.record_accepted(OTHER_RUN, 0, newer, 1)
+                accept(partition.ledger, OTHER_RUN, 0, newer, 1)
             return self.hook.send(orders)
 
     tally = partition.deliver(numbered(20), sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
@@ -597,10 +599,17 @@ def lost_database() -> BaseException:
     ],
 )
 def test_what_is_under_way_when_something_fails_is_heard_and_recorded_where_possible(
-    sandbox: Sandbox, partition: Partition, method: str, calls: set[int], failure: Failure, recorded: int
+    sandbox: Sandbox,
+    partition: Partition,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    calls: set[int],
+    failure: Failure,
+    recorded: int,
 ) -> None:
+    monkeypatch.setattr(delivery_module, "ASKED_AT_ONCE", 10)
     orders = numbered(100)
-    sandbox.reset(latency_ms=100)
+    sandbox.reset(latency_ms=500)
     failing = LedgerWithFailures(partition.ledger.engine, method, calls, failure)
 
     with pytest.raises(type(failure())):
@@ -620,8 +629,8 @@ def test_what_is_under_way_when_something_fails_is_heard_and_recorded_where_poss
 def test_a_defect_of_ours_in_one_batch_stops_the_task_but_loses_no_answer_of_the_others(
     sandbox: Sandbox, partition: Partition
 ) -> None:
-    orders = pd.concat([orders_of((" ", 1)), numbered(39)], ignore_index=True)
-    sandbox.reset(latency_ms=100)
+    orders = pd.concat([numbered(39), orders_of(("\u3000", 1))], ignore_index=True)
+    sandbox.reset(latency_ms=500)
 
     with pytest.raises(ValueError, match="an order id is str or blank"):
         partition.deliver(orders, concurrency=4)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Timer
@@ -18,7 +19,8 @@ import sqlalchemy as sa
 
 from rees46_sync import ledger as ledger_module
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger import LOOKUP_CHUNK, Ledger, RejectedRow, RunRef
+from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, RejectedRow, RunRef
+from tests.conftest import accept
 from tests.e2e.airflow_stack import postgres_connection
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -88,7 +90,7 @@ def chain_of(error: BaseException | None) -> list[BaseException]:
 
 
 def test_creating_the_tables_again_keeps_what_is_in_them(ledger: Ledger) -> None:
-    ledger.record_accepted(RUN, 0, orders_of(("1", 1)), 1)
+    accept(ledger, RUN, 0, orders_of(("1", 1)), 1)
 
     ledger.create()
 
@@ -151,7 +153,7 @@ def test_a_ledger_without_rows_knows_nothing(ledger: Ledger) -> None:
 
 def test_the_latest_accepted_row_is_what_rees46_has(ledger: Ledger) -> None:
     for run, status, hours in ((RUN, 0, 0), (RUN, 2, 3), (LATER_RUN, 1, 1)):
-        ledger.record_accepted(run, 0, orders_of(("1", status), at=NOON + timedelta(hours=hours)), 1)
+        accept(ledger, run, 0, orders_of(("1", status), at=NOON + timedelta(hours=hours)), 1)
 
     known = ledger.lookup("test", ["1", "unheard-of"])
 
@@ -161,9 +163,9 @@ def test_the_latest_accepted_row_is_what_rees46_has(ledger: Ledger) -> None:
 
 
 def test_the_mark_separates_before_from_after(ledger: Ledger) -> None:
-    ledger.record_accepted(RUN, 0, orders_of(("1", 1), ("2", 1)), 1)
+    accept(ledger, RUN, 0, orders_of(("1", 1), ("2", 1)), 1)
     mark = ledger.mark()
-    ledger.record_accepted(LATER_RUN, 0, orders_of(("2", 2)), 1)
+    accept(ledger, LATER_RUN, 0, orders_of(("2", 2)), 1)
 
     since = ledger.lookup("test", ["1", "2"]).set_index("order_id")["known_id"] > mark
 
@@ -174,7 +176,7 @@ def test_the_mark_separates_before_from_after(ledger: Ledger) -> None:
 @pytest.mark.parametrize("count", [LOOKUP_CHUNK, LOOKUP_CHUNK + 1, 2 * LOOKUP_CHUNK + 345])
 def test_more_orders_than_one_statement_takes_are_looked_up(ledger: Ledger, count: int) -> None:
     sent = {f"order-{number}": number % 3 for number in range(count)}
-    ledger.record_accepted(RUN, 0, orders_of(*sent.items()), 1)
+    accept(ledger, RUN, 0, orders_of(*sent.items()), 1)
 
     known = ledger.lookup("test", [*sent, "unheard-of"], RUN.extraction_id)
 
@@ -188,7 +190,7 @@ ODD_IDS = ["a1", "A1", "007", "7", "7.0", " 7", "7 ", "it's", 'say "hi"', "%s", 
 
 def test_ids_are_compared_exactly(ledger: Ledger) -> None:
     sent = {order_id: number % 3 for number, order_id in enumerate(ODD_IDS)}
-    ledger.record_accepted(RUN, 0, orders_of(*sent.items()), 1)
+    accept(ledger, RUN, 0, orders_of(*sent.items()), 1)
 
     assert statuses_in(ledger.lookup("test", ODD_IDS)) == sent
     for order_id in ODD_IDS:
@@ -198,15 +200,15 @@ def test_ids_are_compared_exactly(ledger: Ledger) -> None:
 
 def test_the_longest_id_that_is_valid_has_room(ledger: Ledger) -> None:
     longest = "🎁" * 255
-    ledger.record_accepted(RUN, 0, orders_of((longest, 1)), 1)
+    accept(ledger, RUN, 0, orders_of((longest, 1)), 1)
 
     assert statuses_in(ledger.lookup("test", [longest])) == {longest: 1}
 
 
 def test_two_shops_of_one_database_do_not_mix(ledger: Ledger) -> None:
     other = RunRef(shop="other", dag_id="dag", run_id="run-1", extraction_id="reading-other")
-    ledger.record_accepted(RUN, 0, orders_of(("1", 1), ("2", 1)), 1)
-    ledger.record_accepted(other, 0, orders_of(("1", 2)), 1)
+    accept(ledger, RUN, 0, orders_of(("1", 1), ("2", 1)), 1)
+    accept(ledger, other, 0, orders_of(("1", 2)), 1)
 
     assert statuses_in(ledger.lookup("test", ["1", "2"])) == {"1": 1, "2": 1}
     assert statuses_in(ledger.lookup("other", ["1", "2"])) == {"1": 2}
@@ -223,7 +225,7 @@ def test_two_shops_of_one_database_do_not_mix(ledger: Ledger) -> None:
 )
 def test_says_whether_a_reading_sent_an_order_itself(ledger: Ledger, readings: list[RunRef], sent_here: bool) -> None:
     for reading in readings:
-        ledger.record_accepted(reading, 0, orders_of(("1", 1)), 1)
+        accept(ledger, reading, 0, orders_of(("1", 1)), 1)
 
     assert ledger.lookup("test", ["1"], RUN.extraction_id)["sent_here"].tolist() == [sent_here]
     assert ledger.lookup("test", ["1"])["sent_here"].tolist() == [False]
@@ -239,7 +241,7 @@ def test_says_whether_a_reading_sent_an_order_itself(ledger: Ledger, readings: l
     ],
 )
 def test_timestamps_come_back_as_the_same_moment_in_utc(ledger: Ledger, moment: datetime) -> None:
-    ledger.record_accepted(RUN, 0, orders_of(("1", 1), at=moment), 1)
+    accept(ledger, RUN, 0, orders_of(("1", 1), at=moment), 1)
 
     known = ledger.lookup("test", ["1"])["known_updated_at"]
 
@@ -250,8 +252,8 @@ def test_timestamps_come_back_as_the_same_moment_in_utc(ledger: Ledger, moment: 
 def test_a_timestamp_without_a_zone_is_refused_and_nothing_is_stored(ledger: Ledger) -> None:
     naive = orders_of(("1", 1)).assign(updated_at=pd.to_datetime(["2026-03-01 12:00"]))
 
-    with pytest.raises((ValueError, sa.exc.StatementError), match="a timestamp without a time zone"):
-        ledger.record_accepted(RUN, 0, naive, 1)
+    with pytest.raises(ValueError, match="timestamps without a time zone"):
+        accept(ledger, RUN, 0, naive, 1)
     with pytest.raises((ValueError, sa.exc.StatementError), match="a timestamp without a time zone"):
         ledger.save_run(**run_record("run-1", window_end=datetime(2026, 3, 1)))  # noqa: DTZ001 - naive on purpose
 
@@ -281,9 +283,9 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
 ) -> None:
     for event, order_id in events:
         if event == ACCEPTED:
-            ledger.record_accepted(RUN, 0, orders_of((order_id, 1)), 1)
+            accept(ledger, RUN, 0, orders_of((order_id, 1)), 1)
         else:
-            ledger.open_request("test", orders_of((order_id, 1)))
+            ledger.open_request(RUN, orders_of((order_id, 1)))
             ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
@@ -291,10 +293,10 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
 
 def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(ledger: Ledger) -> None:
     ids = [f"order-{number}" for number in range(LOOKUP_CHUNK + 200)]
-    ledger.record_accepted(RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)
+    accept(ledger, RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)
     orders = orders_of(*((order_id, 1) for order_id in ids))
-    ledger.open_request("another-shop", orders)
-    ledger.open_request("test", orders[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
+    ledger.open_request(replace(RUN, shop="another-shop"), orders)
+    ledger.open_request(RUN, orders[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
     ledger.note_unanswered("another-shop")
     ledger.note_unanswered("test")
 
@@ -307,12 +309,13 @@ def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(
 
 
 def test_deliveries_add_up_by_partition_and_reading(ledger: Ledger) -> None:
-    ledger.record_accepted(RUN, 0, orders_of(("1", 1), ("2", 1)), requests=1)
-    ledger.record_accepted(RUN, 0, orders_of(("3", 1)), requests=4)
-    ledger.record_not_accepted(RUN, 0, orders=5, requests=1, outcome="rejected")
-    ledger.record_accepted(RUN, 2, orders_of(("4", 1)), requests=2)
-    ledger.record_not_accepted(RUN, 3, orders=7, requests=4, outcome="unknown")
-    ledger.record_accepted(LATER_RUN, 0, orders_of(("5", 1)), requests=1)
+    accept(ledger, RUN, 0, orders_of(("1", 1), ("2", 1)), requests=1)
+    accept(ledger, RUN, 0, orders_of(("3", 1)), requests=4)
+    five, seven = (orders_of(*((str(number), 1) for number in range(count))) for count in (5, 7))
+    ledger.record_not_accepted(RUN, 0, ledger.open_request(RUN, five), 1, "rejected", answered=True)
+    accept(ledger, RUN, 2, orders_of(("4", 1)), requests=2)
+    ledger.record_not_accepted(RUN, 3, ledger.open_request(RUN, seven), 4, "unknown", answered=False)
+    accept(ledger, LATER_RUN, 0, orders_of(("5", 1)), requests=1)
 
     assert ledger.delivered(RUN.extraction_id) == {0: 3, 2: 1}
     assert ledger.requests_made(RUN.extraction_id) == 12
@@ -324,8 +327,9 @@ def test_deliveries_add_up_by_partition_and_reading(ledger: Ledger) -> None:
 
 def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
     before = datetime.now(UTC)
-    ledger.record_accepted(RUN, 3, orders_of(("1", 2)), requests=2)
-    ledger.record_not_accepted(RUN, 3, orders=9, requests=1, outcome="rejected")
+    accept(ledger, RUN, 3, orders_of(("1", 2)), requests=2)
+    nine = ledger.open_request(RUN, orders_of(*((str(number), 1) for number in range(9))))
+    ledger.record_not_accepted(RUN, 3, nine, 1, "rejected", answered=True)
 
     accepted, refused = rows_of(ledger, ledger_module.deliveries)
     status = rows_of(ledger, ledger_module.accepted_statuses)[0]
@@ -341,7 +345,7 @@ def test_a_batch_and_its_delivery_are_stored_together_or_not_at_all(ledger: Ledg
     ledger_module.deliveries.drop(ledger.engine)
 
     with pytest.raises(LedgerError):
-        ledger.record_accepted(RUN, 0, orders_of(("1", 1)), 1)
+        accept(ledger, RUN, 0, orders_of(("1", 1)), 1)
 
     assert ledger.lookup("test", ["1"]).empty
 
@@ -441,7 +445,7 @@ def many_broken(count: int) -> list[RejectedRow]:
 def test_several_threads_that_quarantine_the_same_rows_store_each_once(
     ledger: Ledger, open_ledger: Callable[[], Ledger]
 ) -> None:
-    rows = many_broken(2 * LOOKUP_CHUNK + 50)
+    rows = many_broken(2 * QUARANTINE_CHUNK + 50)
     ledgers = [open_ledger() for _ in range(4)]
 
     with ThreadPoolExecutor(len(ledgers)) as threads:
@@ -642,7 +646,7 @@ def test_writers_at_the_same_time_lose_nothing(ledger: Ledger, open_ledger: Call
         run = RunRef("test", "dag", f"run-{writer}", f"reading-{writer}")
         for batch in range(15):
             frame = orders_of(*((f"{writer}-{batch}-{number}", number % 3) for number in range(20)))
-            ledgers[writer].record_accepted(run, batch, frame, requests=1)
+            accept(ledgers[writer], run, batch, frame, requests=1)
             ledgers[writer].lookup("test", frame["order_id"].tolist(), run.extraction_id)
         ledgers[writer].save_run(**run_record(run.run_id))
 
@@ -681,7 +685,7 @@ UNREACHABLE = [
     "call",
     [
         pytest.param(lambda ledger: ledger.lookup("test", ["order-4711"]), id="lookup"),
-        pytest.param(lambda ledger: ledger.record_accepted(RUN, 0, orders_of(("order-4711", 1)), 1), id="record"),
+        pytest.param(lambda ledger: accept(ledger, RUN, 0, orders_of(("order-4711", 1)), 1), id="record"),
         pytest.param(
             lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("order-4711", "", "", "")]), id="q"
         ),
@@ -704,8 +708,8 @@ def test_an_unreachable_database_is_named_without_its_password(
 def test_an_error_of_the_database_quotes_no_rows(open_ledger: Callable[[], Ledger]) -> None:
     ledger = open_ledger()  # without tables
 
-    with pytest.raises(LedgerError, match="rees46_accepted_statuses") as caught:
-        ledger.record_accepted(RUN, 0, orders_of(("order-4711", 1)), 1)
+    with pytest.raises(LedgerError, match="rees46_open_requests") as caught:
+        accept(ledger, RUN, 0, orders_of(("order-4711", 1)), 1)
 
     assert "4711" not in " ".join(f"{error} {error!r}" for error in chain_of(caught.value))
 

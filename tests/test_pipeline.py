@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rees46_sync import tasks
 from rees46_sync.exceptions import EarlierReadingError
-from rees46_sync.ledger import Ledger
+from rees46_sync.ledger import Ledger, RunRef
 from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
@@ -489,7 +489,9 @@ def test_what_a_killed_task_left_open_is_sent_once_more(shop: ShopUnderTest) -> 
     shop.add_rows([("1", "cancelled", IN_WINDOW), ("2", "cancelled", IN_WINDOW)])
     run_dag()
     at = pd.Series([IN_WINDOW], dtype="datetime64[us, UTC]")
-    Ledger.of_connection("shop_ledger").open_request("test", pd.DataFrame({"order_id": ["1"], "updated_at": at}))
+    orders = pd.DataFrame({"order_id": ["1"], "code": 2, "updated_at": at})
+    killed = RunRef("test", "order_status_sync_test", "killed-run", "killed-reading")
+    Ledger.of_connection("shop_ledger").open_request(killed, orders)
     assert [run_dag().account["sent"] for _ in range(2)] == [1, 0]
 
 

@@ -1,18 +1,19 @@
 """
 Send a partition's orders to REES46 in batches, several at a time, and record each answer as soon as it is read.
 
-Right before a batch goes out the ledger is asked once more what REES46 has: another run may have sent newer versions
-since the batch was built, and an earlier try of this task may have sent some of it. So a retry sends only what is
-missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm. That a request
-goes out is in the ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
+The ledger is asked once more what REES46 has: another run may have sent newer versions since the batches were built,
+and an earlier try of this task may have sent some of them. So a retry sends only what is missing; only a batch whose
+answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead, for many batches at once;
+where another load has told REES46 anything since, the batch is asked for again. That a request goes out is in the
+ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -21,8 +22,8 @@ import pandas as pd
 
 from rees46_sync import batches
 from rees46_sync.batches import Reading
-from rees46_sync.exceptions import LedgerError, Rees46Error, Rees46RejectedError
-from rees46_sync.ledger import Ledger, RunRef
+from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
+from rees46_sync.ledger import Ledger, OpenRequest, RunRef
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ MOST_REJECTED = 3
 
 MOST_UNANSWERED = 3
 """Batches in a row without a clear answer after which a task stops: the service is down, Airflow waits better."""
+
+
+ASKED_AT_ONCE = 20_000
+"""Orders about which the ledger is asked at once, ahead of their requests."""
 
 
 class Sender(Protocol):
@@ -59,11 +64,15 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """A batch that is under way: its orders, and its number among the ledger's open requests."""
+class _Due:
+    """
+    Orders that are to be sent.
+
+    :param others: the shop's latest batch from another reading when the ledger was asked.
+    """
 
     orders: pd.DataFrame
-    number: int
+    others: int
 
 
 class Delivery:
@@ -95,7 +104,10 @@ class Delivery:
         self.tally = Tally(0)
         self.errors: list[Rees46Error] = []
         self.told_to_stop = False
+        self._not_tried = 0
         self._unanswered_in_a_row = 0
+        self._places = threading.BoundedSemaphore(concurrency)
+        self._counting = threading.Lock()
 
     def stop(self) -> None:
         """Start no further batch; what is under way is heard and recorded."""
@@ -107,44 +119,24 @@ class Delivery:
 
         :param orders: columns order_id, code, updated_at.
         :return: the tally; what went wrong is in :attr:`errors`.
+        :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
-        self.tally = Tally(orders=len(orders))
+        self.tally, self._not_tried = Tally(orders=len(orders)), 0
         self.ledger.note_unanswered(self.run.shop)
-        waiting = batches.in_batches(orders, self.batch_size)
-        under_way: dict[Future[int], _Sent] = {}
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="rees46") as threads:
-            try:
-                while self._start(threads, waiting, under_way) or under_way:
-                    for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
-                        self._record(answered, under_way.pop(answered))
-            except BaseException:  # whatever it is: what is under way may be accepted, so hear and record it
-                for answered in wait(under_way).done:
-                    with suppress(LedgerError):
-                        self._record(answered, under_way.pop(answered))
-                raise
-        if left := sum(len(self._due(batch)) for batch in waiting):
-            self.tally.failed += left
-            log.error("%s: %d orders of partition %d were not tried.", self._why_stopped, left, self.partition)
+        under_way = []
+        # Whatever happens, leaving the block waits for what is under way: it may be accepted, so it is recorded.
+        with ThreadPoolExecutor(self.concurrency, "rees46") as threads, ThreadPoolExecutor(1, "rees46-ledger") as ahead:
+            for due in ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE)):
+                for batch in batches.in_batches(due.orders, self.batch_size):
+                    self._places.acquire()
+                    under_way.append(threads.submit(self._send, _Due(batch, due.others)))
+        for ended in under_way:
+            ended.result()
+        if self._not_tried:
+            log.error(
+                "%s: %d orders of partition %d were not tried.", self._why_stopped, self._not_tried, self.partition
+            )
         return self.tally
-
-    def _start(
-        self,
-        threads: ThreadPoolExecutor,
-        waiting: Iterator[pd.DataFrame],
-        under_way: dict[Future[int], _Sent],
-    ) -> bool:
-        """Fill the free places with the next batches; return whether any was started."""
-        started = False
-        while (
-            len(under_way) < self.concurrency and not self._why_stopped and (batch := next(waiting, None)) is not None
-        ):
-            due = self._due(batch)
-            if len(due):
-                pairs = list(zip(due["order_id"].tolist(), due["code"].tolist(), strict=True))
-                number = self.ledger.open_request(self.run.shop, due)
-                under_way[threads.submit(self.sender.send, pairs)] = _Sent(due, number)
-                started = True
-        return started
 
     @property
     def worst_error(self) -> Rees46Error:
@@ -168,41 +160,74 @@ class Delivery:
             return f"Stopped after {self._unanswered_in_a_row} batches in a row without a clear answer"
         return ""
 
-    def _due(self, batch: pd.DataFrame) -> pd.DataFrame:
+    def _take_due(self, orders: pd.DataFrame) -> _Due:
         """Count what need not be sent any more; return the rest."""
-        known = self.ledger.lookup(self.run.shop, batch["order_id"].tolist(), self.run.extraction_id)
-        sent_here = batch["order_id"].isin(known.loc[known["sent_here"], "order_id"])
-        open_orders = batch[~sent_here]
+        others = self.ledger.others_delivered(self.run)
+        known = self.ledger.lookup(self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
+        sent_here = orders["order_id"].isin(known.loc[known["sent_here"], "order_id"])
+        open_orders = orders[~sent_here]
         verdicts = batches.compare(open_orders, known, self.reading)
         counts = batches.counts_of(verdicts)
-        self.tally.sent += int(sent_here.sum())
-        self.tally.unchanged += counts[batches.UNCHANGED]
-        self.tally.stale += counts[batches.STALE]
-        self.tally.reopened += counts[batches.REOPENED]
-        return open_orders[verdicts == batches.SEND]
+        self._count(
+            sent=int(sent_here.sum()),
+            unchanged=counts[batches.UNCHANGED],
+            stale=counts[batches.STALE],
+            reopened=counts[batches.REOPENED],
+        )
+        return _Due(open_orders[verdicts == batches.SEND], others)
 
-    def _record(self, answered: Future[int], sent: _Sent) -> None:
-        """Read one answer and write it to the ledger in the same breath."""
-        batch = sent.orders
+    def _send(self, due: _Due) -> None:
+        """Send one batch unless there is a reason to stop, and give its place free; a defect stops the others."""
         try:
-            requests = answered.result()
+            if self._why_stopped:
+                self._count(failed=len(due.orders))
+                with self._counting:
+                    self._not_tried += len(due.orders)
+            else:
+                self._send_and_record(due)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            self._places.release()
+
+    def _send_and_record(self, due: _Due) -> None:
+        """Send one batch, and write its answer to the ledger in the same breath."""
+        request = self.ledger.open_request(self.run, due.orders)
+        if request.others != due.others:
+            self.ledger.withdraw_request(request)
+            due = self._take_due(due.orders)
+            if len(due.orders):
+                self._send_and_record(due)
+            return
+        order_ids, codes = due.orders["order_id"].tolist(), due.orders["code"].tolist()
+        try:
+            requests = self.sender.send(list(zip(order_ids, codes, strict=True)))
         except Rees46Error as error:
-            log.error("Batch of %d orders, from order %s on: %s", len(batch), batch["order_id"].iloc[0], error)
-            self.errors.append(error)
-            is_answer = isinstance(error, Rees46RejectedError)
-            self._unanswered_in_a_row = 0 if is_answer else self._unanswered_in_a_row + 1
-            self.tally.failed += len(batch)
-            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
-            is_answered = is_answer and error.requests == 1
-            self.ledger.record_not_accepted(
-                self.run,
-                self.partition,
-                len(batch),
-                error.requests,
-                error.outcome,
-                sent.number if is_answered else None,
-            )
+            self._record_error(error, order_ids[0], request)
         else:
+            self.ledger.record_accepted(self.run, self.partition, request, requests)
             self._unanswered_in_a_row = 0
-            self.ledger.record_accepted(self.run, self.partition, batch, requests, sent.number)
-            self.tally.sent += len(batch)
+            self._count(sent=request.count)
+
+    def _record_error(self, error: Rees46Error, first_id: str, request: OpenRequest) -> None:
+        log.error("Batch of %d orders, from order %s on: %s", request.count, first_id, error)
+        refused = isinstance(error, Rees46RejectedError)
+        self.errors.append(error)
+        self._unanswered_in_a_row = 0 if refused else self._unanswered_in_a_row + 1
+        self._count(failed=request.count)
+        self.ledger.record_not_accepted(
+            self.run,
+            self.partition,
+            request,
+            error.requests,
+            error.outcome,
+            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
+            answered=refused and error.requests == 1,
+        )
+
+    def _count(self, **counts: int) -> None:
+        """Add to the tally, from whichever thread."""
+        with self._counting:
+            for name, count in counts.items():
+                setattr(self.tally, name, getattr(self.tally, name) + count)

@@ -23,9 +23,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 from more_itertools import chunked
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -33,14 +35,67 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_d
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 
-LOOKUP_CHUNK = 1000
-"""Order ids in one lookup statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
+LOOKUP_CHUNK = 20_000
+"""Order ids in one lookup statement; it bounds what of its answer is in memory at once."""
+
+QUARANTINE_CHUNK = 1000
+"""Rejected rows in one statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
 
 NOTHING_ACCEPTED = -1
 """In the place of a status: REES46 has accepted none, and may have taken one all the same."""
 
+_UTC = pa.timestamp("us", "UTC")
+_ACCEPTED = pa.schema(
+    {
+        "order_id": pa.string(),
+        "known_id": pa.int64(),
+        "known_status": pa.int64(),
+        "known_updated_at": _UTC,
+        "sent_here": pa.bool_(),
+    }
+)
+_MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _UTC})
+
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
+
+
+@dataclass(frozen=True)
+class _Json:
+    """
+    How a database reads JSON, so that thousands of orders are one parameter of a statement, not thousands of them.
+
+    :param one_of_ids: whether order_id is in the array ``:ids``.
+    :param each_order: the orders of the array ``:orders``, a row each.
+    :param values: order_id, status and source_updated_at of such a row.
+    """
+
+    one_of_ids: str
+    each_order: str
+    values: str
+
+    @cached_property
+    def insert_accepted(self) -> sa.TextClause:
+        """The statement that records a batch; the database takes it apart, which costs us nothing."""
+        return sa.text(
+            "INSERT INTO rees46_accepted_statuses (shop, dag_id, run_id, extraction_id, accepted_at, order_id, status, "
+            "source_updated_at) SELECT :shop, :dag_id, :run_id, :extraction_id, :accepted_at, "
+            f"{self.values} FROM {self.each_order}"
+        ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
+
+
+_JSON = {
+    "postgresql": _Json(
+        one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
+        each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
+        values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
+    ),
+    "sqlite": _Json(
+        one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
+        each_order="json_each(:orders) AS one",
+        values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
+    ),
+}
 
 
 # Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
@@ -113,7 +168,7 @@ open_requests = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("orders", sa.Text, nullable=False, comment="a JSON object: of each order id its source_updated_at"),
+    sa.Column("orders", sa.Text, nullable=False, comment="JSON: of each order its id, status and source_updated_at"),
     sa.Index("rees46_open_requests_shop", "shop"),
 )
 
@@ -180,6 +235,22 @@ class RunRef:
 
 
 @dataclass(frozen=True)
+class OpenRequest:
+    """
+    A batch on its way to REES46.
+
+    :param number: of its row in ``rees46_open_requests``.
+    :param orders: JSON, of each order its id, status and time.
+    :param others: what :meth:`Ledger.others_delivered` said when it was opened.
+    """
+
+    number: int
+    count: int
+    orders: str
+    others: int
+
+
+@dataclass(frozen=True)
 class RejectedRow:
     """A row for the quarantine, as the warehouse gave it (what is stored of it is made printable).
 
@@ -233,6 +304,10 @@ class Ledger:
             raise ConnectionFieldsError(
                 conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite or PostgreSQL"
             ) from error
+        if engine.dialect.name not in _JSON:
+            raise ConnectionFieldsError(
+                conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite or PostgreSQL"
+            )
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _share_sqlite)
         return cls(engine)
@@ -262,65 +337,65 @@ class Ledger:
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
-        table = accepted_statuses
-        ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-        newest = (
+        table, missed = accepted_statuses.c, unanswered_orders.c
+        one_of_ids = sa.text(_JSON[self.engine.dialect.name].one_of_ids)
+        accepted = sa.select(
+            table.order_id,
+            table.id,
+            table.status,
+            sa.type_coerce(table.source_updated_at, sa.DateTime(timezone=True)),
+            table.extraction_id == extraction_id,
+        ).where(table.shop == shop, one_of_ids)
+        unanswered = (
             sa.select(
-                sa.func.max(table.c.id).label("id"),
-                sa.func.max(sa.case((table.c.extraction_id == extraction_id, 1), else_=0)).label("sent_here"),
+                missed.order_id,
+                sa.func.max(missed.after_id),
+                sa.func.max(missed.source_updated_at, type_=UtcDateTime),
             )
-            .where(table.c.shop == shop, table.c.order_id.in_(ids))
-            .group_by(table.c.order_id)
-            .subquery()
+            .where(missed.shop == shop, one_of_ids)
+            .group_by(missed.order_id)
         )
-        query = sa.select(
-            table.c.order_id, table.c.id, table.c.status, table.c.source_updated_at, newest.c.sent_here
-        ).join(newest, newest.c.id == table.c.id)
-        rows: list[Any] = []
+        parts = []
         with self._transaction() as connection:
-            unanswered = unanswered_orders.c
-            some = connection.scalar(sa.select(unanswered.id).where(unanswered.shop == shop).limit(1))
-            missed: list[Any] = []
+            some = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
-                rows += connection.execute(query, {"ids": chunk}).all()
-                if some is not None:
-                    latest = (
-                        sa.select(
-                            unanswered.order_id,
-                            sa.func.max(unanswered.after_id),
-                            sa.func.max(unanswered.source_updated_at, type_=UtcDateTime),
-                        )
-                        .where(unanswered.shop == shop, unanswered.order_id.in_(chunk))
-                        .group_by(unanswered.order_id)
-                    )
-                    missed += connection.execute(latest).all()
-        known = pd.DataFrame(
-            rows, columns=["order_id", "known_id", "known_status", "known_updated_at", "sent_here"], dtype=object
-        )
-        known = known.assign(newest_updated_at=known["known_updated_at"], uncertain=False)
-        return _with_uncertain(known, missed).astype(
-            {
-                "order_id": "str",
-                "known_id": "int64",
-                "known_status": "int64",
-                "known_updated_at": "datetime64[us, UTC]",
-                "sent_here": "bool",
-                "newest_updated_at": "datetime64[us, UTC]",
-                "uncertain": "bool",
-            }
-        )
+                ids = {"ids": json.dumps(chunk)}
+                known = _newest(connection.execute(accepted, ids).all())
+                parts.append(
+                    known if some is None else _with_uncertain(known, connection.execute(unanswered, ids).all())
+                )
+        return pd.concat(parts, ignore_index=True) if parts else _newest([])
 
-    def open_request(self, shop: str, orders: pd.DataFrame) -> int:
+    def others_delivered(self, run: RunRef) -> int:
         """
-        Record that a request goes out now; return its number, for when it is answered.
+        Return the number of the latest batch of the shop that came from another reading than this; 0 if there is none.
 
-        :param orders: columns order_id, updated_at.
+        As long as it stays the same, nobody else has told REES46 anything about the shop's orders.
         """
-        times = [updated_at.isoformat() for updated_at in orders["updated_at"]]
-        row = {"shop": shop, "orders": json.dumps(dict(zip(orders["order_id"], times, strict=True)))}
         with self._transaction() as connection:
-            [number] = connection.execute(sa.insert(open_requests).values(row)).inserted_primary_key or []
-        return int(number)
+            return connection.scalar(_latest_of_others(run)) or 0
+
+    def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
+        """
+        Record that a request goes out now; return it, for when it is answered.
+
+        :param orders: columns order_id, code (0, 1 or 2), updated_at.
+        """
+        if orders["updated_at"].dt.tz is None:
+            raise ValueError("timestamps without a time zone for the ledger")
+        # UTC as SQLite stores it, and as every other database reads it.
+        times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
+        request = json.dumps(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
+        with self._transaction() as connection:
+            added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
+            [number] = added.inserted_primary_key or []
+            others = connection.scalar(_latest_of_others(run)) or 0
+        return OpenRequest(int(number), len(orders), request, others)
+
+    def withdraw_request(self, request: OpenRequest) -> None:
+        """Forget a request that did not go out after all."""
+        with self._transaction() as connection:
+            self._close_request(connection, request.number)
 
     def note_unanswered(self, shop: str) -> None:
         """
@@ -338,56 +413,44 @@ class Ledger:
                     {
                         "shop": shop,
                         "order_id": order_id,
-                        "source_updated_at": datetime.fromisoformat(updated_at),
+                        "source_updated_at": datetime.fromisoformat(updated_at).replace(tzinfo=UTC),
                         "after_id": mark,
                     }
-                    for order_id, updated_at in json.loads(orders).items()
+                    for order_id, _status, updated_at in json.loads(orders)
                 ]
                 connection.execute(sa.insert(unanswered_orders), rows)
                 self._close_request(connection, number)
 
     @staticmethod
-    def _close_request(connection: sa.Connection, number: int | None) -> None:
-        if number is not None:
-            connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
+    def _close_request(connection: sa.Connection, number: int) -> None:
+        connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
 
-    def record_accepted(
-        self, run: RunRef, partition: int, orders: pd.DataFrame, requests: int, request: int | None = None
-    ) -> None:
+    def record_accepted(self, run: RunRef, partition: int, request: OpenRequest, requests: int) -> None:
         """
         Record a batch that REES46 accepted.
 
-        :param orders: columns order_id, code (0, 1 or 2), updated_at.
-        :param requests: POSTs that it took.
         :param request: what :meth:`open_request` returned for it.
+        :param requests: POSTs that it took.
         """
-        same_in_all = {**asdict(run), "accepted_at": datetime.now(UTC)}
-        rows = [
-            {
-                **same_in_all,
-                "order_id": order_id,
-                "status": int(code),
-                "source_updated_at": updated_at.to_pydatetime(),
-            }
-            for order_id, code, updated_at in zip(orders["order_id"], orders["code"], orders["updated_at"], strict=True)
-        ]
+        accepted = {**asdict(run), "accepted_at": datetime.now(UTC), "orders": request.orders}
         with self._transaction() as connection:
-            connection.execute(sa.insert(accepted_statuses), rows)
-            self._close_request(connection, request)
-            self._insert_delivery(connection, run, partition, len(rows), requests, "accepted")
+            connection.execute(_JSON[self.engine.dialect.name].insert_accepted, accepted)
+            self._close_request(connection, request.number)
+            self._insert_delivery(connection, run, partition, request.count, requests, "accepted")
 
     def record_not_accepted(
-        self, run: RunRef, partition: int, orders: int, requests: int, outcome: str, request: int | None = None
+        self, run: RunRef, partition: int, request: OpenRequest, requests: int, outcome: str, *, answered: bool
     ) -> None:
         """
-        Record that a batch of so many orders was refused ("rejected") or left without an answer ("unknown").
+        Record that a batch was refused ("rejected") or left without an answer ("unknown").
 
-        :param request: what :meth:`open_request` returned for it; None leaves it open, because it may have reached
-            REES46.
+        :param request: what :meth:`open_request` returned for it.
+        :param answered: False leaves the request open, because it may have reached REES46.
         """
         with self._transaction() as connection:
-            self._close_request(connection, request)
-            self._insert_delivery(connection, run, partition, orders, requests, outcome)
+            if answered:
+                self._close_request(connection, request.number)
+            self._insert_delivery(connection, run, partition, request.count, requests, outcome)
 
     @staticmethod
     def _insert_delivery(
@@ -427,7 +490,7 @@ class Ledger:
         :return: how many were new.
         """
         new = 0
-        for chunk in chunked(rows, LOOKUP_CHUNK):
+        for chunk in chunked(rows, QUARANTINE_CHUNK):
             by_fingerprint = {row.fingerprint(shop): row for row in chunk}
             new += self._store_rejected(shop, run_id, by_fingerprint)
         return new
@@ -515,34 +578,32 @@ class Ledger:
             ) from error
 
 
-def _with_uncertain(known: pd.DataFrame, missed: Sequence[tuple[str, int, datetime]]) -> pd.DataFrame:
-    """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
-    marks = dict(zip(known["order_id"], known["known_id"], strict=True))
-    at = {order_id: updated_at for order_id, mark, updated_at in missed if mark >= marks.get(order_id, 0)}
-    if not at:
-        return known
-    known["uncertain"] = known["order_id"].isin(at)
-    known["newest_updated_at"] = [
-        max(accepted_at, at.get(order_id, accepted_at))
-        for order_id, accepted_at in zip(known["order_id"], known["known_updated_at"], strict=True)
-    ]
-    columns = [
-        "order_id",
-        "known_id",
-        "known_status",
-        "known_updated_at",
-        "sent_here",
-        "newest_updated_at",
-        "uncertain",
-    ]
-    never_accepted = [
-        (order_id, 0, NOTHING_ACCEPTED, None, False, updated_at, True)
-        for order_id, updated_at in at.items()
-        if order_id not in marks
-    ]
-    return pd.DataFrame(
-        [*known[columns].itertuples(index=False, name=None), *never_accepted], columns=columns, dtype=object
+def _latest_of_others(run: RunRef) -> sa.Select[int]:
+    batch = deliveries.c
+    of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
+    return sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+
+
+def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Turn accepted rows (order id, number, status, time, whether sent here) into the newest of each order."""
+    columns = zip(*rows, strict=True) if rows else ((),) * len(_ACCEPTED)
+    known: pd.DataFrame = pa.table(dict(zip(_ACCEPTED.names, columns, strict=True)), schema=_ACCEPTED).to_pandas()
+    sent = known.loc[known["sent_here"], "order_id"]
+    known = known.sort_values("known_id").drop_duplicates("order_id", keep="last", ignore_index=True)
+    return known.assign(
+        sent_here=known["order_id"].isin(sent), newest_updated_at=known["known_updated_at"], uncertain=False
     )
+
+
+def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
+    columns = zip(*missed, strict=True) if missed else ((),) * len(_MISSED)
+    late = pa.table(dict(zip(_MISSED.names, columns, strict=True)), schema=_MISSED).to_pandas()
+    both = known.merge(late, on="order_id", how="outer")
+    both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
+    uncertain = both["mark"] >= both["known_id"]
+    newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
+    return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
 
 
 # SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
