@@ -287,7 +287,7 @@ def test_unmapped_statuses_are_counted_with_an_example(
         ("order_id_exact", "order_id_inexact"),
         ("status", "status_missing"),
         ("updated_at", "updated_at_outside_window"),
-        ("updated_at_text", "updated_at_missing"),
+        ("updated_at_given", "updated_at_missing"),
         ("updated_at_readable", "updated_at_unreadable"),
     ],
 )

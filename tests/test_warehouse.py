@@ -307,29 +307,26 @@ NEIGHBOURS = [
 ]
 
 
-def times_of(values: Sequence[object]) -> list[tuple[datetime | None, str | None, bool]]:
-    rows = staged_rows(["1"] * len(values), ["new"] * len(values), values)
-    columns = (rows[name].to_pylist() for name in ("updated_at", "updated_at_text", "updated_at_readable"))
-    return list(zip(*columns, strict=True))
+def times_of(values: Sequence[object]) -> list[dict[str, Any]]:
+    return staged_rows(["1"] * len(values), ["new"] * len(values), values).to_pylist()
 
 
 @pytest.mark.parametrize("beside", NEIGHBOURS)
 @pytest.mark.parametrize(("value", "time"), READABLE)
 def test_a_time_is_the_same_whatever_stands_beside_it(value: object, time: datetime, beside: list[object]) -> None:
-    read, text, readable = times_of([value, *beside])[0]
+    row = times_of([value, *beside])[0]
 
-    assert (read, readable) == (time, True)
-    assert text
+    assert (row["updated_at"], row["updated_at_given"], row["updated_at_readable"]) == (time, True, True)
 
 
 @pytest.mark.parametrize("beside", NEIGHBOURS)
 @pytest.mark.parametrize("value", UNREADABLE)
 def test_what_is_no_time_is_marked_and_shown_and_harms_no_other(value: object, beside: list[object]) -> None:
-    (read, text, readable), *others = times_of([value, *beside])
+    row, *others = times_of([value, *beside])
 
-    assert (read, readable) == (None, False)
-    assert text
-    assert [other[0] for other in others] == [time[0] for time in times_of(beside)]
+    assert (row["updated_at"], row["updated_at_given"], row["updated_at_readable"]) == (None, True, False)
+    assert row["updated_at_text"]
+    assert [other["updated_at"] for other in others] == [other["updated_at"] for other in times_of(beside)]
 
 
 @pytest.mark.parametrize("beside", NEIGHBOURS)
@@ -344,19 +341,22 @@ def test_what_is_no_time_is_marked_and_shown_and_harms_no_other(value: object, b
 def test_a_time_that_no_calendar_has_in_utc_harms_no_other(value: object, beside: list[object]) -> None:
     times = staged_rows(["1"] * (len(beside) + 1), ["new"] * (len(beside) + 1), [value, *beside])["updated_at"]
 
-    assert times.slice(1).to_pylist() == [time[0] for time in times_of(beside)]
+    assert times.slice(1).to_pylist() == [other["updated_at"] for other in times_of(beside)]
 
 
 @pytest.mark.parametrize("beside", NEIGHBOURS)
 @pytest.mark.parametrize("value", [None, "", "  ", "\u00a0", float("nan"), Decimal("NaN")], ids=repr)
 def test_a_blank_time_is_missing_and_not_unreadable(value: object, beside: list[object]) -> None:
-    assert times_of([value, *beside])[0] == (None, None, True)
+    row = times_of([value, *beside])[0]
+
+    assert (row["updated_at"], row["updated_at_given"], row["updated_at_readable"]) == (None, False, True)
+    assert row["updated_at_text"] is None
 
 
 def test_the_text_of_a_time_is_what_the_warehouse_gave() -> None:
     given_texts = ["2026-03-01T12:00:00.5+03:00", " 2026-03-01", "garbage"]
 
-    assert [text for _, text, _ in times_of(given_texts)] == given_texts
+    assert [row["updated_at_text"] for row in times_of(given_texts)] == given_texts
 
 
 # Versions of an order
@@ -552,8 +552,9 @@ def test_a_staged_row_has_all_its_columns(database: WarehouseUnderTest) -> None:
             "order_id_exact": True,
             "status": "paid",
             "updated_at": utc("2026-03-01 09:00:00.5"),
-            "updated_at_text": "2026-03-01 12:00:00.5+03:00",
+            "updated_at_given": True,
             "updated_at_readable": True,
+            "updated_at_text": "2026-03-01 12:00:00.5+03:00",
             "copy": 1,
         },
         {
@@ -561,8 +562,9 @@ def test_a_staged_row_has_all_its_columns(database: WarehouseUnderTest) -> None:
             "order_id_exact": True,
             "status": None,
             "updated_at": None,
-            "updated_at_text": "soon",
+            "updated_at_given": True,
             "updated_at_readable": False,
+            "updated_at_text": "soon",
             "copy": 1,
         },
     ]

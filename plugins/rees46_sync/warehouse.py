@@ -56,13 +56,14 @@ SCHEMA = pa.schema(
         pa.field("order_id_exact", pa.bool_()),
         pa.field("status", pa.string()),
         pa.field("updated_at", pa.timestamp("us", "UTC")),
-        pa.field("updated_at_text", pa.string()),
+        pa.field("updated_at_given", pa.bool_()),
         pa.field("updated_at_readable", pa.bool_()),
+        pa.field("updated_at_text", pa.string()),
         pa.field("copy", pa.int64()),
     ]
 )
-"""A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave; ``copy``
-numbers equal rows without an id, from 1."""
+"""A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave where it gave a
+text or a number instead of a timestamp; ``copy`` numbers equal rows without an id, from 1."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
@@ -78,7 +79,8 @@ SELECT * EXCLUDE (seq), 1::BIGINT AS copy FROM read_parquet($spool) WHERE {_WITH
 ORDER BY order_id, updated_at NULLS LAST, seq
 """
 _WITHOUT_ID = f"""
-SELECT * EXCLUDE (seq), row_number() OVER (PARTITION BY order_id, status, updated_at_text ORDER BY seq) AS copy
+SELECT * EXCLUDE (seq),
+       row_number() OVER (PARTITION BY order_id, status, updated_at, updated_at_text ORDER BY seq) AS copy
 FROM read_parquet($spool) WHERE NOT ({_WITH_ID}) ORDER BY seq
 """
 
@@ -248,14 +250,16 @@ def staged_rows(order_ids: Sequence[Any], statuses: Sequence[Any], updated_at: S
     ids, exact = _texts(order_ids)
     trimmed = pc.utf8_trim_whitespace(_texts(statuses)[0])
     times, times_text = _timestamps(updated_at)
+    given = pc.or_(pc.is_valid(times), pc.is_valid(times_text))
     return pa.table(
         {
             "order_id": ids,
             "order_id_exact": exact,
             "status": pc.if_else(pc.equal(trimmed, ""), None, trimmed),
             "updated_at": times,
+            "updated_at_given": given,
+            "updated_at_readable": pc.or_(pc.is_valid(times), pc.invert(given)),
             "updated_at_text": times_text,
-            "updated_at_readable": pc.or_(pc.is_valid(times), pc.is_null(times_text)),
         }
     )
 
@@ -311,11 +315,10 @@ def exact_text(value: object) -> tuple[str | None, bool]:
 
 
 def _timestamps(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
-    """Return the values as UTC timestamps (null where they are none) and as the text that the warehouse gave."""
+    """Return the values as UTC timestamps (null where they are none) and as text where the warehouse gave no such."""
     kind = pa.timestamp("us", "UTC")
     if all(value is None or type(value) is datetime for value in values):
-        times = pa.array(values, kind)
-        return times, pc.strftime(times, "%Y-%m-%d %H:%M:%S%z")
+        return pa.array(values, kind), pa.nulls(len(values), pa.string())
     texts = [_timestamp_text(value) for value in values]
     dates = pd.Series([text if text and _DATE_FIRST.match(text) else None for text in texts], dtype="str")
     parsed = pd.to_datetime(dates, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")
