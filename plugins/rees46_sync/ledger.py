@@ -161,6 +161,7 @@ deliveries = sa.Table(
     sa.Column("outcome", sa.String(20), nullable=False, comment="accepted, rejected or unknown"),
     sa.Column("answered_at", UtcDateTime, nullable=False),
     sa.Index("rees46_deliveries_extraction", "extraction_id"),
+    sa.Index("rees46_deliveries_shop", "shop", "id"),
 )
 
 open_requests = sa.Table(
