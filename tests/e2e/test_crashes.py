@@ -199,8 +199,8 @@ def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> No
 
 
 def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
-    # The third refusal ends a load task, with a fourth batch under way: all four hit the first of the two tasks.
-    live_shop.sandbox.reset("400@x4")
+    # The third refusal ends a load task: all three hit the first of the two.
+    live_shop.sandbox.reset("400@x3")
     run_id = live_shop.trigger()
     assert live_shop.end_of(run_id) == "failed"
     states = sorted(state for state, _ in live_shop.instances(run_id, "load_batches").values())
