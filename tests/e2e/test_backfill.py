@@ -14,7 +14,7 @@ from .airflow_stack import FINISHED
 from .conftest import HISTORY, STATUSES, SYNC, LiveShop, wait_until
 from .test_crashes import assert_closes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(1200)]
 
 MONTHS = [datetime(2023 + number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in range(2, 38)]
 END = datetime(2026, 3, 1, tzinfo=UTC)

@@ -27,7 +27,7 @@ from tests.whole_run import Run, run_dag
 from .conftest import SUMMANDS
 
 # A run takes some two seconds on an idle machine.
-pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(3600)]
 
 SEED = 46
 HOURS = 200

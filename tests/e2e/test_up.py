@@ -19,7 +19,7 @@ import requests
 
 from tests.conftest import PROJECT, postgres_folder
 
-pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(600)]
 
 READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
 SYNC = "order_status_sync_demo"
