@@ -7,6 +7,7 @@ Each answer is about one shop. Lists come newest first, a page at a time, and go
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,9 @@ STATEMENT_TIMEOUT_S = 20
 """A question that a PostgreSQL ledger does not answer in this time is given up: nobody waits longer for a page."""
 
 COUNT_KEPT_S = 60
-"""Counting the latest status of every order reads all of the shop's accepted rows, so it is not done more often."""
+COUNT_TIMEOUT_S = 120
+"""Counting the latest status of every order reads all of the shop's accepted rows (many seconds for millions of them),
+so it may take longer, is kept for a while, and is done once at a time in a process."""
 
 ACCOUNT = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
 """The parts of the closed sum; together they are what was read."""
@@ -58,6 +61,7 @@ _BEGIN = {
 }
 
 _counts: TTLCache[tuple[str, str], StatusCounts] = TTLCache(maxsize=1000, ttl=COUNT_KEPT_S)
+_counting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,14 @@ class StatusCounts:
 
     orders: dict[int, int]
     counted_at: datetime
+
+
+@dataclass
+class Rejections:
+    """How many rows are quarantined, and how many of them broke each check; a row can break several."""
+
+    rows: int
+    by_reason: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -131,11 +143,11 @@ class Reports:
         self.shop = shop
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
+    def _reading(self, timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[sa.Connection]:
         with self.ledger.reading() as connection:
             if connection.dialect.name == "postgresql":
                 # For this transaction alone: a pooler may give the connection to somebody else afterwards.
-                connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'"))
+                connection.execute(sa.text(f"SET LOCAL statement_timeout = '{timeout_s}s'"))
             yield connection
 
     def has_tables(self) -> bool:
@@ -170,11 +182,20 @@ class Reports:
         runs = sync_runs.c
         return runs.shop == self.shop, runs.outcome == outcome, runs.window_widened
 
-    def orders_by_status(self) -> StatusCounts:
-        """Count the orders by the status that REES46 has of them; a count is kept for :data:`COUNT_KEPT_S`."""
+    def orders_by_status(self) -> StatusCounts | None:
+        """Count the orders by the status that REES46 has of them; None while somebody else has that counted."""
         key = (self.ledger.engine.url.render_as_string(), self.shop)
-        if (kept := _counts.get(key)) is not None:
+        if not _counting.acquire(blocking=False):  # nobody is kept waiting: Airflow has few threads to answer with
+            return None
+        try:
+            kept = _counts.get(key)
+            if kept is None:
+                kept = _counts[key] = StatusCounts(self._count_orders(), datetime.now(UTC))
             return kept
+        finally:
+            _counting.release()
+
+    def _count_orders(self) -> dict[int, int]:
         table = accepted_statuses.c
         latest = (
             sa.select(sa.func.max(table.id).label("id"))
@@ -187,10 +208,8 @@ class Reports:
             .join_from(latest, accepted_statuses, latest.c.id == table.id)
             .group_by(table.status)
         )
-        with self._reading() as connection:
-            counted = connection.execute(query).all()
-        counts = _counts[key] = StatusCounts({row[0]: row[1] for row in counted}, datetime.now(UTC))
-        return counts
+        with self._reading(COUNT_TIMEOUT_S) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def sent_per(self, unit: Unit, periods: int, now: datetime) -> list[tuple[datetime, int]]:
         """
@@ -217,14 +236,15 @@ class Reports:
         """Return rows of ``rees46_sync_runs``, the latest :data:`PAGE_ROWS` of those before a number."""
         return self._page(sync_runs, [sync_runs.c.shop == self.shop], before, PAGE_ROWS)
 
-    def reasons(self) -> Counter[str]:
-        """Return how many quarantined rows broke each check; a row can break several."""
+    def rejections(self) -> Rejections:
+        """Count the quarantined rows and the checks that they broke."""
         table = rejected_orders.c
         query = sa.select(table.reason, sa.func.count()).where(table.shop == self.shop).group_by(table.reason)
-        found: Counter[str] = Counter()
+        found = Rejections(0, Counter())
         with self._reading() as connection:
-            for reason, count in connection.execute(query):
-                found.update(dict.fromkeys(reason.split(", "), count))
+            for reasons, count in connection.execute(query):
+                found.rows += count
+                found.by_reason.update(dict.fromkeys(reasons.split(", "), count))
         return found
 
     def rejected(self, reason: str = "", text: str = "", before: int | None = None) -> Sequence[sa.Row[Any]]:
