@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 from rees46_sync import pools
 
 
 class Rees46Plugin(AirflowPlugin):
-    """The listener that makes a shop's pool."""
+    """The page "REES46 order sync", and the listener that makes a shop's pool."""
 
     name = "rees46"
     listeners = [pools]  # noqa: RUF012 - Airflow's own shape of a plugin
+    external_views = [  # noqa: RUF012
+        {
+            "name": "REES46 order sync",
+            # Without a slash before it, it is found below any path that Airflow is served under.
+            "href": "rees46/",
+            "destination": "nav",
+            "url_route": "rees46",
+        }
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """The app of the page, made where it is asked for: in the api-server, and not in each task."""
+        from rees46_sync.page.app import PREFIX, create_app
+
+        return [{"app": create_app(Path(__file__).resolve().parents[1]), "url_prefix": PREFIX, "name": "rees46"}]

@@ -235,10 +235,15 @@ def _unmapped(shop: Shop, results: Results) -> list[str]:
     lines = [f"Statuses that {shop.file.name} does not map; add each to the line of what it means:"]
     for status, (count, example) in sorted(found.items(), key=lambda item: -item[1][0]):
         lines.append(f"  {count:>8,}  {status!r}, for example order {example or 'without id'!r}")
-        for name in STATUS_NAMES:
-            listed = ", ".join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])
-            lines.append(f"                {name}: [{listed}]")
+        lines += [f"                {line}" for line in mapping_lines(shop, status)]
     return lines
+
+
+def mapping_lines(shop: Shop, status: str) -> list[str]:
+    """Return the lines of the shop file as they would map one status more: one for each meaning it may have."""
+    return [
+        f"{name}: [{', '.join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])}]" for name in STATUS_NAMES
+    ]
 
 
 def _yaml(text: str) -> str:

@@ -196,6 +196,7 @@ rejected_orders = sa.Table(
     sa.Column("reason", sa.String(250), nullable=False, comment="the codes of all checks it failed"),
     sa.Column("rejected_at", UtcDateTime, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, unique=True),
+    sa.Index("rees46_rejected_orders_shop", "shop", "id"),
 )
 
 sync_runs = sa.Table(
@@ -558,6 +559,16 @@ class Ledger:
                 if window_start <= covered - lookback and covered < window_end:
                     covered = window_end
         return covered
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """
+        One transaction for questions of others, such as the reports.
+
+        :raises LedgerError: the database does not answer, or refuses.
+        """
+        with self._transaction() as connection:
+            yield connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
