@@ -35,14 +35,15 @@ PARAMS = {
         type=["null", "string"],
         format="date-time",
         title="Window start",
-        description="Read the orders that changed from here on, instead of the run's own window. UTC.",
+        description="Read the orders that changed from here on, instead of the run's own window. In the time zone that "
+        "the calendar names; text without one is UTC.",
     ),
     "window_end": Param(
         None,
         type=["null", "string"],
         format="date-time",
         title="Window end",
-        description="Read the orders that changed before this. UTC. Only together with a window start.",
+        description="Read the orders that changed before this. Only together with a window start.",
     ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Show what would be sent, and send nothing."),
     "resend": Param(
