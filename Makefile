@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test test-crashes test-soak test-mutations bench lint lock clean
+.PHONY: help setup run up test test-browser screenshots test-crashes test-soak test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,12 @@ test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (
 
 test-soak: setup ## 200 hours of faults, 36 months of backfill beside the hourly runs, make up (twenty minutes)
 	@$(BIN)/python -m pytest -m soak
+
+test-browser: setup ## click through the UI of a live Airflow with Chromium; skipped where there is none
+	@$(BIN)/python -m pytest -m browser
+
+screenshots: setup ## the same, and write docs/images anew
+	@$(BIN)/python -m pytest -m browser --screenshots docs/images
 
 test-mutations: setup ## break one safeguard after the other and see its test fail
 	@$(BIN)/python -m pytest -m mutation

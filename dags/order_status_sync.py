@@ -8,19 +8,23 @@ left out here and reported by ``broken_shop_files.py``, so that it does not stop
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, task
+from airflow.sdk.bases.decorator import task_decorator_factory
 
 from rees46_sync import tasks
-from rees46_sync.operators import Rees46SyncOrdersOperator
+from rees46_sync.operators import Rees46SyncOrdersOperator, ValidateStatusesOperator
 from rees46_sync.pools import pool_of
 from rees46_sync.retries import Rees46RetryPolicy
 from rees46_sync.shop import Shop, load_shops, shops_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+validate_task = partial(task_decorator_factory, decorated_operator_class=ValidateStatusesOperator)
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOC = Path(__file__).with_suffix(".md").read_text()
@@ -31,14 +35,15 @@ PARAMS = {
         type=["null", "string"],
         format="date-time",
         title="Window start",
-        description="Read the orders that changed from here on, instead of the run's own window. UTC.",
+        description="Read the orders that changed from here on, instead of the run's own window. In the time zone that "
+        "the calendar names; text without one is UTC.",
     ),
     "window_end": Param(
         None,
         type=["null", "string"],
         format="date-time",
         title="Window end",
-        description="Read the orders that changed before this. UTC. Only together with a window start.",
+        description="Read the orders that changed before this. Only together with a window start.",
     ),
     "dry_run": Param(False, type="boolean", title="Dry run", description="Show what would be sent, and send nothing."),
     "resend": Param(
@@ -56,10 +61,10 @@ PARAMS = {
 }
 
 
-def step(function: Callable[..., Any], **options: Any) -> Any:
+def step(function: Callable[..., Any], decorate: Callable[..., Any] = task, **options: Any) -> Any:
     """Make a task of a step; one XCom each, where Airflow would make one of each key of a returned dict."""
     name = function.__name__.replace("_", " ").capitalize()
-    return task(function, multiple_outputs=False, task_display_name=name, **options)
+    return decorate(function, multiple_outputs=False, task_display_name=name, **options)
 
 
 def build_dag(shop: Shop, *, history: bool) -> DAG:
@@ -93,7 +98,8 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         shop_file = str(shop.file)
         partitions = step(tasks.extract_orders)(shop_file, history=history)
         each = {"map_index_template": "{{ task.op_kwargs['partition']['name'] }}"}
-        judged = step(tasks.validate_statuses, **each).partial(shop_file=shop_file).expand(partition=partitions)
+        judge = step(tasks.validate_statuses, validate_task, **each)
+        judged = judge.partial(shop_file=shop_file).expand(partition=partitions)
         # Not mapped over `judged`: of a task mapped over a mapped one Airflow removes the instances, and keeps their
         # old results, when a run that was cleared is cleared once more before it got there.
         built = step(tasks.build_batches, **each).partial(shop_file=shop_file).expand(partition=partitions)

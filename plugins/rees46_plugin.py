@@ -8,11 +8,11 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from rees46_sync import pools
+from rees46_sync import data_docs, pools
 
 
 class Rees46Plugin(AirflowPlugin):
-    """The page "REES46 order sync", and the listener that makes a shop's pool."""
+    """The page "REES46 order sync", Great Expectations' Data Docs, and the listener that makes a shop's pool."""
 
     name = "rees46"
     listeners = [pools]  # noqa: RUF012 - Airflow's own shape of a plugin
@@ -28,7 +28,11 @@ class Rees46Plugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
-        """The app of the page, made where it is asked for: in the api-server, and not in each task."""
+        """The apps, made where they are asked for: in the api-server, and not in each task."""
+        from rees46_sync import data_docs_app
         from rees46_sync.page.app import PREFIX, create_app
 
-        return [{"app": create_app(Path(__file__).resolve().parents[1]), "url_prefix": PREFIX, "name": "rees46"}]
+        return [
+            {"app": create_app(Path(__file__).resolve().parents[1]), "url_prefix": PREFIX, "name": "rees46"},
+            {"app": data_docs_app.make_app(), "url_prefix": data_docs.URL_PREFIX, "name": "REES46 Data Docs"},
+        ]

@@ -57,6 +57,10 @@ def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, re
     ledger.record_accepted(run, partition, ledger.open_request(run, orders), requests)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="where the browser tests keep pictures")
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 

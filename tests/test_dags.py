@@ -48,10 +48,10 @@ def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: s
 def test_the_doc_in_the_ui_explains_each_task_and_each_field_of_the_form(dags: dict[str, Any], dag_id: str) -> None:
     dag = dags[dag_id]
     for task in dag.tasks:
-        assert f"| {task.task_display_name} | " in dag.doc_md
+        assert f"- **{task.task_display_name}** " in dag.doc_md
     titles = [dag.params.get_param(name).schema["title"] for name in dag.params]
     assert len(titles) == 5
-    assert all(title in dag.doc_md for title in titles)
+    assert all(f"**{title}**" in dag.doc_md for title in titles)
     assert "**test**" in dag.doc_md
 
 

@@ -1,4 +1,4 @@
-"""The operator that loads order statuses into REES46."""
+"""The operators: the one that loads order statuses into REES46, and that of a task with a link to its Data Docs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from rees46_sync.delivery import Delivery
 
@@ -112,3 +114,22 @@ class Rees46SyncOrdersOperator(BaseOperator):
         """Obey Airflow's SIGTERM (somebody marked the task failed, its pod is moved): start no further batch."""
         if self._delivery is not None:
             self._delivery.stop()
+
+
+class DataDocsLink(BaseOperatorLink):
+    """The button in a task's page of the UI that opens its Data Docs."""
+
+    name = "Data Docs"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the Data Docs; empty, which shows no button, where the task kept none."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        judged = XCom.get_value(ti_key=ti_key, key="return_value")
+        return (judged and judged["data_docs"]) or ""
+
+
+class ValidateStatusesOperator(_PythonDecoratedOperator):
+    """What Airflow makes of a function, with a button: it takes links from the class of an operator alone."""
+
+    operator_extra_links = (DataDocsLink(),)

@@ -27,12 +27,17 @@ def pool_of(shop: str) -> str:
     return f"rees46_{shop}"
 
 
+def shop_of(dag_id: str) -> str | None:
+    """Return the name of the shop that a DAG is about; None for a DAG that is not ours."""
+    match = _DAG_ID.fullmatch(dag_id)
+    return match[1] if match else None
+
+
 @hookimpl
 def on_dag_run_running(dag_run: DagRun) -> None:
     """Create the pool of the run's shop; Airflow calls this in the scheduler, before the run's tasks."""
-    match = _DAG_ID.fullmatch(dag_run.dag_id)
-    if match:
-        _create(pool_of(match[1]))
+    if shop := shop_of(dag_run.dag_id):
+        _create(pool_of(shop))
 
 
 def _create(name: str) -> None:

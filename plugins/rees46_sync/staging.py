@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -26,7 +28,8 @@ KEEP = timedelta(days=7)
 """How long the files of a failed run are kept: long enough to come back from a holiday and clear it."""
 
 _STAMP = "%Y%m%dT%H%M%S"
-_EXTRACTION_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+EXTRACTION_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
+"""What a reading is called."""
 
 
 def root_of(shop: Shop) -> UPath:
@@ -56,9 +59,25 @@ def write(table: pa.Table, path: UPath) -> None:
 
     :raises StagingError: the staging root cannot be written.
     """
+    with _made(path):
+        pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+
+
+def write_text(text: str, path: UPath) -> None:
+    """
+    Write a text, making its folder.
+
+    :raises StagingError: the staging root cannot be written.
+    """
+    with _made(path):
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _made(path: UPath) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+        yield
     except OSError as error:
         raise StagingError(str(path), error) from error
 
@@ -84,13 +103,13 @@ def remove(folder: UPath) -> None:
         folder.rmdir(recursive=True)
 
 
-def remove_older(root: UPath, now: datetime) -> list[str]:
-    """Remove the folders of readings that are older than :data:`KEEP`, and nothing else; return their names."""
+def remove_older(root: UPath, now: datetime, keep: timedelta = KEEP) -> list[str]:
+    """Remove the folders of readings that are older than ``keep``, and nothing else; return their names."""
     if not root.exists():
         return []
-    limit = f"{now.astimezone(UTC) - KEEP:{_STAMP}}"
+    limit = f"{now.astimezone(UTC) - keep:{_STAMP}}"
     # The root may be a folder that a user keeps other things in.
-    old = [folder for folder in root.iterdir() if _EXTRACTION_ID.fullmatch(folder.name) and folder.name < limit]
+    old = [folder for folder in root.iterdir() if EXTRACTION_ID.fullmatch(folder.name) and folder.name < limit]
     for folder in old:
         remove(folder)
     return [folder.name for folder in old]

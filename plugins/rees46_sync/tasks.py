@@ -61,7 +61,11 @@ class Partition(TypedDict):
 
 
 class Judged(TypedDict):
-    """A judged partition: ``path`` holds its valid rows; ``unmapped`` lists status, count and an example id."""
+    """
+    A judged partition: ``path`` holds its valid rows; ``unmapped`` lists status, count and an example id.
+
+    :param data_docs: the address of its Data Docs, relative to Airflow's; None in a dry run.
+    """
 
     index: int
     reading: Reading
@@ -70,6 +74,7 @@ class Judged(TypedDict):
     rejected: int
     reasons: dict[str, int]
     unmapped: list[tuple[str, int, str | None]]
+    data_docs: str | None
 
 
 class Batches(TypedDict):
@@ -99,15 +104,18 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     :param history: whether the run takes its data interval as it is.
     :return: a descriptor a partition; the reading itself is the XCom ``reading``.
     """
-    from rees46_sync import staging, warehouse
+    from rees46_sync import data_docs, staging, warehouse
 
     shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
     ledger.create()
     now = datetime.now(UTC)
     root = staging.root_of(shop)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
-    for name in staging.remove_older(root, now) if not context["params"]["dry_run"] else ():
-        log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
+    if not context["params"]["dry_run"]:
+        for name in staging.remove_older(root, now):
+            log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
+        for name in data_docs.remove_older(shop, context["ti"].dag_id, now):
+            log.info("Removed the Data Docs of %s: older than %s.", name, data_docs.KEEP)
     window = _window(shop, ledger, history, context)
     log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
     # Before the first row is read: what is accepted from here on may be newer than what we read.
@@ -147,8 +155,8 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
 
 
 def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> Judged:
-    """Let Great Expectations judge a partition; put what is broken into the quarantine."""
-    from rees46_sync import staging
+    """Let Great Expectations judge a partition, keep its Data Docs; put what is broken into the quarantine."""
+    from rees46_sync import data_docs, staging
     from rees46_sync.validation import Judge
 
     shop, reading = load_shop(Path(shop_file)), partition["reading"]
@@ -164,6 +172,8 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
             unmapped.example_id,
         )
     path = _stage(judgement.valid, reading, f"valid-{partition['index']:04}.parquet")
+    ti, dry_run = context["ti"], context["params"]["dry_run"]
+    docs = None if dry_run else data_docs.keep(shop, ti.dag_id, ti.run_id, partition, judgement)
     log.info("Partition %d: %d valid, %d rejected.", partition["index"], len(judgement.valid), len(judgement.rejected))
     return Judged(
         index=partition["index"],
@@ -173,6 +183,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
         rejected=len(judgement.rejected),
         reasons=judgement.reasons,
         unmapped=[(item.status, item.count, item.example_id) for item in judgement.unmapped],
+        data_docs=docs,
     )
 
 

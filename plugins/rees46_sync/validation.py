@@ -69,12 +69,14 @@ class Judgement:
     :param valid: the rows that may go on: columns order_id, status, updated_at.
     :param rejected: the others, each with all its reasons.
     :param reasons: how often each code was broken (a row can break several).
+    :param result: what Great Expectations says itself; it holds positions of rows, and no value of any.
     """
 
     valid: pd.DataFrame
     rejected: list[RejectedRow]
     reasons: dict[str, int]
     unmapped: list[UnmappedStatus]
+    result: ExpectationSuiteValidationResult
 
 
 class Judge:
@@ -108,7 +110,8 @@ class Judge:
         :param statuses: the shop's mapped statuses.
         :raises JudgementError: a check could not be run.
         """
-        broken = self._broken(rows, _row_suite(statuses, window))
+        result = self._validate(rows, _row_suite(statuses, window))
+        broken = _broken(rows, result)
         reasons: dict[int, list[str]] = {}
         for code in WHAT_TO_DO:  # in the suite's order, so that equal rows get equal reasons
             for position in broken.get(code, ()):
@@ -125,7 +128,7 @@ class Judge:
         ]
         valid = rows.drop(index=bad.index)[["order_id", "status", "updated_at"]]
         counts = {code: len(positions) for code, positions in broken.items()}
-        return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])))
+        return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])), result)
 
     def exceeded_limits(self, counters: Mapping[str, float], limits: Limits) -> list[str]:
         """
@@ -137,29 +140,33 @@ class Judge:
         frame = pd.DataFrame([counters])
         for name in frame.columns[frame.isna().any()]:
             raise _cannot_judge(name, frame)  # a missing value passes every check
-        return sorted(self._broken(frame, _run_suite(limits)))
+        return sorted(_broken(frame, self._validate(frame, _run_suite(limits))))
 
-    def _broken(self, frame: pd.DataFrame, suite: ExpectationSuite) -> dict[str, list[int]]:
-        """Return the positions of the rows that break each expectation, by its code; unbroken ones are absent."""
+    def _validate(self, frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
         result: ExpectationSuiteValidationResult = self._rows.get_batch({"dataframe": frame}).validate(
             suite, result_format=_THIN
         )
-        broken = {}
-        for check in result.results:
-            config = check.expectation_config
-            code: str = config.meta["code"] if config and config.meta else ""
-            positions = check.result.get("unexpected_index_list")
-            if check.success:
-                continue
-            if not positions or check.exception_info.get("raised_exception"):
-                raise _cannot_judge(code, frame)
-            broken[code] = positions
         if len(result.results) != len(suite.expectations):
             raise JudgementError(
                 f"Great Expectations judged {len(result.results)} of {len(suite.expectations)} expectations; "
                 "nothing was let through. If a retry does not help, report it."
             )
-        return broken
+        return result
+
+
+def _broken(frame: pd.DataFrame, result: ExpectationSuiteValidationResult) -> dict[str, list[int]]:
+    """Return the positions of the rows that break each expectation, by its code; unbroken ones are absent."""
+    broken = {}
+    for check in result.results:
+        config = check.expectation_config
+        code: str = config.meta["code"] if config and config.meta else ""
+        positions = check.result.get("unexpected_index_list")
+        if check.success:
+            continue
+        if not positions or check.exception_info.get("raised_exception"):
+            raise _cannot_judge(code, frame)
+        broken[code] = positions
+    return broken
 
 
 def _cannot_judge(code: str, frame: pd.DataFrame) -> JudgementError:

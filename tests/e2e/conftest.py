@@ -253,6 +253,7 @@ def _running_shop(folder: Path) -> Iterator[LiveShop]:
     with sandbox_module.running("live-key", SECRET) as sandbox:
         env = {
             "REES46_SHOPS_DIR": str(shops),
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW_CONN_LIVE_REES46": rees46_connection(sandbox, concurrency=CONCURRENCY),
             "AIRFLOW_CONN_LIVE_WAREHOUSE": f"sqlite:///{folder}/warehouse.db?timeout=60",
             "AIRFLOW_CONN_LIVE_LEDGER": postgres_connection(home, "ledger"),

@@ -1,0 +1,184 @@
+"""What a person does in Airflow's UI, done with a Chromium on a live Airflow; ``--screenshots DIR`` keeps pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from .airflow_stack import PASSWORD, USERNAME
+from .conftest import DAY, RUN_TIMEOUT_S, SYNC, LiveShop
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium: apt-get install chromium"),
+]
+
+ALONE = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""It runs as root as well, and talks to nobody but Airflow."""
+
+STEP_TIMEOUT_S = 120
+"""For what is a second's wait on an idle machine."""
+
+
+class Ui:
+    """
+    Airflow's UI in a browser, as somebody who is logged in.
+
+    :ivar page: for steps that are not worth a name.
+    """
+
+    def __init__(self, page: Page, url: str, pictures: Path | None) -> None:
+        self.page = page
+        self._url = url
+        self._pictures = pictures
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self._url}{path}")
+
+    def log_in(self) -> None:
+        self.open("/")
+        self.page.locator("input[name=username]").fill(USERNAME)
+        self.page.locator("input[name=password]").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("link", name="Dags", exact=True).wait_for()
+
+    def take_picture(self, name: str) -> None:
+        """Keep what the page shows, where somebody asked for pictures."""
+        if self._pictures:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            self.page.mouse.move(0, 0)
+            self.page.screenshot(path=self._pictures / f"{name}.png", animations="disabled")
+
+    def dialog(self) -> Locator:
+        return self.page.locator("[role=dialog][data-scope=dialog][data-state=open]")
+
+    def says(self, text: str) -> None:
+        """Wait for a text that the page shows somewhere."""
+        expect(self.page.get_by_text(text).first).to_be_visible()
+
+    def open_trigger_form(self, dag_id: str) -> None:
+        self.open(f"/dags/{dag_id}")
+        self.page.get_by_role("button", name="Trigger Dag").click()
+        expect(self.dialog().get_by_text("Window start", exact=True)).to_be_visible()
+
+    def pick_time(self, nth: int, date: str, time: str) -> None:
+        """Fill the nth date of the form: 0 is Airflow's own logical date."""
+        field = self.dialog().get_by_test_id("datetime-input").nth(nth)
+        field.click()
+        calendar = self.page.locator("[data-scope=popover][data-part=content][data-state=open]")
+        calendar.get_by_placeholder("YYYY/MM/DD").fill(date)
+        calendar.get_by_placeholder("HH:mm").fill(time)
+        field.click()
+        expect(calendar).to_have_count(0)
+
+    def trigger(self) -> str:
+        """Send the form; return the path of the new run's page."""
+        with self.page.expect_response(
+            lambda answer: answer.request.method == "POST" and "/dagRuns" in answer.url
+        ) as sent:
+            self.dialog().get_by_test_id("trigger-dag-submit").click()
+        self.says("Dag run has been successfully triggered")
+        run = sent.value.json()
+        return f"/dags/{run['dag_id']}/runs/{run['dag_run_id']}"
+
+    def wait_for_state(self, run: str, state: str) -> None:
+        """Watch a run's page until it shows the state beside the run's name; the page looks again by itself."""
+        self.open(run)
+        title = self.page.get_by_role("heading", name=run.rsplit("/", 1)[1]).locator("xpath=..")
+        expect(title.get_by_text(state, exact=True)).to_be_visible(timeout=RUN_TIMEOUT_S * 1000)
+
+
+@pytest.fixture(scope="module")
+def ui(_live_shop: LiveShop, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ui]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("chromium"),
+            executable_path=CHROMIUM,
+            args=ALONE,
+            viewport={"width": 1280, "height": 800},
+        )
+        browser.set_default_timeout(STEP_TIMEOUT_S * 1000)
+        expect.set_options(timeout=STEP_TIMEOUT_S * 1000)
+        ui = Ui(browser.pages[0], _live_shop.airflow.url, request.config.getoption("--screenshots"))
+        ui.log_in()
+        yield ui
+        browser.close()
+
+
+def test_a_window_given_in_the_form_is_synced_and_its_data_docs_are_a_button(ui: Ui, live_shop: LiveShop) -> None:
+    ui.open_trigger_form(SYNC)
+    ui.pick_time(1, "2026/03/01", "00:00")
+    ui.pick_time(2, "2026/03/03", "00:00")
+    ui.take_picture("trigger-form")
+    run = ui.trigger()
+
+    ui.wait_for_state(run, "Success")
+    ui.open(f"{run}/tasks/validate_statuses/mapped")
+    expect(ui.page.get_by_role("link", name="1: 5,507 rows")).to_be_visible()
+    ui.take_picture("green-run")
+    assert live_shop.sandbox.state() == live_shop.final_statuses()
+    account = live_shop.account(run.rsplit("/", 1)[1])
+    start = DAY.replace(tzinfo=UTC)
+    assert (account["window_start"], account["window_end"]) == (start, start + timedelta(days=2))
+
+    ui.open(f"{run}/tasks/validate_statuses/mapped/1/details")
+    ui.page.get_by_role("link", name="Data Docs").click()
+    expect(ui.page.get_by_role("heading", name="Data Docs of live")).to_be_visible()
+    expect(ui.page.get_by_role("row", name="7 status_unmapped the shop file does not map the status")).to_be_visible()
+    ui.take_picture("data-docs")
+
+
+def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_mend(ui: Ui) -> None:
+    ui.open_trigger_form(SYNC)
+    ui.pick_time(1, "2026/03/03", "00:00")
+    ui.pick_time(2, "2026/03/01", "00:00")
+    run = ui.trigger()
+
+    ui.wait_for_state(run, "Failed")
+    ui.open(f"{run}/tasks/extract_orders")
+    ui.says("is not before window_end 2026-03-01T00:00:00+00:00; swap them")
+
+
+def test_a_rees46_connection_is_made_in_its_form_and_tested_without_a_post(ui: Ui, live_shop: LiveShop) -> None:
+    sandbox = live_shop.sandbox
+    ui.open("/connections")
+    ui.page.get_by_role("button", name="Add Connection").click()
+    form = ui.dialog()
+    form.locator("[name=connection_id]").fill("my_rees46")
+    form.get_by_role("combobox").first.fill("REES46")
+    ui.page.get_by_role("option", name="REES46", exact=True).click()
+    for label in ("Host", "Store key", "Secret key"):
+        expect(form.get_by_text(label, exact=True)).to_be_visible()
+    for field, value in {
+        "host": sandbox.host,
+        "login": sandbox.shop_id,
+        "password": sandbox.shop_secret,
+        "port": str(sandbox.port),
+        "schema": "http",
+    }.items():
+        form.locator(f"[name={field}]").fill(value)
+    ui.take_picture("connection-form")
+    form.get_by_role("button", name="Save").click()
+
+    row = ui.page.get_by_role("row", name="my_rees46")
+    row.get_by_role("button", name="Test Connection").click()
+    ui.says("Not checked: the keys, and whether order synchronisation is enabled")
+    ui.take_picture("connection-tested")
+    assert sandbox.stats()["requests"] == 0
