@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, task
 from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.configuration import conf
 
 from rees46_sync import tasks
 from rees46_sync.operators import Rees46SyncOrdersOperator, ValidateStatusesOperator
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 validate_task = partial(task_decorator_factory, decorated_operator_class=ValidateStatusesOperator)
+
+OWNER = "rees46"
+BASE_URL = conf.get("api", "base_url", fallback="").rstrip("/")
+OWNER_LINKS = {OWNER: f"{BASE_URL}/plugin/rees46"} if BASE_URL.startswith("http") else {}
+"""The owner beside a DAG leads to the page of the shops, where Airflow has been told its own address."""
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOC = Path(__file__).with_suffix(".md").read_text()
@@ -88,7 +94,9 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         max_active_runs=1,
         params=PARAMS,
         tags=["rees46", shop.shop],
+        owner_links=OWNER_LINKS,
         default_args={
+            "owner": OWNER,
             "retries": 3,
             # For what the policy never sees: a killed task, a lost worker.
             "retry_delay": timedelta(minutes=1),

@@ -55,6 +55,26 @@ def test_the_doc_in_the_ui_explains_each_task_and_each_field_of_the_form(dags: d
     assert "**test**" in dag.doc_md
 
 
+@pytest.mark.parametrize(
+    ("base_url", "links"),
+    [
+        pytest.param("https://airflow.shop/below/", {"rees46": "https://airflow.shop/below/plugin/rees46"}, id="known"),
+        pytest.param("", {}, id="unknown"),
+        pytest.param("airflow.shop", {}, id="no-address"),
+    ],
+)
+def test_the_owner_of_a_dag_leads_to_the_page_where_airflow_knows_its_address(
+    shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch, base_url: str, links: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+
+    bag = DagBag(PROJECT / "dags")
+
+    assert bag.import_errors == {}
+    assert [dag.owner_links for dag in bag.dags.values()] == [links, links]
+    assert {task.owner for dag in bag.dags.values() for task in dag.tasks} == {"rees46"}
+
+
 def test_every_task_retries_by_the_policy_and_only_the_load_waits_for_the_pool(dags: dict[str, Any]) -> None:
     tasks = dags["order_status_sync_test"].task_dict
     assert all(task.retries >= 3 and isinstance(task.retry_policy, Rees46RetryPolicy) for task in tasks.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, timedelta
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from .airflow_stack import PASSWORD, USERNAME
-from .conftest import DAY, RUN_TIMEOUT_S, SYNC, LiveShop
+from .conftest import DAY, RUN_TIMEOUT_S, SYNC, UNMAPPED, LiveShop
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -33,6 +34,7 @@ ALONE = [
 ]
 """It runs as root as well, and talks to nobody but Airflow."""
 
+REES46_STATUSES = ("created", "completed", "cancelled")
 STEP_TIMEOUT_S = 120
 """For what is a second's wait on an idle machine."""
 
@@ -143,6 +145,34 @@ def test_a_window_given_in_the_form_is_synced_and_its_data_docs_are_a_button(ui:
     expect(ui.page.get_by_role("heading", name="Data Docs of live")).to_be_visible()
     expect(ui.page.get_by_role("row", name="7 status_unmapped the shop file does not map the status")).to_be_visible()
     ui.take_picture("data-docs")
+
+
+def test_the_page_finds_an_order_and_gives_the_quarantine_as_a_file(ui: Ui, live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    assert live_shop.end_of(run_id) == "success"
+    order_id, status = next(iter(live_shop.final_statuses().items()))
+    ui.open("/")
+    ui.page.get_by_role("link", name="REES46").click()
+    frame = ui.page.frame_locator("iframe")
+    frame.get_by_role("link", name="live", exact=True).click()
+    expect(frame.get_by_text("Counted at")).to_be_visible()
+    ui.take_picture("page-overview")
+
+    frame.get_by_role("link", name="Order look-up").click()
+    frame.get_by_label("Order id, exactly").fill(order_id)
+    frame.get_by_role("button", name="Look up").click()
+    sent = frame.get_by_role("region", name="Statuses sent")
+    expect(sent.get_by_text(REES46_STATUSES[status], exact=True)).to_be_visible()
+    expect(sent.get_by_text(run_id)).to_be_visible()
+
+    frame.get_by_role("link", name="Quarantine", exact=True).click()
+    expect(frame.get_by_text("status_unmapped").first).to_be_visible()
+    ui.take_picture("page-quarantine")
+    with ui.page.expect_download() as download:
+        frame.get_by_role("link", name="Download these as CSV").click()
+    with download.value.path().open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["lost"] * UNMAPPED
 
 
 def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_mend(ui: Ui) -> None:
