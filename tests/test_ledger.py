@@ -291,6 +291,18 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
 
 
+def test_a_request_that_an_earlier_version_left_open_is_understood(ledger: Ledger) -> None:
+    table = ledger_module.open_requests
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.insert(table).values(shop="test", orders=f'{{"1": "{NOON.isoformat()}"}}'))
+
+    ledger.note_unanswered("test")
+
+    known = ledger.lookup("test", ["1"])
+    assert known["uncertain"].tolist() == [True]
+    assert known["newest_updated_at"].tolist() == [pd.Timestamp(NOON)]
+
+
 def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(ledger: Ledger) -> None:
     ids = [f"order-{number}" for number in range(LOOKUP_CHUNK + 200)]
     accept(ledger, RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)

@@ -271,6 +271,14 @@ class RejectedRow:
         return hashlib.sha256(json.dumps([shop, *asdict(self).values()]).encode()).hexdigest()
 
 
+def times_in_request(orders: str) -> dict[str, datetime]:
+    """Return the orders of a row of ``rees46_open_requests``, each with its time."""
+    noted = json.loads(orders)
+    # Before the status was noted as well, it was an object of ids and times.
+    pairs = noted.items() if isinstance(noted, dict) else ((order_id, time) for order_id, _status, time in noted)
+    return {order_id: datetime.fromisoformat(time).replace(tzinfo=UTC) for order_id, time in pairs}
+
+
 def printable(text: str | None, limit: int) -> str | None:
     """
     Return a text that every database, XCom and log takes: control characters escaped, cut at ``limit`` characters.
@@ -415,10 +423,10 @@ class Ledger:
                     {
                         "shop": shop,
                         "order_id": order_id,
-                        "source_updated_at": datetime.fromisoformat(updated_at).replace(tzinfo=UTC),
+                        "source_updated_at": updated_at,
                         "after_id": mark,
                     }
-                    for order_id, _status, updated_at in json.loads(orders)
+                    for order_id, updated_at in times_in_request(orders).items()
                 ]
                 connection.execute(sa.insert(unanswered_orders), rows)
                 self._close_request(connection, number)

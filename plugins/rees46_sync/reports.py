@@ -6,7 +6,6 @@ Each answer is about one shop. Lists come newest first, a page at a time, and go
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from rees46_sync.ledger import (
     printable,
     rejected_orders,
     sync_runs,
+    times_in_request,
     unanswered_orders,
 )
 
@@ -306,11 +306,10 @@ class Reports:
                 sa.select(sa.func.max(missed.after_id)).where(missed.shop == self.shop, missed.order_id == order_id)
             )
             under_way = any(
-                order_id == out
+                order_id in times_in_request(request)
                 for request in connection.scalars(
                     sa.select(open_requests.c.orders).where(open_requests.c.shop == self.shop)
                 )
-                for out, _status, _updated_at in json.loads(request)
             )
         return OrderHistory(
             accepted=accepted,
