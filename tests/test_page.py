@@ -375,6 +375,12 @@ def test_a_shop_file_that_cannot_be_used_is_not_healthy(anonymous: TestClient, l
     assert (status, list(ages)) == (503, ["test"])
 
 
+def test_an_api_server_that_sees_no_shop_is_not_healthy(anonymous: TestClient, shop: ShopUnderTest) -> None:
+    for file in shop.shops.glob("*.yaml"):
+        file.unlink()
+    assert health_of(anonymous) == (503, {})
+
+
 # In Airflow
 
 

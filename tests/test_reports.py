@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +16,6 @@ from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger import Ledger, RejectedRow, RunRef
 from rees46_sync.reports import Reports, open_reports
 from tests.conftest import accept
-from tests.e2e.airflow_stack import postgres_connection
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -27,18 +25,10 @@ OTHER = RunRef(shop="other", dag_id="order_status_sync_other", run_id="run-1", e
 HOSTILE = "'; DROP TABLE rees46_sync_runs; --<script>alert(1)</script>%_"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def connection_id(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "sqlite":
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"sqlite:///{tmp_path}/ledger.db")
-    else:
-        home = request.getfixturevalue("postgres_home")
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", postgres_connection(home, "postgres"))
-        engine = Ledger.of_connection("ledger").engine
-        ledger_module.metadata.drop_all(engine)
-        engine.dispose()
+@pytest.fixture
+def connection_id(empty_database: str) -> str:
     reports_module._counts.clear()
-    return "ledger"
+    return empty_database
 
 
 @pytest.fixture

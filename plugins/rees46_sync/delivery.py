@@ -33,7 +33,6 @@ MOST_REJECTED = 3
 MOST_UNANSWERED = 3
 """Batches in a row without a clear answer after which a task stops: the service is down, Airflow waits better."""
 
-
 ASKED_AT_ONCE = 20_000
 """Orders about which the ledger is asked at once, ahead of their requests."""
 
@@ -185,7 +184,7 @@ class Delivery:
                     self._not_tried += len(due.orders)
             else:
                 self._send_and_record(due)
-        except BaseException:
+        except BaseException:  # whatever it is, SystemExit too: nothing more is started, and it goes on to the task
             self.stop()
             raise
         finally:

@@ -175,7 +175,7 @@ def test_the_page_finds_an_order_and_gives_the_quarantine_as_a_file(ui: Ui, live
     assert [row["status"] for row in rows if row["run_id"] == run_id] == ["lost"] * UNMAPPED
 
 
-def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_mend(ui: Ui) -> None:
+def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_mend(ui: Ui, live_shop: LiveShop) -> None:
     ui.open_trigger_form(SYNC)
     ui.pick_time(1, "2026/03/03", "00:00")
     ui.pick_time(2, "2026/03/01", "00:00")
@@ -184,6 +184,7 @@ def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_men
     ui.wait_for_state(run, "Failed")
     ui.open(f"{run}/tasks/extract_orders")
     ui.says("is not before window_end 2026-03-01T00:00:00+00:00; swap them")
+    assert live_shop.sandbox.stats()["requests"] == 0
 
 
 def test_a_rees46_connection_is_made_in_its_form_and_tested_without_a_post(ui: Ui, live_shop: LiveShop) -> None:

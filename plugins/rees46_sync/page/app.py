@@ -105,7 +105,8 @@ def health(request: Request) -> JSONResponse:
     Say for a monitor whether every shop is in time: 200, or 503.
 
     Without a login, so with nothing but names and ages in seconds since the last successful hourly run; null where
-    there was none yet, or the ledger does not answer. Shop files that cannot be used are 503 as well.
+    there was none yet, or the ledger does not answer. Shop files that cannot be used are 503 as well, and so is no shop
+    at all: the api-server then looks into another folder than the scheduler.
     """
     from rees46_sync.reports import open_reports
 
@@ -120,8 +121,10 @@ def health(request: Request) -> JSONResponse:
         except SyncError as error:
             log.warning("Health of shop %s: %s", shop.shop, error)
         ages.append({"shop": shop.shop, "age_seconds": max(0, round((now - last).total_seconds())) if last else None})
-    healthy = not unusable and all(
-        one["age_seconds"] is not None and one["age_seconds"] <= OVERDUE.total_seconds() for one in ages
+    healthy = (
+        bool(ages)
+        and not unusable
+        and all(one["age_seconds"] is not None and one["age_seconds"] <= OVERDUE.total_seconds() for one in ages)
     )
     return JSONResponse({"healthy": healthy, "shops": ages}, 200 if healthy else 503)
 
