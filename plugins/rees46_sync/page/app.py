@@ -121,10 +121,9 @@ def health(request: Request) -> JSONResponse:
         except SyncError as error:
             log.warning("Health of shop %s: %s", shop.shop, error)
         ages.append({"shop": shop.shop, "age_seconds": max(0, round((now - last).total_seconds())) if last else None})
-    healthy = (
-        bool(ages)
-        and not unusable
-        and all(one["age_seconds"] is not None and one["age_seconds"] <= OVERDUE.total_seconds() for one in ages)
+    # A folder without any shop file counts as unusable, too.
+    healthy = not unusable and all(
+        one["age_seconds"] is not None and one["age_seconds"] <= OVERDUE.total_seconds() for one in ages
     )
     return JSONResponse({"healthy": healthy, "shops": ages}, 200 if healthy else 503)
 
