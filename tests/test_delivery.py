@@ -33,7 +33,8 @@ from rees46_sync.exceptions import (
     Rees46UnreadableError,
 )
 from rees46_sync.hooks import Rees46Hook
-from rees46_sync.ledger import Ledger, RunRef, accepted_statuses, deliveries, open_requests
+from rees46_sync.ledger import Ledger, RunRef
+from rees46_sync.ledger_tables import accepted_statuses, deliveries, open_requests
 from rees46_sync.sandbox import Sandbox
 from tests.conftest import accept, rees46_connection
 

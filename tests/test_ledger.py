@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from rees46_sync import ledger as ledger_module
+from rees46_sync import ledger_tables
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, RejectedRow, RunRef
 from tests.conftest import accept
@@ -89,7 +89,7 @@ def test_several_tasks_can_create_the_tables_at_once(open_ledger: Callable[[], L
         for done in [threads.submit(ledger.create) for ledger in ledgers]:
             done.result()
 
-    assert set(sa.inspect(ledgers[0].engine).get_table_names()) >= ledger_module.metadata.tables.keys()
+    assert set(sa.inspect(ledgers[0].engine).get_table_names()) >= ledger_tables.metadata.tables.keys()
 
 
 def test_opening_a_new_sqlite_ledger_waits_for_a_task_that_writes_to_it(
@@ -277,7 +277,7 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
 
 
 def test_a_request_that_an_earlier_version_left_open_is_understood(ledger: Ledger) -> None:
-    table = ledger_module.open_requests
+    table = ledger_tables.open_requests
     with ledger.engine.begin() as connection:
         connection.execute(sa.insert(table).values(shop="test", orders=f'{{"1": "{NOON.isoformat()}"}}'))
 
@@ -328,8 +328,8 @@ def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
     nine = ledger.open_request(RUN, orders_of(*((str(number), 1) for number in range(9))))
     ledger.record_not_accepted(RUN, 3, nine, 1, "rejected", answered=True)
 
-    accepted, refused = rows_of(ledger, ledger_module.deliveries)
-    status = rows_of(ledger, ledger_module.accepted_statuses)[0]
+    accepted, refused = rows_of(ledger, ledger_tables.deliveries)
+    status = rows_of(ledger, ledger_tables.accepted_statuses)[0]
 
     origin = {"shop": "test", "dag_id": "dag", "run_id": "run-1", "extraction_id": "reading-1"}
     assert accepted.items() >= {**origin, "partition": 3, "orders": 1, "requests": 2, "outcome": "accepted"}.items()
@@ -339,7 +339,7 @@ def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
 
 
 def test_a_batch_and_its_delivery_are_stored_together_or_not_at_all(ledger: Ledger) -> None:
-    ledger_module.deliveries.drop(ledger.engine)
+    ledger_tables.deliveries.drop(ledger.engine)
 
     with pytest.raises(LedgerError):
         accept(ledger, RUN, 0, orders_of(("1", 1)), 1)
@@ -363,7 +363,7 @@ def test_a_broken_row_is_quarantined_once_as_the_warehouse_gave_it(ledger: Ledge
     assert ledger.quarantine("test", "run-1", BROKEN) == 0
     assert ledger.quarantine("test", "run-2", BROKEN) == 0
 
-    stored = rows_of(ledger, ledger_module.rejected_orders)
+    stored = rows_of(ledger, ledger_tables.rejected_orders)
     assert [(row["order_id"], row["status"], row["updated_at"], row["reason"]) for row in stored] == [
         (row.order_id, row.status, row.updated_at, row.reason) for row in BROKEN
     ]
@@ -389,7 +389,7 @@ def test_whatever_an_id_holds_can_be_quarantined_in_a_printable_form(
     assert ledger.quarantine("test", "run-1", [row]) == 1
     assert ledger.quarantine("test", "run-2", [row]) == 0
 
-    found = rows_of(ledger, ledger_module.rejected_orders)[0]
+    found = rows_of(ledger, ledger_tables.rejected_orders)[0]
     assert (found["order_id"], found["status"], found["updated_at"]) == (stored, stored, stored)
 
 
@@ -423,7 +423,7 @@ def test_equal_rows_of_one_run_are_stored_each_and_only_once(ledger: Ledger) -> 
 
     assert ledger.quarantine("test", "run-1", copies[:2]) == 2
     assert ledger.quarantine("test", "run-2", copies) == 1
-    assert len(rows_of(ledger, ledger_module.rejected_orders)) == 3
+    assert len(rows_of(ledger, ledger_tables.rejected_orders)) == 3
 
 
 def test_the_same_broken_row_of_two_shops_is_stored_for_both(ledger: Ledger) -> None:
@@ -448,7 +448,7 @@ def test_several_threads_that_quarantine_the_same_rows_store_each_once(
     with ThreadPoolExecutor(len(ledgers)) as threads:
         new = list(threads.map(lambda one: one.quarantine("test", "run-1", rows), ledgers))
 
-    assert sum(new) == len(rows) == len(rows_of(ledger, ledger_module.rejected_orders))
+    assert sum(new) == len(rows) == len(rows_of(ledger, ledger_tables.rejected_orders))
 
 
 QUARANTINE_IN_A_PROCESS = """
@@ -474,7 +474,7 @@ def test_two_processes_that_quarantine_the_same_rows_store_each_once(ledger: Led
             process.stdin.flush()  # type: ignore[union-attr]
         new = [int(process.communicate(timeout=60)[0]) for process in (one, other)]
 
-    assert sum(new) == 1500 == len(rows_of(ledger, ledger_module.rejected_orders))
+    assert sum(new) == 1500 == len(rows_of(ledger, ledger_tables.rejected_orders))
 
 
 # The runs
@@ -502,7 +502,7 @@ def test_the_record_of_a_run_is_kept_whole(ledger: Ledger) -> None:
 
     ledger.save_run(**record)
 
-    stored = rows_of(ledger, ledger_module.sync_runs)
+    stored = rows_of(ledger, ledger_tables.sync_runs)
     assert [{name: row[name] for name in record} for row in stored] == [record]
 
 
@@ -511,7 +511,7 @@ def test_the_record_of_a_run_that_is_run_again_replaces_its_earlier_one(ledger: 
     ledger.save_run(**run_record("run-1", dag_id="another-dag", failed=9))
     ledger.save_run(**run_record("run-1", outcome="success", sent=3))
 
-    stored = rows_of(ledger, ledger_module.sync_runs)
+    stored = rows_of(ledger, ledger_tables.sync_runs)
     assert {(row["dag_id"], row["outcome"], row["sent"], row["failed"]) for row in stored} == {
         ("dag", "success", 3, 0),
         ("another-dag", "success", 0, 9),
@@ -522,7 +522,7 @@ def test_the_record_of_a_run_that_is_run_again_replaces_its_earlier_one(ledger: 
 def test_counts_beyond_32_bits_have_room(ledger: Ledger) -> None:
     ledger.save_run(**run_record("run-1", read=2**40))
 
-    assert rows_of(ledger, ledger_module.sync_runs)[0]["read"] == 2**40
+    assert rows_of(ledger, ledger_tables.sync_runs)[0]["read"] == 2**40
 
 
 def hour(number: float) -> datetime:
@@ -654,8 +654,8 @@ def test_writers_at_the_same_time_lose_nothing(ledger: Ledger, open_ledger: Call
     for writer in range(len(ledgers)):
         assert ledger.delivered(f"reading-{writer}") == dict.fromkeys(range(15), 20)
         assert ledger.requests_made(f"reading-{writer}") == 15
-    assert ledger.mark() == 4 * 15 * 20 == len(rows_of(ledger, ledger_module.accepted_statuses))
-    assert len(rows_of(ledger, ledger_module.sync_runs)) == 4
+    assert ledger.mark() == 4 * 15 * 20 == len(rows_of(ledger, ledger_tables.accepted_statuses))
+    assert len(rows_of(ledger, ledger_tables.sync_runs)) == 4
 
 
 def test_two_tries_that_close_the_same_run_at_once_leave_one_record(
@@ -667,7 +667,7 @@ def test_two_tries_that_close_the_same_run_at_once_leave_one_record(
         for _ in range(10):
             list(threads.map(lambda one: one.save_run(**run_record("run-1")), ledgers))
 
-    assert len(rows_of(ledger, ledger_module.sync_runs)) == 1
+    assert len(rows_of(ledger, ledger_tables.sync_runs)) == 1
 
 
 BAD_4711 = RejectedRow("order-4711", "new", "2026-03-01", "status_unmapped")

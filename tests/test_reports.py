@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from rees46_sync import ledger as ledger_module
+from rees46_sync import ledger_tables
 from rees46_sync import reports as reports_module
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger import Ledger, RejectedRow, RunRef
@@ -178,7 +178,7 @@ def test_changes_count_in_the_utc_period_in_which_they_were_accepted(
     accept(reports.ledger, OTHER, 0, orders_of(("1", 0)))
     refused = reports.ledger.open_request(RUN, orders_of(("3", 0)))
     reports.ledger.record_not_accepted(RUN, 0, refused, 1, "rejected", answered=True)
-    set_times(reports, ledger_module.deliveries, "answered_at", at)
+    set_times(reports, ledger_tables.deliveries, "answered_at", at)
 
     assert reports.sent_per(unit, 2, NOON + timedelta(minutes=30)) == expected
 

@@ -1,18 +1,7 @@
 """
-What REES46 has accepted, and the record of every run: SQLAlchemy Core tables in the database of an Airflow connection.
+The ledger: what REES46 has accepted and the record of every run, in the database of an Airflow connection.
 
-Rows are only ever added (the record of a run that is run again replaces its earlier one, and a request is open only
-until it is answered), so the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row of an order
-is what REES46 has.
-
-* ``rees46_accepted_statuses``: one row an accepted order status.
-* ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
-* ``rees46_open_requests``: one row a request that is under way, or whose answer nobody heard: written before it goes
-  out and removed in one transaction with what was answered, so that not even a killed task leaves an unknown behind.
-* ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
-  knows what REES46 has of it.
-* ``rees46_rejected_orders``: the quarantine.
-* ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
+Its tables are in ``ledger_tables.py``.
 """
 
 from __future__ import annotations
@@ -34,6 +23,16 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
+from rees46_sync.ledger_tables import (
+    UtcDateTime,
+    accepted_statuses,
+    deliveries,
+    metadata,
+    open_requests,
+    rejected_orders,
+    sync_runs,
+    unanswered_orders,
+)
 
 LOOKUP_CHUNK = 20_000
 """Order ids in one lookup statement; it bounds what of its answer is in memory at once."""
@@ -105,124 +104,6 @@ _again_after_a_race = retry(
     stop=stop_after_attempt(8),
     wait=wait_random(0, 0.3),
     reraise=True,
-)
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """An aware UTC timestamp, also in databases that drop the time zone (SQLite, MySQL)."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Turn an aware timestamp into UTC; a naive one is a defect, not to be guessed at."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a timestamp without a time zone for the ledger: {value}")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Give naive timestamps their zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-metadata = sa.MetaData()
-
-accepted_statuses = sa.Table(
-    "rees46_accepted_statuses",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("order_id", sa.String(255), nullable=False),
-    sa.Column("status", sa.SmallInteger, nullable=False, comment="0 created, 1 completed, 2 cancelled"),
-    sa.Column("source_updated_at", UtcDateTime, nullable=False),
-    sa.Column("dag_id", sa.String(250), nullable=False),
-    sa.Column("run_id", sa.String(250), nullable=False),
-    sa.Column("extraction_id", sa.String(40), nullable=False, comment="which reading of the warehouse it came from"),
-    sa.Column("accepted_at", UtcDateTime, nullable=False),
-    sa.Index("rees46_accepted_statuses_order", "shop", "order_id", "id"),
-)
-
-deliveries = sa.Table(
-    "rees46_deliveries",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("extraction_id", sa.String(40), nullable=False),
-    sa.Column("dag_id", sa.String(250), nullable=False),
-    sa.Column("run_id", sa.String(250), nullable=False),
-    sa.Column("partition", sa.Integer, nullable=False),
-    sa.Column("orders", sa.Integer, nullable=False),
-    sa.Column("requests", sa.Integer, nullable=False, comment="POSTs that were made for this batch"),
-    sa.Column("outcome", sa.String(20), nullable=False, comment="accepted, rejected or unknown"),
-    sa.Column("answered_at", UtcDateTime, nullable=False),
-    sa.Index("rees46_deliveries_extraction", "extraction_id"),
-    sa.Index("rees46_deliveries_shop", "shop", "id"),
-)
-
-open_requests = sa.Table(
-    "rees46_open_requests",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("orders", sa.Text, nullable=False, comment="JSON: of each order its id, status and source_updated_at"),
-    sa.Index("rees46_open_requests_shop", "shop"),
-)
-
-unanswered_orders = sa.Table(
-    "rees46_unanswered_orders",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("order_id", sa.String(255), nullable=False),
-    sa.Column("source_updated_at", UtcDateTime, nullable=False),
-    sa.Column("after_id", _Id, nullable=False, comment="the latest accepted row when the answer was missed"),
-    sa.Index("rees46_unanswered_orders_order", "shop", "order_id", "after_id"),
-)
-
-rejected_orders = sa.Table(
-    "rees46_rejected_orders",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("run_id", sa.String(250), nullable=False, comment="the run that met this row first"),
-    sa.Column("order_id", sa.Text),
-    sa.Column("status", sa.Text),
-    sa.Column("updated_at", sa.Text, comment="as the warehouse gave it"),
-    sa.Column("reason", sa.String(250), nullable=False, comment="the codes of all checks it failed"),
-    sa.Column("rejected_at", UtcDateTime, nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False, unique=True),
-    sa.Index("rees46_rejected_orders_shop", "shop", "id"),
-)
-
-sync_runs = sa.Table(
-    "rees46_sync_runs",
-    metadata,
-    sa.Column("id", _Id, primary_key=True),
-    sa.Column("shop", sa.String(100), nullable=False),
-    sa.Column("dag_id", sa.String(250), nullable=False),
-    sa.Column("run_id", sa.String(250), nullable=False),
-    sa.Column("window_start", UtcDateTime, comment="null: a run by hand named one that does not exist"),
-    sa.Column("window_end", UtcDateTime),
-    sa.Column("window_widened", sa.Boolean, nullable=False, comment="began where the last successful run ended"),
-    sa.Column("read", sa.BigInteger, nullable=False),
-    sa.Column("sent", sa.BigInteger, nullable=False),
-    sa.Column("unchanged", sa.BigInteger, nullable=False),
-    sa.Column("superseded", sa.BigInteger, nullable=False),
-    sa.Column("stale", sa.BigInteger, nullable=False),
-    sa.Column("reopened", sa.BigInteger, nullable=False),
-    sa.Column("rejected", sa.BigInteger, nullable=False),
-    sa.Column("failed", sa.BigInteger, nullable=False),
-    sa.Column("requests", sa.BigInteger, nullable=False),
-    sa.Column("outcome", sa.String(20), nullable=False, comment="success or failed"),
-    sa.Column("started_at", UtcDateTime, nullable=False, comment="when it began to read the warehouse"),
-    sa.Column("finished_at", UtcDateTime, nullable=False),
-    sa.UniqueConstraint("dag_id", "run_id"),
-    sa.Index("rees46_sync_runs_shop", "shop", "outcome", "window_end"),
 )
 
 

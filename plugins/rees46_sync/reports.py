@@ -17,18 +17,15 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from cachetools import TTLCache
 
-from rees46_sync.ledger import (
-    QUARANTINE_CHARACTERS,
-    Ledger,
+from rees46_sync.ledger import QUARANTINE_CHARACTERS, Ledger, printable, times_in_request
+from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
     deliveries,
     metadata,
     open_requests,
-    printable,
     rejected_orders,
     sync_runs,
-    times_in_request,
     unanswered_orders,
 )
 
