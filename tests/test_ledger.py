@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from rees46_sync import ledger_tables
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, RejectedRow, RunRef
+from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, OpenRequest, RejectedRow, RunRef
 from tests.conftest import accept
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -339,10 +339,11 @@ def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
 
 
 def test_a_batch_and_its_delivery_are_stored_together_or_not_at_all(ledger: Ledger) -> None:
+    request = ledger.open_request(RUN, orders_of(("1", 1)))
     ledger_tables.deliveries.drop(ledger.engine)
 
-    with pytest.raises(LedgerError):
-        accept(ledger, RUN, 0, orders_of(("1", 1)), 1)
+    with pytest.raises(LedgerError, match="rees46_deliveries"):
+        ledger.record_accepted(RUN, 0, request, 1)
 
     assert ledger.lookup("test", ["1"]).empty
 
@@ -670,6 +671,7 @@ def test_two_tries_that_close_the_same_run_at_once_leave_one_record(
     assert len(rows_of(ledger, ledger_tables.sync_runs)) == 1
 
 
+REQUEST_4711 = OpenRequest(1, 1, '[["order-4711", 1, "2026-03-01 12:00:00"]]', 0)
 BAD_4711 = RejectedRow("order-4711", "new", "2026-03-01", "status_unmapped")
 UNREACHABLE = [
     pytest.param("sqlite:////no/such/folder/ledger.db", "unable to open database file", id="sqlite"),
@@ -682,7 +684,8 @@ UNREACHABLE = [
     "call",
     [
         pytest.param(lambda ledger: ledger.lookup("test", ["order-4711"]), id="lookup"),
-        pytest.param(lambda ledger: accept(ledger, RUN, 0, orders_of(("order-4711", 1)), 1), id="record"),
+        pytest.param(lambda ledger: ledger.open_request(RUN, orders_of(("order-4711", 1))), id="open"),
+        pytest.param(lambda ledger: ledger.record_accepted(RUN, 0, REQUEST_4711, 1), id="record"),
         pytest.param(
             lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("order-4711", "", "", "")]), id="q"
         ),
@@ -705,8 +708,8 @@ def test_an_unreachable_database_is_named_without_its_password(
 def test_an_error_of_the_database_quotes_no_rows(open_ledger: Callable[[], Ledger]) -> None:
     ledger = open_ledger()  # without tables
 
-    with pytest.raises(LedgerError, match="rees46_open_requests") as caught:
-        accept(ledger, RUN, 0, orders_of(("order-4711", 1)), 1)
+    with pytest.raises(LedgerError, match="rees46_accepted_statuses") as caught:
+        ledger.record_accepted(RUN, 0, REQUEST_4711, 1)
 
     assert "4711" not in " ".join(f"{error} {error!r}" for error in chain_of(caught.value))
 
