@@ -376,7 +376,7 @@ def test_the_report_of_a_dry_run_shows_days_and_examples_of_all_partitions(defin
         "Would be sent, by day of updated_at",
         "2026-02-28 0 34 16",
         "2026-03-01 0 14 6",
-        "order id status to be sent as REES46 has updated_at",
+        "order id status to become REES46 has updated_at",
         "one delivered completed created 2026-02-28 12:00:00",
         "two delivered completed created 2026-03-01 12:00:00",
     ]

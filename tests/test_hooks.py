@@ -37,6 +37,10 @@ from rees46_sync.sandbox import Sandbox
 from tests.conftest import SECRET, rees46_connection
 
 ORDERS = [("1", 1), ("007", 2)]
+ORDERS_OF = {"import_sync_orders": ORDERS, "sync_orders": [("1", "delivered"), ("007", "отменён")]}
+"""A good batch of each dialect."""
+
+OVER_BOTH = pytest.mark.parametrize("dialect", ORDERS_OF)
 PATIENCE_S = 0.3  # the timeout of hooks whose request must not be answered
 
 HookOf = Callable[..., Rees46Hook]
@@ -56,9 +60,14 @@ def hook_of(monkeypatch: pytest.MonkeyPatch) -> HookOf:
 
 
 @pytest.fixture
-def hook(sandbox: Sandbox, hook_of: HookOf) -> Rees46Hook:
+def dialect() -> str:
+    return "import_sync_orders"
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox, hook_of: HookOf, dialect: str) -> Rees46Hook:
     """A hook that waits long for an answer, and hardly between two tries."""
-    return hook_of(rees46_connection(sandbox, timeout_s=20))
+    return hook_of(rees46_connection(sandbox, timeout_s=20, dialect=dialect))
 
 
 @pytest.fixture
@@ -97,10 +106,13 @@ def chain_of(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def test_an_accepted_batch_takes_one_request_and_sets_the_statuses(sandbox: Sandbox, hook: Rees46Hook) -> None:
-    assert hook.send(ORDERS) == 1
+@OVER_BOTH
+def test_an_accepted_batch_takes_one_request_and_sets_the_statuses(
+    sandbox: Sandbox, hook: Rees46Hook, dialect: str
+) -> None:
+    assert hook.send(ORDERS_OF[dialect]) == 1
 
-    assert sandbox.state() == dict(ORDERS)
+    assert sandbox.state() == dict(ORDERS_OF[dialect])
     assert sandbox.stats() == {"requests": 1, "orders": 2, "accepted": 1, "violations": {}, "faults": {}}
 
 
@@ -110,6 +122,17 @@ def test_an_odd_but_good_answer_is_an_acceptance(sandbox: Sandbox, hook: Rees46H
 
     assert hook.send(ORDERS) == 1
     assert sandbox.state() == dict(ORDERS)
+
+
+@pytest.mark.parametrize("dialect", ["sync_orders"])
+@pytest.mark.parametrize("spec", ["empty_200@1", "ok_200@1"])
+def test_in_the_present_day_dialect_an_odd_answer_is_no_acceptance(
+    sandbox: Sandbox, hook: Rees46Hook, dialect: str, spec: str
+) -> None:
+    sandbox.reset(fault=spec)
+
+    with pytest.raises(Rees46UnreadableError, match="neither yes nor no"):
+        hook.send(ORDERS_OF[dialect])
 
 
 REJECTED, UNREADABLE, UNAVAILABLE = Rees46RejectedError, Rees46UnreadableError, Rees46UnavailableError
@@ -143,21 +166,24 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("spec", "error", "http_status", "requests"), FAULTS)
+@OVER_BOTH
 def test_raises_the_error_that_says_what_to_do_next_and_keeps_the_secret(
     sandbox: Sandbox,
     hook_of: HookOf,
     caplog: pytest.LogCaptureFixture,
+    dialect: str,
     spec: str,
     error: type[Rees46Error],
     http_status: int | None,
     requests: int,
 ) -> None:
     sandbox.reset(fault=f"{spec}@1")
-    hook = hook_of(rees46_connection(sandbox, timeout_s=PATIENCE_S if "never" in spec else 20))
+    timeout_s = PATIENCE_S if "never" in spec else 20
+    hook = hook_of(rees46_connection(sandbox, timeout_s=timeout_s, dialect=dialect))
     caplog.set_level(logging.DEBUG)
 
     with pytest.raises(Rees46Error) as caught:
-        hook.send(ORDERS)
+        hook.send(ORDERS_OF[dialect])
 
     assert type(caught.value) is error
     assert caught.value.http_status == http_status
@@ -217,11 +243,14 @@ def test_a_refused_connection_is_tried_four_times(hook_of: HookOf, caplog: pytes
         pytest.param("502@x1,reset_before@x1,504@x1", 4, id="three-different-ones"),
     ],
 )
-def test_hiccups_are_outlived_inside_the_task(sandbox: Sandbox, hook: Rees46Hook, spec: str, requests: int) -> None:
+@OVER_BOTH
+def test_hiccups_are_outlived_inside_the_task(
+    sandbox: Sandbox, hook: Rees46Hook, dialect: str, spec: str, requests: int
+) -> None:
     sandbox.reset(fault=spec)
 
-    assert hook.send(ORDERS) == requests == sandbox.stats()["requests"]
-    assert sandbox.state() == dict(ORDERS)
+    assert hook.send(ORDERS_OF[dialect]) == requests == sandbox.stats()["requests"]
+    assert sandbox.state() == dict(ORDERS_OF[dialect])
 
 
 def test_a_missing_answer_is_asked_for_again(
@@ -346,11 +375,12 @@ def test_a_retry_after_that_cannot_be_obeyed_is_no_further_trouble(
     assert (caught.value.retry_after, caught.value.requests) == (asked, 4)
 
 
-def test_redirects_are_not_followed(sandbox: Sandbox, hook: Rees46Hook) -> None:
+@OVER_BOTH
+def test_redirects_are_not_followed(sandbox: Sandbox, hook: Rees46Hook, dialect: str) -> None:
     sandbox.reset(fault="redirect@x1")
 
     with pytest.raises(Rees46RejectedError, match="correct host and schema of connection shop_rees46"):
-        hook.send(ORDERS)
+        hook.send(ORDERS_OF[dialect])
 
     assert [row["outcome"] for row in sandbox.requests()] == ["redirect"]
 
@@ -390,16 +420,22 @@ def test_a_reason_that_quotes_the_secret_is_shown_without_it(
 
 
 @pytest.mark.parametrize(
-    "orders",
+    ("dialect", "orders"),
     [
-        pytest.param([], id="none"),
-        pytest.param([(f"{number}", 1) for number in range(1001)], id="1001"),
-        pytest.param([("1", 3)], id="status-3"),
-        pytest.param([("1", 1), ("1", 2)], id="twice"),
+        pytest.param("import_sync_orders", [], id="none"),
+        pytest.param("import_sync_orders", [(f"{number}", 1) for number in range(1001)], id="1001"),
+        pytest.param("import_sync_orders", [("1", 3)], id="status-3"),
+        pytest.param("import_sync_orders", [("1", "new")], id="status-a-text"),
+        pytest.param("import_sync_orders", [("1", 1), ("1", 2)], id="twice"),
+        pytest.param("sync_orders", [], id="sync_orders-none"),
+        pytest.param("sync_orders", [(f"{number}", "new") for number in range(5001)], id="sync_orders-5001"),
+        pytest.param("sync_orders", [("1", 1)], id="sync_orders-status-a-code"),
+        pytest.param("sync_orders", [("1", " ")], id="sync_orders-status-blank"),
+        pytest.param("sync_orders", [("1", "new"), ("1", "paid")], id="sync_orders-twice"),
     ],
 )
 def test_what_breaks_the_contract_never_reaches_rees46(
-    sandbox: Sandbox, hook: Rees46Hook, orders: list[tuple[str, int]]
+    sandbox: Sandbox, hook: Rees46Hook, orders: list[tuple[str, int | str]]
 ) -> None:
     with pytest.raises(ValueError, match=r"in a request|a status is"):
         hook.send(orders)
@@ -526,6 +562,42 @@ def test_a_connection_is_read_without_any_request(
 
 
 @pytest.mark.parametrize(
+    ("fields", "url", "status_text"),
+    [
+        pytest.param({"extra": {}}, "https://api.rees46.com/import/sync_orders", None, id="default"),
+        pytest.param(
+            {"extra": {"dialect": "import_sync_orders", "status_text": ""}},
+            "https://api.rees46.com/import/sync_orders",
+            None,
+            id="import_sync_orders-and-a-field-left-empty-in-the-form",
+        ),
+        pytest.param(
+            {"extra": {"dialect": "sync_orders"}}, "https://api.rees46.ru/sync/orders", "own", id="sync_orders"
+        ),
+        pytest.param(
+            {"extra": {"dialect": "sync_orders", "status_text": None}},
+            "https://api.rees46.ru/sync/orders",
+            "own",
+            id="sync_orders-and-a-field-left-empty-in-the-form",
+        ),
+        pytest.param(
+            {"host": "rees46.test", "port": 8443, "extra": {"dialect": "sync_orders", "status_text": "mapped"}},
+            "https://rees46.test:8443/sync/orders",
+            "mapped",
+            id="sync_orders-elsewhere-mapped",
+        ),
+    ],
+)
+def test_the_dialect_says_where_to_and_what_a_status_is(
+    hook_of: HookOf, fields: dict[str, Any], url: str, status_text: str | None
+) -> None:
+    settings = hook_of(**fields).settings
+
+    assert (settings.url, settings.status_text) == (url, status_text)
+    assert settings.dialect.name == fields["extra"].get("dialect", "import_sync_orders")
+
+
+@pytest.mark.parametrize(
     ("fields", "warned_of"),
     [
         pytest.param({"host": "api.rees46.com", "schema": "http"}, "api.rees46.com", id="http-in-public"),
@@ -568,6 +640,16 @@ def test_a_secret_that_would_travel_unencrypted_is_warned_of(
         pytest.param({"host": "[::1"}, "::1", id="half-an-ipv6-address"),
         pytest.param({"port": 70000}, "port.*70000", id="port-too-large"),
         pytest.param({"extra": {"dialect": "sync_order"}}, "dialect is 'sync_order'; use one of", id="bad-dialect"),
+        pytest.param(
+            {"extra": {"status_text": "own"}},
+            "status_text is 'own', and dialect import_sync_orders sends no text .*; remove status_text, or set dialect",
+            id="status-text-of-the-other-dialect",
+        ),
+        pytest.param(
+            {"extra": {"dialect": "sync_orders", "status_text": "name"}},
+            "status_text is 'name'; use one of own, mapped",
+            id="bad-status-text",
+        ),
         pytest.param({"extra": {"timeout_s": "soon"}}, "timeout_s is 'soon'; give a number", id="timeout-a-word"),
         pytest.param({"extra": {"timeout_s": 0}}, "timeout_s is 0; give a number above 0", id="timeout-0"),
         pytest.param({"extra": {"timeout_s": -1}}, "timeout_s is -1", id="timeout-negative"),

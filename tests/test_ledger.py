@@ -20,11 +20,13 @@ import sqlalchemy as sa
 from rees46_sync import ledger_tables
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, OpenRequest, RejectedRow, RunRef
+from rees46_sync.payload import DIALECTS
 from tests.conftest import accept
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))
 RUN = RunRef(shop="test", dag_id="dag", run_id="run-1", extraction_id="reading-1")
+MOST_ORDERS = max(dialect.max_orders for dialect in DIALECTS.values())
 LATER_RUN = RunRef(shop="test", dag_id="dag", run_id="run-2", extraction_id="reading-2")
 
 
@@ -274,6 +276,19 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
             ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
+
+
+def test_a_batch_as_large_as_any_dialect_takes_is_opened_recorded_and_uncertain_as_a_whole(ledger: Ledger) -> None:
+    orders = orders_of(*((f"order-{number}", number % 3) for number in range(MOST_ORDERS)))
+    ids = orders["order_id"].tolist()
+
+    accept(ledger, RUN, 0, orders)
+    assert statuses_in(ledger.lookup("test", ids)) == dict(zip(ids, orders["code"], strict=True))
+    ledger.open_request(LATER_RUN, orders)
+    ledger.note_unanswered("test")
+
+    assert ledger.lookup("test", ids)["uncertain"].tolist() == [True] * len(ids)
+    assert ledger.delivered("reading-1") == {0: len(ids)}
 
 
 def test_a_request_that_an_earlier_version_left_open_is_understood(ledger: Ledger) -> None:

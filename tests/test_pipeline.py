@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rees46_sync import tasks
 from rees46_sync.exceptions import EarlierReadingError
 from rees46_sync.ledger import Ledger, RunRef
-from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest
+from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest, rees46_connection
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
@@ -33,7 +33,17 @@ def sum_of(account: dict[str, int]) -> int:
     return sum(account[part] for part in parts)
 
 
-def test_sends_each_order_in_its_status_with_its_exact_id(shop: ShopUnderTest) -> None:
+@pytest.mark.parametrize(
+    ("extra", "sent"),
+    [
+        pytest.param({}, {"new": 0, "paid": 0, "delivered": 1, "cancelled": 2, "fraud": 2}, id="import_sync_orders"),
+        pytest.param({"dialect": "sync_orders"}, {status: status for status in CODES}, id="sync_orders"),
+    ],
+)
+def test_sends_each_order_in_its_status_with_its_exact_id(
+    shop: ShopUnderTest, extra: dict[str, str], sent: dict[str, object]
+) -> None:
+    shop.connect("shop_rees46", rees46_connection(shop.sandbox, **extra))
     shop.add_rows(
         [
             ("007", "new", IN_WINDOW),
@@ -46,9 +56,42 @@ def test_sends_each_order_in_its_status_with_its_exact_id(shop: ShopUnderTest) -
     )
     run = run_dag()
     assert run.state == "success"
-    assert shop.sandbox.state() == {"007": 0, "123": 1, "124": 2, "IDDQD": 2, "{{ 1/0 }}": 0, "заказ-😀": 0}
+    assert shop.sandbox.state() == {
+        "007": sent["new"],
+        "123": sent["delivered"],
+        "124": sent["cancelled"],
+        "IDDQD": sent["fraud"],
+        "{{ 1/0 }}": sent["paid"],
+        "заказ-😀": sent["paid"],
+    }
     assert shop.sandbox.stats()["violations"] == {}
     assert run.account["read"] == run.account["sent"] == 6
+
+
+def test_switching_the_dialect_needs_no_new_history_and_sends_nothing_by_itself(shop: ShopUnderTest) -> None:
+    there = rees46_connection(shop.sandbox, dialect="sync_orders")
+    back = rees46_connection(shop.sandbox, dialect="import_sync_orders")
+    changes = iter(range(60))
+
+    def run_after(*rows: tuple[str, str]) -> tuple[int, int]:
+        """How many orders a run sent and left alone after these changes of the warehouse."""
+        shop.add_rows([(*row, IN_WINDOW + timedelta(seconds=next(changes))) for row in rows])
+        run = run_dag()
+        assert run.state == "success"
+        assert run.account["requests"] == (1 if run.account["sent"] else 0)
+        return run.account["sent"], run.account["unchanged"]
+
+    assert run_after(("1", "new"), ("2", "new"), ("3", "delivered")) == (3, 0)
+    shop.connect("shop_rees46", there)
+    assert run_after() == (0, 3)
+    # Of these two changes one is none for REES46: new and paid are both created.
+    assert run_after(("1", "delivered"), ("2", "paid")) == (1, 2)
+    assert shop.sandbox.state() == {"1": "delivered", "2": 0, "3": 1}
+    shop.connect("shop_rees46", back)
+    assert run_after(("2", "fraud")) == (1, 2)
+    assert shop.sandbox.state() == {"1": "delivered", "2": 2, "3": 1}
+    assert shop.sandbox.stats()["requests"] == 3
+    assert shop.sandbox.stats()["violations"] == {}
 
 
 def test_a_second_run_posts_nothing(shop: ShopUnderTest) -> None:
@@ -67,6 +110,15 @@ def test_every_one_of_2500_orders_arrives(shop: ShopUnderTest) -> None:
     assert run.account["sent"] == 2500
     assert len(shop.sandbox.state()) == 2500
     assert run.account["requests"] == shop.sandbox.stats()["requests"] == 5
+
+
+def test_a_request_is_as_large_as_its_dialect_takes(shop: ShopUnderTest) -> None:
+    shop.connect("shop_rees46", rees46_connection(shop.sandbox, dialect="sync_orders", status_text="mapped"))
+    shop.add_rows([(f"{number:05}", "delivered", IN_WINDOW) for number in range(5001)])
+    run = run_dag()
+    assert (run.account["sent"], run.account["requests"]) == (5001, 2)
+    assert sorted(row["orders"] or 0 for row in shop.sandbox.requests()) == [1, 5000]
+    assert set(shop.sandbox.state().values()) == {"completed"}
 
 
 def test_an_hour_without_orders_is_green_and_silent(shop: ShopUnderTest) -> None:

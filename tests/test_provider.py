@@ -32,7 +32,10 @@ def test_the_form_calls_the_keys_what_rees46_calls_them(form: ConnectionHookMeta
 
 def test_the_form_has_a_field_with_a_help_text_for_each_extra_that_the_hook_reads(form: ConnectionHookMetaData) -> None:
     extras = form.extra_fields or {}
-    assert list(extras) == ["dialect", "timeout_s", "concurrency", "min_interval_s"]
+    assert list(extras) == ["dialect", "status_text", "timeout_s", "concurrency", "min_interval_s"]
     assert extras.keys() <= {field.name for field in dataclasses.fields(Settings)}
     assert all("Default: " in field["description"] for field in extras.values())
     assert extras["dialect"]["schema"]["enum"] == list(DIALECTS)
+    assert extras["status_text"]["schema"]["enum"] == [
+        text for dialect in DIALECTS.values() for text in dialect.status_texts
+    ]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 PATH = "/import/sync_orders"
+PRESENT_DAY = "/sync/orders"
 SECRET = "s3cret-that-nobody-may-see"
 JSON = {"Content-Type": "application/json"}
 PATIENCE_S = 0.3  # how long a test waits for an answer that must not come
@@ -63,10 +64,19 @@ def order(order_id: object = "1", status: object = 1) -> dict[str, object]:
 
 GOOD = body_of([order("1", 1), order("msk2", 2), order("007", 0)])
 GOOD_STATE = {"1": 1, "msk2": 2, "007": 0}
+GOOD_TEXT_STATE = {"1": "delivered", "msk2": "отменён", "007": " new "}
+GOOD_TEXTS = body_of([order(*pair) for pair in GOOD_TEXT_STATE.items()])
+OVER_BOTH = pytest.mark.parametrize(
+    ("path", "good", "good_state"),
+    [
+        pytest.param(PATH, GOOD, GOOD_STATE, id="import_sync_orders"),
+        pytest.param(PRESENT_DAY, GOOD_TEXTS, GOOD_TEXT_STATE, id="sync_orders"),
+    ],
+)
 
 
-def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 5) -> requests.Response:
-    url = sandbox.url + PATH
+def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 5, path: str = PATH) -> requests.Response:
+    url = sandbox.url + path
     return requests.post(url, data=body, headers=JSON, timeout=timeout, allow_redirects=False)
 
 
@@ -95,11 +105,21 @@ def planned(plan: FaultPlan, count: int) -> list[str]:
     return [fault.kind if (fault := plan.draw(number)) else "accepted" for number in range(1, count + 1)]
 
 
-def test_an_accepted_request_sets_the_status_of_each_order(sandbox: Sandbox) -> None:
-    answer = post(sandbox)
+@OVER_BOTH
+def test_an_accepted_request_sets_the_status_of_each_order_as_it_was_sent(
+    sandbox: Sandbox, path: str, good: bytes, good_state: dict[str, object]
+) -> None:
+    answer = post(sandbox, good, path=path)
 
     assert (answer.status_code, answer.json()) == (200, {"status": "success"})
-    assert requests.get(sandbox.url + "/_state", timeout=5).json() == GOOD_STATE == sandbox.state()
+    assert requests.get(sandbox.url + "/_state", timeout=5).json() == good_state == sandbox.state()
+
+
+def test_the_two_dialects_are_two_ways_to_the_same_orders(sandbox: Sandbox) -> None:
+    assert post(sandbox).ok
+    assert post(sandbox, body_of([order("1", "cancelled")]), path=PRESENT_DAY).ok
+
+    assert sandbox.state() == GOOD_STATE | {"1": "cancelled"}
 
 
 def test_the_last_arrival_wins(sandbox: Sandbox) -> None:
@@ -111,16 +131,19 @@ def test_the_last_arrival_wins(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("path", "body"),
     [
-        pytest.param(body_of([order(f"{n}") for n in range(1000)]), id="1000-orders"),
-        pytest.param(body_of([order("x" * 255)]), id="id-of-255-characters"),
-        pytest.param(body_of([order("заказ № 1"), order(" 1 "), order("1"), order("01")]), id="odd-ids"),
-        pytest.param(b" \n" + GOOD + b"\n", id="white-space-around"),
+        pytest.param(PATH, body_of([order(f"{n}") for n in range(1000)]), id="1000-orders"),
+        pytest.param(PATH, body_of([order("x" * 255)]), id="id-of-255-characters"),
+        pytest.param(PATH, body_of([order("заказ № 1"), order(" 1 "), order("1"), order("01")]), id="odd-ids"),
+        pytest.param(PATH, b" \n" + GOOD + b"\n", id="white-space-around"),
+        pytest.param(PRESENT_DAY, body_of([order(f"{n}", "new") for n in range(5000)]), id="5000-orders"),
+        pytest.param(PRESENT_DAY, body_of([order("x" * 255, "y" * 255)]), id="status-of-255-characters"),
+        pytest.param(PRESENT_DAY, body_of([order(status="1")]), id="status-a-digit"),
     ],
 )
-def test_the_limits_of_the_contract_are_inside_it(sandbox: Sandbox, body: bytes) -> None:
-    assert post(sandbox, body).status_code == 200
+def test_the_limits_of_the_contract_are_inside_it(sandbox: Sandbox, path: str, body: bytes) -> None:
+    assert post(sandbox, body, path=path).status_code == 200
     assert sandbox.stats()["violations"] == {}
 
 
@@ -177,11 +200,44 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "body"), BAD_BODIES)
-def test_a_violation_is_refused_counted_and_changes_nothing(sandbox: Sandbox, kind: str, body: bytes) -> None:
+def in_texts(body: bytes) -> bytes:
+    """The same body with statuses of the present-day dialect."""
+    for number, text in enumerate(("new", "delivered", "cancelled")):
+        body = body.replace(f'"status": {number}}}'.encode(), f'"status": "{text}"}}'.encode())
+    return body
+
+
+BAD_TEXT_BODIES = [
+    *(
+        pytest.param(kind, in_texts(body), id=row.id)
+        for row in BAD_BODIES
+        for kind, body in [row.values]
+        if not kind.startswith("status_") and kind != "too_many_orders"
+    ),
+    pytest.param("too_many_orders", body_of([order(f"{n}", "new") for n in range(5001)]), id="5001-orders"),
+    pytest.param("status_not_text", body_of([order(status=1)]), id="status-a-number"),
+    pytest.param("status_not_text", body_of([order(status=True)]), id="status-true"),
+    pytest.param("status_not_text", body_of([order(status=None)]), id="status-null"),
+    pytest.param("status_not_text", body_of([order(status=["new"])]), id="status-a-list"),
+    pytest.param("status_not_text", body_of([order(status="\ud800")]), id="status-half-a-character"),
+    pytest.param("status_blank", body_of([order(status="")]), id="status-empty"),
+    pytest.param("status_blank", body_of([order(status=" \t\u00a0")]), id="status-white-space"),
+    pytest.param("status_too_long", body_of([order(status="x" * 256)]), id="status-of-256-characters"),
+]
+EACH_BAD_BODY = [
+    pytest.param(path, *row.values, id=f"{path[1:]}-{row.id}")
+    for path, rows in ((PATH, BAD_BODIES), (PRESENT_DAY, BAD_TEXT_BODIES))
+    for row in rows
+]
+
+
+@pytest.mark.parametrize(("path", "kind", "body"), EACH_BAD_BODY)
+def test_a_violation_is_refused_counted_and_changes_nothing(
+    sandbox: Sandbox, path: str, kind: str, body: bytes
+) -> None:
     post(sandbox, body_of([order("kept", 2)]))
 
-    answer = post(sandbox, body)
+    answer = post(sandbox, body, path=path)
 
     assert answer.status_code == (403 if kind == "wrong_credentials" else 400)
     assert answer.json()["status"] == "error"
@@ -211,7 +267,8 @@ def test_another_content_type_is_a_violation(sandbox: Sandbox, content_type: str
 @pytest.mark.parametrize(
     ("method", "path", "http_status", "kind"),
     [
-        ("POST", "/sync/orders", 404, "wrong_path"),
+        ("POST", "/sync/order", 404, "wrong_path"),
+        ("GET", PRESENT_DAY, 405, "wrong_method"),
         ("POST", PATH + "/", 404, "wrong_path"),
         ("POST", "/Import/sync_orders", 404, "wrong_path"),
         ("GET", "/", 404, "wrong_path"),
@@ -236,14 +293,15 @@ def test_a_stray_request_is_counted_but_is_no_request_to_the_api(
 def test_every_kind_of_violation_is_tested_here() -> None:
     elsewhere = {"wrong_path", "wrong_method", "wrong_content_type"}
 
-    assert {str(row.values[0]) for row in BAD_BODIES} | elsewhere == VIOLATIONS.keys()
+    assert {str(row.values[1]) for row in EACH_BAD_BODY} | elsewhere == VIOLATIONS.keys()
 
 
+@pytest.mark.parametrize("path", DIALECTS)
 @settings(max_examples=50, database=None, deadline=None)
 @given(st.binary() | st.recursive(st.integers() | st.text(), st.lists).map(json.dumps).map(str.encode))
-def test_whatever_is_posted_the_check_ends_in_a_named_violation(body: bytes) -> None:
+def test_whatever_is_posted_the_check_ends_in_a_named_violation(path: str, body: bytes) -> None:
     with pytest.raises(ContractViolationError) as caught:
-        check(body, "application/json", DIALECTS[PATH], ("demo", SECRET))
+        check(body, "application/json", DIALECTS[path], ("demo", SECRET))
 
     assert caught.value.kind in VIOLATIONS
 
@@ -282,22 +340,30 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("spec", "answer", "text", "accepts"), FAULTS)
+@OVER_BOTH
 def test_a_fault_answers_as_its_name_says_and_is_then_over(
-    sandbox: Sandbox, spec: str, answer: int | type[Exception], text: str, accepts: bool
+    sandbox: Sandbox,
+    path: str,
+    good: bytes,
+    good_state: dict[str, object],
+    spec: str,
+    answer: int | type[Exception],
+    text: str,
+    accepts: bool,
 ) -> None:
     sandbox.reset(fault=f"{spec}@x1")
 
     if isinstance(answer, int):
-        response = post(sandbox)
+        response = post(sandbox, good, path=path)
         assert response.status_code == answer
         assert text in response.text if text else not response.text
     else:
         with pytest.raises(answer):
-            post(sandbox, timeout=PATIENCE_S if answer is requests.ReadTimeout else 5)
+            post(sandbox, good, timeout=PATIENCE_S if answer is requests.ReadTimeout else 5, path=path)
         wait_for_requests(sandbox, 1)
 
     kind = spec.partition(":")[0]
-    assert sandbox.state() == (GOOD_STATE if accepts else {})
+    assert sandbox.state() == (good_state if accepts else {})
     assert sandbox.stats() == {
         "requests": 1,
         "orders": 3 * accepts,
@@ -305,7 +371,7 @@ def test_a_fault_answers_as_its_name_says_and_is_then_over(
         "violations": {},
         "faults": {kind: 1},
     }
-    assert post(sandbox).json() == {"status": "success"}
+    assert post(sandbox, good, path=path).json() == {"status": "success"}
     assert outcomes(sandbox) == [kind, "accepted"]
 
 

@@ -10,7 +10,12 @@ import pytest
 from upath import UPath
 
 from rees46_sync import staging
-from rees46_sync.exceptions import StagedFileBrokenError, StagedFilesGoneError, StagingError
+from rees46_sync.exceptions import (
+    StagedFileBrokenError,
+    StagedFileOutdatedError,
+    StagedFilesGoneError,
+    StagingError,
+)
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 ROWS = pa.table({"order_id": ["007", "заказ-😀"], "code": [0, 1]})
@@ -20,6 +25,19 @@ def test_what_one_task_writes_the_next_one_reads(tmp_path: Path) -> None:
     path = UPath(tmp_path / "folder" / "rows.parquet")
     staging.write(ROWS, path)
     assert staging.read(path) == ROWS
+
+
+def test_the_columns_that_are_asked_for_are_read_alone(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "rows.parquet")
+    staging.write(ROWS, path)
+    assert staging.read(path, ["code"]) == ROWS.select(["code"])
+
+
+def test_a_file_without_a_column_that_is_asked_for_says_from_where_to_clear(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "rows.parquet")
+    staging.write(ROWS, path)
+    with pytest.raises(StagedFileOutdatedError, match=r"rows\.parquet has no column status .* from extract_orders"):
+        staging.read(path, ["order_id", "status"])
 
 
 def test_a_file_that_is_gone_says_from_where_to_clear(tmp_path: Path) -> None:
@@ -52,8 +70,9 @@ def test_a_file_that_a_crash_cut_off_says_from_where_to_clear(tmp_path: Path, pa
     path = UPath(tmp_path / "rows.parquet")
     staging.write(ROWS, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
-    with pytest.raises(StagedFileBrokenError, match=r"rows\.parquet is broken .* clear this run from extract_orders"):
-        staging.read(path)
+    for columns in (None, ["code"]):
+        with pytest.raises(StagedFileBrokenError, match=r"rows\.parquet is broken .* this run from extract_orders"):
+            staging.read(path, columns)
 
 
 def test_only_readings_older_than_they_are_kept_are_removed_and_nothing_that_is_not_ours(tmp_path: Path) -> None:

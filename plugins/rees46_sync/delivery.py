@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +24,7 @@ from rees46_sync import batches
 from rees46_sync.batches import Reading
 from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
 from rees46_sync.ledger import Ledger, OpenRequest, RunRef
+from rees46_sync.payload import Status
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ ASKED_AT_ONCE = 20_000
 class Sender(Protocol):
     """What sends a batch: :class:`rees46_sync.hooks.Rees46Hook`."""
 
-    def send(self, orders: Sequence[tuple[str, int]]) -> int:
+    def send(self, orders: Sequence[tuple[str, Status]]) -> int:
         """Send pairs of order id and status; return how many requests it took."""
         ...
 
@@ -78,6 +79,7 @@ class Delivery:
     """
     One partition's way to REES46.
 
+    :param statuses_of: what is sent as the status of each of some orders; the ledger has their code all the same.
     :param batch_size: the largest number of orders in a request.
     :param concurrency: requests under way at the same time.
     """
@@ -90,6 +92,7 @@ class Delivery:
         run: RunRef,
         partition: int,
         reading: Reading,
+        statuses_of: Callable[[pd.DataFrame], Sequence[Status]],
         batch_size: int,
         concurrency: int,
     ) -> None:
@@ -98,6 +101,7 @@ class Delivery:
         self.run = run
         self.partition = partition
         self.reading = reading
+        self.statuses_of = statuses_of
         self.batch_size = batch_size
         self.concurrency = concurrency
         self.tally = Tally(0)
@@ -116,7 +120,7 @@ class Delivery:
         """
         Send the orders; every one of them ends up in the tally.
 
-        :param orders: columns order_id, code, updated_at.
+        :param orders: columns order_id, code, updated_at, and what ``statuses_of`` needs.
         :return: the tally; what went wrong is in :attr:`errors`.
         :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
@@ -199,9 +203,9 @@ class Delivery:
             if len(due.orders):
                 self._send_and_record(due)
             return
-        order_ids, codes = due.orders["order_id"].tolist(), due.orders["code"].tolist()
+        order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_of(due.orders)
         try:
-            requests = self.sender.send(list(zip(order_ids, codes, strict=True)))
+            requests = self.sender.send(list(zip(order_ids, statuses, strict=True)))
         except Rees46Error as error:
             self._record_error(error, order_ids[0], request)
         else:

@@ -10,6 +10,7 @@ What can go wrong, named by what to do next.
     - LimitExceededError       decide: the run would change or reject more than the shop allows
     - StagedFilesGoneError     clear the run from extract_orders
     - StagedFileBrokenError    clear the run from extract_orders
+    - StagedFileOutdatedError  clear the run from extract_orders
     - EarlierReadingError      clear the run from extract_orders
     - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
     - AccountingError          a row is unaccounted for: a defect of ours, report it
@@ -86,6 +87,16 @@ class StagedFileBrokenError(MendFirstError):
         super().__init__(
             f"Staged file {path} is broken (a crash or a full disk cut it off while it was written); "
             "clear this run from extract_orders, so that it reads the warehouse again."
+        )
+
+
+class StagedFileOutdatedError(MendFirstError):
+    """A file that an earlier task of this run staged lacks a column: another version of the sync wrote it."""
+
+    def __init__(self, path: str, column: str) -> None:
+        super().__init__(
+            f"Staged file {path} has no column {column} (an older version of this project wrote it); "
+            "clear this run from extract_orders, so that it is written anew."
         )
 
 

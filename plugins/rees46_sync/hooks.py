@@ -44,7 +44,6 @@ from rees46_sync.exceptions import (
 
 log = logging.getLogger(__name__)
 
-DEFAULT_HOST = "api.rees46.com"
 DEFAULT_TIMEOUT_S = 30.0
 """Seconds to wait for an answer: far above what a batch takes, far below an hourly run."""
 
@@ -64,6 +63,7 @@ _backoff = wait_random_exponential(multiplier=0.5, max=8)
 class Settings:
     """What a REES46 connection says.
 
+    :param status_text: what is sent as an order's status, one of the dialect's; None where that is REES46's code.
     :param timeout_s: seconds to wait for an answer.
     :param concurrency: requests under way at the same time.
     :param min_interval_s: the least seconds from the start of one request to the start of the next.
@@ -74,6 +74,7 @@ class Settings:
     shop_id: str
     shop_secret: str = field(repr=False)
     dialect: payload.Dialect
+    status_text: str | None
     timeout_s: float
     concurrency: int
     min_interval_s: float
@@ -84,8 +85,8 @@ class Rees46Hook(BaseHook):
     Send order statuses to REES46.
 
     The connection (type ``rees46``, or ``http``): ``login`` is the store key, ``password`` the secret key; ``host``
-    (default api.rees46.com), ``port`` and ``schema`` (https unless it says http); in ``extra`` optionally ``dialect``,
-    ``timeout_s``, ``concurrency`` and ``min_interval_s``.
+    (default: the dialect's), ``port`` and ``schema`` (https unless it says http); in ``extra`` optionally ``dialect``,
+    ``status_text``, ``timeout_s``, ``concurrency`` and ``min_interval_s``.
 
     :param rees46_conn_id: id of the Airflow connection.
     """
@@ -159,11 +160,11 @@ class Rees46Hook(BaseHook):
             "REES46 says so only in answer to a real batch."
         )
 
-    def send(self, orders: Sequence[tuple[str, int]]) -> int:
+    def send(self, orders: Sequence[tuple[str, payload.Status]]) -> int:
         """
         Send one batch; return how many requests it took.
 
-        :param orders: pairs of order id and REES46 status, 1 to 1000 of them.
+        :param orders: pairs of order id and status, as many and such as the connection's dialect takes.
         :raises Rees46RejectedError: REES46 says no.
         :raises Rees46UnreadableError: the answer says neither yes nor no.
         :raises Rees46UnavailableError: there is no answer, or it says "not now".
@@ -225,7 +226,7 @@ class Rees46Hook(BaseHook):
         """Return if REES46 accepted the batch."""
         settings, code = self.settings, answer.status_code
         if 200 <= code < 300:
-            outcome, reason = payload.read_answer(code, answer.content)
+            outcome, reason = settings.dialect.read_answer(code, answer.content)
             if outcome == "accepted":
                 return
             if outcome == "rejected":
@@ -271,7 +272,8 @@ def _settings(conn_id: str) -> Settings:
         raise ConnectionFieldsError(conn_id, "password is empty; set it to the shop's secret key (shop_secret)")
     mask_secret(connection.password)
     extra = {
-        "dialect": "import_sync_orders",
+        "dialect": payload.IMPORT_SYNC_ORDERS.name,
+        "status_text": None,
         "timeout_s": DEFAULT_TIMEOUT_S,
         "concurrency": DEFAULT_CONCURRENCY,
         "min_interval_s": 0,
@@ -288,14 +290,31 @@ def _settings(conn_id: str) -> Settings:
     dialect = payload.DIALECTS[str(extra["dialect"])]
     return Settings(
         conn_id=conn_id,
-        url=_url(conn_id, connection.host or DEFAULT_HOST, connection.port, connection.schema) + dialect.path,
+        url=_url(conn_id, connection.host or dialect.host, connection.port, connection.schema) + dialect.path,
         shop_id=connection.login,
         shop_secret=connection.password,
         dialect=dialect,
+        status_text=_status_text(conn_id, dialect, extra["status_text"]),
         timeout_s=_number(conn_id, "timeout_s", extra["timeout_s"]),
         concurrency=math.ceil(_number(conn_id, "concurrency", extra["concurrency"])),
         min_interval_s=_number(conn_id, "min_interval_s", extra["min_interval_s"], or_zero=True),
     )
+
+
+def _status_text(conn_id: str, dialect: payload.Dialect, asked: object) -> str | None:
+    if asked is None:
+        return dialect.status_texts[0] if dialect.status_texts else None
+    if not dialect.status_texts:
+        raise ConnectionFieldsError(
+            conn_id,
+            f"extra status_text is {asked!r}, and dialect {dialect.name} sends no text as status, but REES46's code; "
+            f"remove status_text, or set dialect to {payload.SYNC_ORDERS.name}",
+        )
+    if asked not in dialect.status_texts:
+        raise ConnectionFieldsError(
+            conn_id, f"extra status_text is {asked!r}; use one of {', '.join(dialect.status_texts)}"
+        )
+    return str(asked)
 
 
 def _number(conn_id: str, name: str, value: object, *, or_zero: bool = False) -> float:
@@ -320,7 +339,9 @@ def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
     except ValueError:
         usable = False
     if not usable or parts.path.strip("/") or parts.query:
-        raise ConnectionFieldsError(conn_id, f"host is {host!r}; give a host name alone, such as {DEFAULT_HOST}")
+        raise ConnectionFieldsError(
+            conn_id, f"host is {host!r}; give a host name alone, such as {payload.IMPORT_SYNC_ORDERS.host}"
+        )
     scheme = (schema or parts.scheme or "https").lower()
     if scheme not in ("http", "https"):
         raise ConnectionFieldsError(conn_id, f"schema is {scheme!r}; use https, or http for a local receiver")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Rees46SyncOrdersOperator(BaseOperator):
     """
-    Send staged orders to REES46 in batches of at most 1000, and record every answer in the ledger.
+    Send staged orders to REES46 in batches as large as its dialect takes, and record every answer in the ledger.
 
     A retry sends only what the ledger does not hold yet. The task fails where a batch was not accepted; the other
     batches are sent and recorded all the same, and a later run sends what is missing.
@@ -63,10 +63,12 @@ class Rees46SyncOrdersOperator(BaseOperator):
         :raises LoadStoppedError: Airflow told the task to stop.
         :raises StagedFilesGoneError: the staged orders are not there any more.
         :raises StagedFileBrokenError: the file of the staged orders was cut off.
+        :raises StagedFileOutdatedError: it lacks what the connection's dialect needs.
         """
         from dataclasses import asdict
+        from functools import partial
 
-        from rees46_sync import staging
+        from rees46_sync import payload, staging
         from rees46_sync.batches import Reading
         from rees46_sync.delivery import Delivery
         from rees46_sync.exceptions import LoadStoppedError
@@ -74,6 +76,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from rees46_sync.ledger import Ledger, RunRef
 
         hook = Rees46Hook(self.rees46_conn_id)
+        status_text = hook.settings.status_text
         reading = self.batches["reading"]
         self._delivery = delivery = Delivery(
             sender=hook,
@@ -91,10 +94,12 @@ class Rees46SyncOrdersOperator(BaseOperator):
                 resend=reading["resend"],
                 allow_reopen=self.allow_reopen,
             ),
+            statuses_of=partial(payload.statuses_of, status_text=status_text),
             batch_size=hook.settings.dialect.max_orders,
             concurrency=hook.settings.concurrency,
         )
-        orders = staging.read(staging.open_path(self.batches["path"])).to_pandas()
+        path = staging.open_path(self.batches["path"])
+        orders = staging.read(path, payload.columns_of(status_text)).to_pandas()
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
         counts = asdict(delivery.deliver(orders))
         self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))

@@ -28,7 +28,7 @@ TEXT_CHARACTERS = 40
 _PERIODS = {10: "day", 7: "month", 4: "year"}
 """What so many characters of an ISO date name."""
 
-_COLUMNS = ("order id", "status", "to be sent as", "REES46 has", "updated_at")
+_COLUMNS = ("order id", "status", "to become", "REES46 has", "updated_at")
 
 
 class Preview(TypedDict):

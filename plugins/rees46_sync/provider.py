@@ -29,8 +29,17 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "dialect": {
                         "label": "Dialect",
-                        "schema": {"type": ["string", "null"], "enum": ["import_sync_orders"]},
-                        "description": "Which of REES46's endpoints takes the orders. Default: import_sync_orders.",
+                        "schema": {"type": ["string", "null"], "enum": ["import_sync_orders", "sync_orders"]},
+                        "description": "Which of REES46's endpoints takes the orders: /import/sync_orders of "
+                        "api.rees46.com, or the present-day /sync/orders of api.rees46.ru. "
+                        "Default: import_sync_orders.",
+                    },
+                    "status_text": {
+                        "label": "Status text",
+                        "schema": {"type": ["string", "null"], "enum": ["own", "mapped"]},
+                        "description": "With dialect sync_orders alone. own: an order's status is sent as the shop "
+                        "calls it, and REES46's own settings map it; mapped: it is sent as created, completed or "
+                        "cancelled, as the shop file maps it. Default: own.",
                     },
                     "timeout_s": {
                         "label": "Time-out in seconds",

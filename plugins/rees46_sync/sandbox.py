@@ -5,11 +5,12 @@ A strict local REES46 with fault modes, for tests, the demo and `make up`.
 
 It knows what REES46's documents say ("Synchronize Order Statuses") and is strict where they are silent: a
 client that satisfies it sends nothing that REES46 would answer with an error notice by mail. One rule is its
-own: an id has at most 255 characters.
+own: an id, and a status that is a text, have at most 255 characters.
 
-* `POST /import/sync_orders`: the documented contract. `VIOLATIONS` lists the ways to break it; a request
-  counts as the first one it commits, and changes nothing.
-* `GET /_state`: the status of each order. `GET /_stats`: requests, orders, accepted, violations, faults.
+* `POST /import/sync_orders` and `POST /sync/orders`: the documented contracts of REES46's two dialects. `VIOLATIONS`
+  lists the ways to break them; a request counts as the first one it commits, and changes nothing.
+* `GET /_state`: the status of each order as it was sent, an integer or a text.
+  `GET /_stats`: requests, orders, accepted, violations, faults.
   `GET /_requests`: one row a request, without secrets and orders; strays to other paths included.
 * `POST /_reset`, body optional: `{"fault": SPEC, "seed": N, "latency_ms": N, "keep_state": bool}`. Clears
   the counters, the log and (unless told otherwise) the state; counts requests from 1 again. No `fault`: none.
@@ -51,7 +52,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from fractions import Fraction
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypedDict
 
 import uvicorn
 from pydantic import BaseModel, ConfigDict
@@ -80,6 +81,9 @@ VIOLATIONS = {
     "id_control_character": "id holds a control character.",
     "status_not_integer": "status is not an integer.",
     "status_out_of_range": "status is none of 0, 1 and 2.",
+    "status_not_text": "status is not a string of Unicode characters.",
+    "status_blank": "status is blank.",
+    "status_too_long": "status has more than 255 characters.",
     "duplicate_id": "id occurs twice in one request.",
 }
 
@@ -99,7 +103,7 @@ _FAULT = re.compile(rf"[45][0-9]{{2}}(:[0-9]+)?|429_date:[0-9]+|slow:[0-9]+(\.[0
 _SHARE = re.compile(r"x[1-9][0-9]*|[0-9]*\.?[0-9]+")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_MAX_ID_LENGTH = 255
+_MAX_TEXT_LENGTH = 255
 _MAX_LOG_ROWS = 100_000
 
 
@@ -166,7 +170,7 @@ class ContractViolationError(Exception):
         self.kind = kind
 
 
-Orders: TypeAlias = dict[str, int]
+Orders: TypeAlias = dict[str, int | str]
 Verdict: TypeAlias = Fault | ContractViolationError | None
 
 
@@ -184,7 +188,14 @@ def _integer_status_violation(status: object) -> str | None:
     return None if status in (0, 1, 2) else "status_out_of_range"
 
 
-DIALECTS = {"/import/sync_orders": Dialect(max_orders=1000, status_violation=_integer_status_violation)}
+def _text_status_violation(status: object) -> str | None:
+    return _text_violation("status", status)
+
+
+DIALECTS = {
+    "/import/sync_orders": Dialect(max_orders=1000, status_violation=_integer_status_violation),
+    "/sync/orders": Dialect(max_orders=5000, status_violation=_text_status_violation),
+}
 
 
 def check(body: bytes, content_type: str, dialect: Dialect, credentials: tuple[str, str]) -> Orders:
@@ -215,16 +226,20 @@ def check(body: bytes, content_type: str, dialect: Dialect, credentials: tuple[s
     return orders
 
 
-def _id_violation(order_id: object, seen: Orders) -> str | None:
-    if not isinstance(order_id, str) or _LONE_SURROGATE.search(order_id):
-        return "id_not_text"
-    if not order_id.strip():
-        return "id_blank"
-    if len(order_id) > _MAX_ID_LENGTH:
-        return "id_too_long"
+def _id_violation(order_id: Any, seen: Orders) -> str | None:
+    if violation := _text_violation("id", order_id):
+        return violation
     if _CONTROL_CHARACTER.search(order_id):
         return "id_control_character"
     return "duplicate_id" if order_id in seen else None
+
+
+def _text_violation(field: str, value: object) -> str | None:
+    if not isinstance(value, str) or _LONE_SURROGATE.search(value):
+        return f"{field}_not_text"
+    if not value.strip():
+        return f"{field}_blank"
+    return f"{field}_too_long" if len(value) > _MAX_TEXT_LENGTH else None
 
 
 def _without_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from rees46_sync.exceptions import StagedFileBrokenError, StagedFilesGoneError, StagingError
+from rees46_sync.exceptions import StagedFileBrokenError, StagedFileOutdatedError, StagedFilesGoneError, StagingError
 from rees46_sync.shop import Shop
 
 KEEP = timedelta(days=7)
@@ -82,15 +82,22 @@ def _made(path: UPath) -> Iterator[None]:
         raise StagingError(str(path), error) from error
 
 
-def read(path: UPath) -> pa.Table:
+def read(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
     """
     Read a Parquet file that an earlier task staged.
 
+    :param columns: read these alone; None reads all.
     :raises StagedFilesGoneError: it is not there any more.
     :raises StagedFileBrokenError: it is no whole Parquet file.
+    :raises StagedFileOutdatedError: it lacks one of the columns.
     """
     try:
-        return pq.read_table(path.path, filesystem=path.fs)
+        if columns is not None:
+            present = pq.read_schema(path.path, filesystem=path.fs).names
+            for column in columns:
+                if column not in present:
+                    raise StagedFileOutdatedError(str(path), column)
+        return pq.read_table(path.path, columns=columns, filesystem=path.fs)
     except FileNotFoundError as error:
         raise StagedFilesGoneError(str(path)) from error
     except pa.ArrowInvalid as error:

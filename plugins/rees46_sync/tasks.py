@@ -225,7 +225,8 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         context,
     )
     due = orders[verdicts == batches.SEND]
-    path = _stage(due[["order_id", "code", "updated_at"]], reading, f"batches-{judged['index']:04}.parquet")
+    # The shop's own status as well: which of them is sent is up to the connection, and asked when it is sent.
+    path = _stage(due[["order_id", "status", "code", "updated_at"]], reading, f"batches-{judged['index']:04}.parquet")
     counts = batches.counts_of(verdicts)
     log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Batches(
