@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test test-browser screenshots test-crashes test-soak test-mutations bench lint lock clean
+.PHONY: help setup run up doctor test test-browser screenshots test-crashes test-soak test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ PORT ?= 8080
 SANDBOX_PORT ?= 8046
 up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PORT=8046
 	@$(BIN)/python -m rees46_sync.up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
+
+doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
+	@$(BIN)/python -m rees46_sync.doctor $(ARGS) $(SHOP)
 
 test: setup ## run the tests
 	@$(BIN)/python -m pytest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -23,9 +24,12 @@ def get_connection(conn_id: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
-        raise ConnectionFieldsError(
-            conn_id, f"does not exist; create it in Airflow, or set AIRFLOW_CONN_{conn_id.upper()}"
-        ) from error
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if os.environ.get(variable):
+            fault = f"{variable} cannot be read; write it as JSON, or percent-encode the parts of its URI"
+        else:
+            fault = f"does not exist; create it in Airflow, or set {variable}"
+        raise ConnectionFieldsError(conn_id, fault) from error
 
 
 def get_database_hook(conn_id: str) -> DbApiHook:

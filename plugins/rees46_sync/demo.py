@@ -20,7 +20,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,6 +94,7 @@ def write_warehouse(orders: DemoOrders, file: Path) -> None:
     """Make a SQLite warehouse of the orders."""
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
+        db.execute("CREATE INDEX orders_updated_at ON orders (updated_at)")
         db.executemany("INSERT INTO orders VALUES (?, ?, ?)", orders.rows)
 
 
@@ -110,6 +111,28 @@ def _broken_rows(until: datetime) -> Iterator[Row]:
 
 def _text(until: datetime, age_s: float) -> str:
     return f"{until - timedelta(seconds=age_s):%Y-%m-%d %H:%M:%S}"
+
+
+def open_sandbox() -> AbstractContextManager[Sandbox]:
+    """Return a REES46 that knows the demo's keys."""
+    return running("demo-store-key", "demo-secret-key")
+
+
+def connections(sandbox: Sandbox) -> dict[str, str]:
+    """Return the demo's Airflow connections as environment variables."""
+    rees46 = {
+        "conn_type": "http",
+        "host": sandbox.host,
+        "port": sandbox.port,
+        "schema": "http",
+        "login": sandbox.shop_id,
+        "password": sandbox.shop_secret,
+    }
+    return {
+        "AIRFLOW_CONN_DEMO_WAREHOUSE": f"sqlite:///{FOLDER}/warehouse.db",
+        "AIRFLOW_CONN_DEMO_LEDGER": f"sqlite:///{FOLDER}/ledger.db",
+        "AIRFLOW_CONN_DEMO_REES46": json.dumps(rees46),
+    }
 
 
 def main() -> int:
@@ -132,7 +155,7 @@ def _run(console: Console) -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     write_warehouse(orders, FOLDER / "warehouse.db")
-    with running("demo-store-key", "demo-secret-key") as sandbox:
+    with open_sandbox() as sandbox:
         console.print(
             f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders, {FOLDER}/warehouse.db"
         )
@@ -163,21 +186,8 @@ def _run(console: Console) -> int:
 
 def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Path) -> int:
     """Run the DAG in an Airflow that knows nothing of the caller's own; its output goes to ``log``."""
-    connection = {
-        "conn_type": "http",
-        "host": sandbox.host,
-        "port": sandbox.port,
-        "schema": "http",
-        "login": sandbox.shop_id,
-        "password": sandbox.shop_secret,
-    }
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
-    environment |= {
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW_CONN_DEMO_WAREHOUSE": f"sqlite:///{FOLDER}/warehouse.db",
-        "AIRFLOW_CONN_DEMO_LEDGER": f"sqlite:///{FOLDER}/ledger.db",
-        "AIRFLOW_CONN_DEMO_REES46": json.dumps(connection),
-    }
+    environment |= {"AIRFLOW_HOME": str(HOME), **connections(sandbox)}
     command = [str(Path(sys.executable).with_name("airflow")), "dags", "test", DAG_ID, "--conf", json.dumps(params)]
     with (
         log.open("w") as file,

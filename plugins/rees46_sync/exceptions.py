@@ -48,6 +48,8 @@ class ShopFileError(MendFirstError):
     def __init__(self, file: str, *faults: str) -> None:
         """Each fault is "problem; remedy"."""
         super().__init__(f"Shop file {file}: {'. Also: '.join(faults)}.")
+        self.file = file
+        self.faults = faults
 
 
 class ConnectionFieldsError(MendFirstError):

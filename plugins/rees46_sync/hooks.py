@@ -122,7 +122,7 @@ class Rees46Hook(BaseHook):
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         # A receiver on this machine is not to be looked for behind the proxy of the environment.
-        session.trust_env = not _is_loopback(urlsplit(self.settings.url).hostname or "")
+        session.trust_env = not is_loopback(urlsplit(self.settings.url).hostname or "")
         return session
 
     def test_connection(self) -> tuple[bool, str]:
@@ -347,7 +347,7 @@ def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
         raise ConnectionFieldsError(conn_id, f"schema is {scheme!r}; use https, or http for a local receiver")
     if number is not None and not 0 < number < 65_536:
         raise ConnectionFieldsError(conn_id, f"port is {number}; give one from 1 to 65535, or none")
-    if scheme == "http" and not _is_loopback(name):
+    if scheme == "http" and not is_loopback(name):
         log.warning(
             "Connection %s sends the shop's secret unencrypted to %s: remove schema http, so that https is used.",
             conn_id,
@@ -383,7 +383,8 @@ def _look(url: SplitResult, trusted: str) -> str:
             return "answers with a valid certificate"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, so that nobody else hears what is sent to it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

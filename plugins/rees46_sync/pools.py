@@ -40,6 +40,16 @@ def on_dag_run_running(dag_run: DagRun) -> None:
         _create(pool_of(shop))
 
 
+def slots_of(name: str) -> int | None:
+    """Ask Airflow's metadata database for the slots of a pool; None where there is no such pool."""
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        pool = Pool.get_pool(name, session=session)
+        return pool.slots if pool else None
+
+
 def _create(name: str) -> None:
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session

@@ -111,11 +111,13 @@ class Extraction:
 
     :param read: rows that the query returned.
     :param superseded: older versions of orders, which are not in the partitions.
+    :param columns: what the query calls its columns.
     """
 
     read: int
     superseded: int
     partitions: list[Partition]
+    columns: tuple[str, ...]
 
 
 def extract(shop: Shop, window: Window, folder: UPath) -> Extraction:
@@ -129,13 +131,13 @@ def extract(shop: Shop, window: Window, folder: UPath) -> Extraction:
     """
     with tempfile.TemporaryDirectory(prefix="rees46-extract-") as scratch:
         spool = Path(scratch) / "rows.parquet"
-        read = _spool(shop, window, spool)
+        read, names = _spool(shop, window, spool)
         partitions = list(_stage(_newest_versions(spool), shop.partition_rows, folder))
-    return Extraction(read, read - sum(partition.rows for partition in partitions), partitions)
+    return Extraction(read, read - sum(partition.rows for partition in partitions), partitions, tuple(names))
 
 
-def _spool(shop: Shop, window: Window, spool: Path) -> int:
-    """Stream the query's rows into one Parquet file; return how many they were."""
+def _spool(shop: Shop, window: Window, spool: Path) -> tuple[int, list[str]]:
+    """Stream the query's rows into one Parquet file; return how many they were, and the names of the columns."""
     seq = 0
     schema = SCHEMA.remove(SCHEMA.get_field_index("copy")).append(pa.field("seq", pa.int64()))
     with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
@@ -146,7 +148,7 @@ def _spool(shop: Shop, window: Window, spool: Path) -> int:
                 numbers = pa.array(range(seq, seq + len(chunk)), pa.int64())
                 writer.write_table(table.append_column("seq", numbers))
                 seq += len(chunk)
-    return seq
+    return seq, names
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""Whether a database can be reached, and whether its clock is right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rees46_sync.doctor.findings import TIMEOUT_S, Finding, error, first_line, ok, warning, within
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+CLOCK_LIMIT_S = 60
+"""A window ends at this machine's time and selects by the database's: a minute is far below an hourly run."""
+
+_UTC_NOW = {"postgres": "SELECT clock_timestamp() AT TIME ZONE 'UTC'", "mysql": "SELECT UTC_TIMESTAMP(6)"}
+_IN_PROCESS = ("sqlite", "duckdb")
+
+
+@contextmanager
+def _connected(hook: DbApiHook) -> Iterator[sa.Connection | None]:
+    """Connect by SQLAlchemy, as a run does; None where it does not speak to this database."""
+    import sqlalchemy as sa
+
+    try:
+        engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+    except sa.exc.NoSuchModuleError:
+        yield None
+        return
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def ask(hook: DbApiHook, statement: str, parameters: Any = ()) -> Sequence[Sequence[Any]]:
+    """
+    Return all rows of a statement.
+
+    :param parameters: in the style of the database's driver.
+    :raises TimeoutError: there was no answer in time.
+    """
+
+    def rows() -> Sequence[Sequence[Any]]:
+        with _connected(hook) as connection:
+            if connection is None:
+                found: Sequence[Sequence[Any]] = hook.get_records(statement, parameters)
+                return found
+            return connection.exec_driver_sql(statement, parameters).all()
+
+    return within(TIMEOUT_S, rows)
+
+
+def words_of(fault: Exception) -> str:
+    """Return the first line of what a database said; not what a parser did, which may quote half a password."""
+    cause = getattr(fault, "orig", None) or fault
+    return type(cause).__name__ if isinstance(cause, ValueError) else first_line(cause)
+
+
+def file_of(hook: DbApiHook) -> Path | None:
+    """Return the file of a SQLite or DuckDB connection; None for what is no local file."""
+    if hook.conn_type not in _IN_PROCESS:
+        return None
+    database = hook.get_uri().partition("?")[0].removeprefix(f"{hook.conn_type}:///")
+    if not database or database.startswith((":memory:", "file:", "md:", "motherduck:")):
+        return None
+    return Path(re.sub("^/+", "/", database))  # Airflow's SQLite hook writes one slash too many
+
+
+def missing_file(hook: DbApiHook) -> Path | None:
+    """Return the file of a connection where it is not there: to open it would make an empty one."""
+    file = file_of(hook)
+    return file if file and not file.exists() else None
+
+
+def place_of(hook: DbApiHook) -> str:
+    """Return the connection's id, type and place, without user and password."""
+    connection = hook.get_connection(hook.get_conn_id())
+    if hook.conn_type in _IN_PROCESS:
+        return f"{connection.conn_id} ({connection.conn_type} {file_of(hook) or 'without a file'})"
+    host = re.sub(r"^.*@|\?.*$", "", connection.host or "")
+    place = ", ".join(
+        f"{name} {part}"
+        for name, part in (("host", host), ("port", connection.port), ("schema", connection.schema))
+        if part
+    )
+    return f"{connection.conn_id} ({connection.conn_type}{', ' * bool(place)}{place})"
+
+
+def answers(check: str, hook: DbApiHook) -> Finding:
+    """Connect, and ask the database for nothing but an answer."""
+    import sqlalchemy as sa
+
+    def answer() -> None:
+        with _connected(hook) as connection:
+            if connection is None:
+                hook.get_first("SELECT 1")
+            else:
+                connection.execute(sa.select(1))
+
+    place = place_of(hook)
+    try:
+        within(TIMEOUT_S, answer)
+    except Exception as fault:  # noqa: BLE001 - each database driver has error classes of its own
+        remedy = "correct the connection, or look whether the database is up"
+        return error(check, f"{place} does not answer: {words_of(fault)}", remedy)
+    return ok(check, place)
+
+
+def clock(check: str, hook: DbApiHook) -> Iterator[Finding]:
+    """Compare the clock of a database with this machine's."""
+    if hook.conn_type in _IN_PROCESS:
+        yield ok(check, f"{hook.conn_type} runs in this process, and has its clock", difference_s=0)
+        return
+    question = _UTC_NOW.get(str(hook.conn_type))
+    if question is None:
+        yield ok(check, f"not tried: the doctor knows no question for {hook.conn_type}", difference_s=None)
+        return
+    before = datetime.now(UTC)
+    [[there]] = ask(hook, question)
+    after = datetime.now(UTC)
+    ahead = (there.replace(tzinfo=UTC) - (before + (after - before) / 2)).total_seconds()
+    value = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    if abs(ahead) <= CLOCK_LIMIT_S:
+        yield ok(check, value, difference_s=round(ahead, 3))
+    else:
+        yield warning(
+            check,
+            value,
+            "set both clocks by NTP: a run's window ends at this machine's time and is compared with times that the "
+            "database's side wrote, so what changed at its edge is read an hour late, or by the lookback alone",
+            difference_s=round(ahead, 3),
+        )

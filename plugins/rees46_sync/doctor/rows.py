@@ -1,0 +1,189 @@
+"""What the shop's query returns now, read and judged as a run would, and thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rees46_sync.doctor.findings import Finding, error, ok, warning
+from rees46_sync.shop import STATUS_NAMES, Shop
+from rees46_sync.window import Window
+
+if TYPE_CHECKING:
+    from rees46_sync.validation import UnmappedStatus
+    from rees46_sync.warehouse import Extraction
+
+MOST_UNMAPPED = 20
+"""Unmapped statuses that get a finding each; more of them mean that the query's column is another."""
+
+ALWAYS_SHOWN = ("order_id_missing", "order_id_blank", "updated_at_missing")
+"""Checks of a row that are named also where no row breaks them."""
+
+
+@dataclass
+class Sample:
+    """
+    The rows of a window, counted.
+
+    :param seconds: what reading and sorting them took.
+    :param statuses: orders by the shop's status, of each order the newest version; without missing ones.
+    :param unmapped: those that the shop file does not map, each with an example.
+    :param reasons: rows by the check that they broke.
+    :param rejected: rows that broke any.
+    """
+
+    window: Window
+    extraction: Extraction
+    seconds: float
+    statuses: Counter[str] = field(default_factory=Counter)
+    unmapped: dict[str, UnmappedStatus] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+
+
+def read(shop: Shop, window: Window) -> Sample:
+    """
+    Read and judge the rows of a window, a partition at a time in memory, by way of a temporary folder.
+
+    :raises SyncError: as :func:`rees46_sync.warehouse.extract` and :meth:`rees46_sync.validation.Judge.judge_rows`.
+    """
+    from upath import UPath
+
+    from rees46_sync import staging, warehouse
+    from rees46_sync.validation import Judge
+
+    with tempfile.TemporaryDirectory(prefix="rees46-doctor-") as folder:
+        began = time.perf_counter()
+        extraction = warehouse.extract(shop, window, UPath(folder))
+        sample = Sample(window, extraction, time.perf_counter() - began)
+        if not extraction.partitions:
+            return sample  # Great Expectations takes seconds to start
+        judge = Judge()
+        for partition in extraction.partitions:
+            table = staging.read(UPath(partition.path))
+            sample.statuses.update(
+                {count["values"]: count["counts"] for count in table["status"].drop_null().value_counts().to_pylist()}
+            )
+            judgement = judge.judge_rows(table.to_pandas(), shop.codes, window)
+            sample.reasons.update(judgement.reasons)
+            sample.rejected += len(judgement.rejected)
+            for unmapped in judgement.unmapped:
+                sample.unmapped.setdefault(unmapped.status, unmapped)
+    return sample
+
+
+def findings(shop: Shop, sample: Sample) -> Iterator[Finding]:
+    """Say what a sample shows."""
+    yield from _volume(sample)
+    if sample.extraction.read:
+        yield from _statuses(shop, sample)
+        yield from _broken_rows(sample)
+        yield from _limits(shop, sample)
+
+
+def _volume(sample: Sample) -> Iterator[Finding]:
+    extraction = sample.extraction
+    yield ok("query.columns", ", ".join(extraction.columns), columns=list(extraction.columns))
+    if not extraction.read:
+        yield warning(
+            "query.rows",
+            f"no rows in {sample.window}",
+            "look at a longer time with --days; if orders did change, correct the query's comparison with its window",
+            rows=0,
+        )
+        return
+    rate = extraction.read / max(sample.seconds, 1e-6)
+    yield ok(
+        "query.rows",
+        f"{extraction.read:,} rows in {sample.window}, read and sorted at {rate:,.0f} rows/s",
+        rows=extraction.read,
+        rows_per_second=round(rate),
+    )
+    value = f"{extraction.superseded:,} rows are older versions of an order that has a newer row"
+    yield ok(
+        "query.duplicate_ids", value if extraction.superseded else "each order id once", rows=extraction.superseded
+    )
+
+
+def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
+    from rees46_sync.accounting import mapping_lines
+
+    for status, count in sample.statuses.most_common():
+        if status in shop.codes:
+            meaning = STATUS_NAMES[shop.codes[status]]
+            value = f"{status!r}, {count:,} orders: {meaning}"
+            yield ok("status.mapped", value, status=status, orders=count, meaning=meaning)
+    for unmapped in sorted(sample.unmapped.values(), key=lambda one: -sample.statuses[one.status])[:MOST_UNMAPPED]:
+        count = sample.statuses[unmapped.status] or unmapped.count
+        lines = mapping_lines(shop, unmapped.status)
+        yield error(
+            "status.unmapped",
+            f"{unmapped.status!r}, {count:,} orders, for example {unmapped.example_id or 'without id'!r}: UNMAPPED",
+            "\n".join([f"write one of these lines, by what it means, into {shop.file.name}:", *lines]),
+            status=unmapped.status,
+            orders=count,
+            meaning=None,
+            lines=lines,
+        )
+    if (others := len(sample.unmapped) - MOST_UNMAPPED) > 0:
+        yield error(
+            "status.unmapped",
+            f"{others:,} more statuses: UNMAPPED",
+            "look whether the query returns the right column as status",
+            status=None,
+        )
+    if absent := [status for status in shop.codes if status not in sample.statuses]:
+        yield ok(
+            "status.absent",
+            f"mapped, and not in these rows: {', '.join(map(repr, absent))}",
+            "a longer time (--days) shows rare ones; others may be misspelled",
+            statuses=absent,
+        )
+
+
+def _broken_rows(sample: Sample) -> Iterator[Finding]:
+    from rees46_sync.validation import WHAT_TO_DO
+
+    for code, words in WHAT_TO_DO.items():
+        count = sample.reasons[code]
+        if code == "status_unmapped" or not (count or code in ALWAYS_SHOWN):
+            continue
+        if count:
+            remedy = "mend these rows, or the query; until then each run puts them into the quarantine"
+            yield warning(f"rows.{code}", f"{count:,} row{'s' * (count != 1)}: {words}", remedy, rows=count)
+        else:
+            yield ok(f"rows.{code}", "no row", rows=0)
+
+
+def _limits(shop: Shop, sample: Sample) -> Iterator[Finding]:
+    read, limits = sample.extraction.read, shop.limits
+    share = sample.rejected / read
+    value = f"{sample.rejected:,} of {read:,} rows would be rejected, {share:.4f} (limit {limits.rejected_share})"
+    if share > limits.rejected_share:
+        yield error(
+            "limits.rejected_share",
+            value,
+            f"mend what is named above, or raise limits.rejected_share in {shop.file.name}; a run like this stops "
+            "before it sends",
+            share=round(share, 6),
+            limit=limits.rejected_share,
+        )
+    else:
+        yield ok("limits.rejected_share", value, share=round(share, 6), limit=limits.rejected_share)
+    valid = read - sample.extraction.superseded - sample.rejected
+    value = f"at most {valid:,} orders would change (limit {limits.changed_orders:,})"
+    if valid > limits.changed_orders:
+        yield warning(
+            "limits.changed_orders",
+            value,
+            f"what REES46 has already does not count; for a first run set ignore_limits, or raise "
+            f"limits.changed_orders in {shop.file.name}",
+            orders=valid,
+            limit=limits.changed_orders,
+        )
+    else:
+        yield ok("limits.changed_orders", value, orders=valid, limit=limits.changed_orders)
