@@ -140,6 +140,7 @@ def _ledger(shop: Shop) -> Iterator[Finding]:
         value = f"{databases.place_of(hook)}: there is no file yet"
         if file.parent.is_dir():
             yield ok("ledger.connection", value, "the first run makes it")
+            yield ledger.no_tables()
         else:
             yield error("ledger.connection", value, f"make the folder {file.parent}, or correct the connection")
         return
@@ -153,14 +154,14 @@ def _ledger(shop: Shop) -> Iterator[Finding]:
 def _staging(shop: Shop) -> Iterator[Finding]:
     from rees46_sync import staging
 
-    root = staging.root_of(shop)
     try:
+        root = staging.root_of(shop)
         within(STAGING_TIMEOUT_S, lambda: _write_and_remove(root))
     except (SyncError, TimeoutError):
         raise
     except Exception as fault:  # noqa: BLE001 - each object store has error classes of its own
         remedy = f"correct staging in {shop.file.name}, or the connection that it names"
-        yield error("staging.write", f"{root}: {type(fault).__name__}: {first_line(fault)}", remedy)
+        yield error("staging.write", f"{shop.staging}: {type(fault).__name__}: {first_line(fault)}", remedy)
         return
     yield ok("staging.write", f"{root}: a file was written, read and removed")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,14 +38,12 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     :raises ConnectionFieldsError: it is no database for a ledger.
     """
     from rees46_sync.ledger import Ledger
-    from rees46_sync.ledger_tables import metadata
     from rees46_sync.reports import open_reports
 
     Ledger.of_connection(shop.ledger_conn_id).engine.dispose()  # it connects to nothing, and refuses what is no ledger
     missing = missing_tables(hook)
     if missing:
-        others = f"{', '.join(missing)}: not there yet" if len(missing) < len(metadata.tables) else "not there yet"
-        yield ok("ledger.tables", others, "the next run makes them", missing=missing)
+        yield no_tables(missing)
         return
     yield ok("ledger.tables", "all there", missing=[])
     with open_reports(shop.ledger_conn_id, shop.shop) as reports:
@@ -64,6 +62,15 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
         rows=rejections.rows,
         reasons=dict(rejections.by_reason),
     )
+
+
+def no_tables(missing: Sequence[str] | None = None) -> Finding:
+    """Say that tables are missing; without a list, all of them."""
+    from rees46_sync.ledger_tables import metadata
+
+    names = sorted(metadata.tables) if missing is None else list(missing)
+    value = "not there yet" if len(names) == len(metadata.tables) else f"{', '.join(names)}: not there yet"
+    return ok("ledger.tables", value, "the next run makes them", missing=names)
 
 
 def _last_success(shop: Shop, last: datetime | None, failed_since: int) -> Finding:
