@@ -17,6 +17,7 @@ from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
 from rees46_sync import tasks
+from rees46_sync.approval_operator import AskApprovalOperator
 from rees46_sync.operators import Rees46SyncOrdersOperator, ValidateStatusesOperator
 from rees46_sync.pools import pool_of
 from rees46_sync.retries import Rees46RetryPolicy
@@ -74,7 +75,7 @@ def step(function: Callable[..., Any], decorate: Callable[..., Any] = task, **op
 
 
 def build_dag(shop: Shop, *, history: bool) -> DAG:
-    """Wire the six tasks of one shop: hourly, or over the months of its history."""
+    """Wire the six tasks of one shop, and a seventh where it asks: hourly, or over the months of its history."""
     timetable = CronDataIntervalTimetable("0 0 1 * *" if history else shop.schedule, timezone="UTC")
     with DAG(
         dag_id=f"order_status_{'history' if history else 'sync'}_{shop.shop}",
@@ -113,6 +114,15 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         built = step(tasks.build_batches, **each).partial(shop_file=shop_file).expand(partition=partitions)
         judged >> built
         approved = step(tasks.approve_changes)(shop_file, judged, built)
+        if shop.on_limit == "ask":
+            approved = AskApprovalOperator(
+                task_id="ask_approval",
+                task_display_name="Ask approval",
+                shop=shop.shop,
+                ledger_conn_id=shop.ledger_conn_id,
+                batches=approved,
+                response_timeout=shop.approval_timeout,
+            ).output
         loaded = Rees46SyncOrdersOperator.partial(
             task_id="load_batches",
             task_display_name="Load batches",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,24 @@ def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: s
     assert sorted(dag.params) == ["dry_run", "ignore_limits", "resend", "window_end", "window_start"]
     assert not dag.catchup
     assert dag.max_active_runs == 1
+
+
+@pytest.mark.parametrize("dag_id", ["order_status_sync_test", "order_status_history_test"])
+def test_only_a_shop_that_asks_has_the_task_that_does_and_the_load_waits_for_it(
+    shop: ShopUnderTest, dag_id: str
+) -> None:
+    shop.configure(on_limit="ask", approval_timeout="3h")
+
+    dag = DagBag(PROJECT / "dags").dags[dag_id]
+
+    assert [task.task_id for task in dag.topological_sort()] == [*TASKS[:4], "ask_approval", *TASKS[4:]]
+    asking = dag.task_dict["ask_approval"]
+    assert asking.upstream_task_ids == {"approve_changes"}
+    assert asking.downstream_task_ids == {"load_batches"}
+    assert dag.task_dict["load_batches"].upstream_task_ids == {"ask_approval"}
+    assert asking.response_timeout == timedelta(hours=3)
+    assert isinstance(asking.retry_policy, Rees46RetryPolicy)
+    assert f"- **{asking.task_display_name}**" in dag.doc_md
 
 
 @pytest.mark.parametrize("dag_id", ["order_status_sync_test", "order_status_history_test"])

@@ -96,6 +96,8 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "lookback": timedelta(hours=24),
         "partition_rows": 250_000,
         "limits": {"rejected_share": 0.05, "changed_orders": 100_000},
+        "on_limit": "fail",
+        "approval_timeout": timedelta(hours=12),
         "allow_reopen": False,
         "feed_asset": None,
         "staging": None,
@@ -135,6 +137,9 @@ USABLE = [
     pytest.param("limits.rejected_share", "0", {"rejected_share": 0, "changed_orders": 100_000}, id="no-rejected-row"),
     pytest.param("limits.rejected_share", "1", {"rejected_share": 1, "changed_orders": 100_000}, id="every-row"),
     pytest.param("limits.changed_orders", "0", {"rejected_share": 0.05, "changed_orders": 0}, id="no-changed-order"),
+    pytest.param("on_limit", "ask", "ask", id="ask"),
+    pytest.param("approval_timeout", "1s", timedelta(seconds=1), id="shortest-wait"),
+    pytest.param("approval_timeout", "6d", timedelta(days=6), id="longest-wait"),
     pytest.param("allow_reopen", "true", True, id="reopen"),
     pytest.param("allow_reopen", "no", False, id="no-reopen"),
     pytest.param("feed_asset", "s3://bucket/feed.csv", "s3://bucket/feed.csv", id="asset"),
@@ -228,11 +233,17 @@ REMEDIES = {
     "limits": "rejected_share and changed_orders",
     "limits.rejected_share": "0 to 1",
     "limits.changed_orders": "0 or more",
+    "on_limit": "fail stops the run, ask waits for a person's approval",
+    "approval_timeout": "from 1s to 6d",
     "allow_reopen": "true or false",
     "feed_asset": "the URI of an Airflow asset",
     "staging": "an object storage URL",
 }
-REQUIRED = [key for key in REMEDIES if not key.startswith(("schedule", "look", "part", "lim", "allow", "feed", "stag"))]
+REQUIRED = [
+    key
+    for key in REMEDIES
+    if not key.startswith(("schedule", "look", "part", "lim", "on_", "appr", "allow", "feed", "stag"))
+]
 
 
 def test_each_key_has_a_remedy_here() -> None:
@@ -328,6 +339,11 @@ WRONG_VALUES: list[tuple[str, str, str]] = [
     ("limits.changed_orders", "0.5", "fraction"),
     ("limits.changed_orders", ".inf", "infinity"),
     ("limits.changed_orders", "all", "text"),
+    ("on_limit", "approve", "another-word"),
+    ("on_limit", "true", "boolean"),
+    ("approval_timeout", "0h", "zero"),
+    ("approval_timeout", "7d", "longer-than-staged-files-are-kept"),
+    ("approval_timeout", "12", "no-unit"),
     ("allow_reopen", "maybe", "text"),
     ("allow_reopen", "2", "number"),
     ("allow_reopen", "[true]", "list"),

@@ -19,6 +19,7 @@ from typing import Any
 
 from rees46_sync import preview
 from rees46_sync.exceptions import AccountingError
+from rees46_sync.ledger import Approval
 from rees46_sync.shop import STATUS_NAMES, Shop
 
 
@@ -53,7 +54,9 @@ class Results:
     What the tasks of a run left behind (their XComs); what is missing did not finish.
 
     :param reading: of extract_orders; None where it failed.
-    :param approved: of approve_changes; None where it failed or did not run.
+    :param approved: of approve_changes, or of ask_approval where a person was asked; None where it failed or did not
+        run.
+    :param approval: what became of the request for approval; None where nobody was asked.
     :param delivered: of the ledger: accepted orders by partition.
     """
 
@@ -62,6 +65,7 @@ class Results:
     judged: Sequence[Mapping[str, Any]] = ()
     built: Sequence[Mapping[str, Any]] = ()
     approved: Sequence[Mapping[str, Any]] | None = None
+    approval: Approval | None = None
     loaded: Sequence[Mapping[str, Any]] = ()
     delivered: Mapping[int, int] = field(default_factory=dict)
     requests: int = 0
@@ -112,7 +116,9 @@ def close(results: Results) -> Closing:
     for partition in results.partitions:
         _add_partition(partition, judged, built, loaded, results, closing)
     if results.partitions and results.approved is None and len(built) == len(results.partitions):
-        closing.unfinished.append("approve_changes stopped the run before anything was sent")
+        asked = f"ask_approval let nothing go: {results.approval}"
+        stopped = "approve_changes stopped the run before anything was sent"
+        closing.unfinished.append(asked if results.approval else stopped)
     counted = sum(asdict(account).values()) - account.read - account.requests + closing.would_send.total()
     if counted != account.read:
         raise AccountingError(
@@ -200,6 +206,8 @@ def report(shop: Shop, results: Results, closing: Closing) -> str:
     for details in preview.tables(previews) if closing.would_send.total() and previews else ():
         console.print(details)
     notes = [f"! {line}" for line in closing.unfinished]
+    if results.approval and results.approved is not None:
+        notes.insert(0, f"Over a limit: {results.approval}")
     if closing.sent_twice:
         notes.append(
             f"{closing.sent_twice:,} orders were sent twice in the same status: two tries of a task overlapped."

@@ -8,6 +8,8 @@ What can go wrong, named by what to do next.
     - WindowError              mend the window of this run
     - QueryColumnsError        mend the query: its columns are not the ones that were agreed
     - LimitExceededError       decide: the run would change or reject more than the shop allows
+    - NotApprovedError         mend the cause, or leave it to the next run: a person said no, or nobody answered
+    - EarlierRequestError      leave it to the next run: the request for approval is about an earlier reading
     - StagedFilesGoneError     clear the run from extract_orders
     - StagedFileBrokenError    clear the run from extract_orders
     - StagedFileOutdatedError  clear the run from extract_orders
@@ -70,6 +72,14 @@ class QueryColumnsError(MendFirstError):
 
 class LimitExceededError(MendFirstError):
     """The run would reject or change more than the shop file allows."""
+
+
+class NotApprovedError(MendFirstError):
+    """A limit is reached, and nobody approved what the run would do."""
+
+
+class EarlierRequestError(MendFirstError):
+    """The request for approval that Airflow shows, or that was answered, is about another reading of the warehouse."""
 
 
 class StagedFilesGoneError(MendFirstError):

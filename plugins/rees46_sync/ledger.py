@@ -26,6 +26,7 @@ from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
+    approvals,
     deliveries,
     metadata,
     open_requests,
@@ -131,6 +132,30 @@ class OpenRequest:
     count: int
     orders: str
     others: int
+
+
+@dataclass(frozen=True)
+class Approval:
+    """
+    A request for approval, or what became of it.
+
+    :param extraction_id: the reading of the warehouse that it is about.
+    :param outcome: asked, approved, rejected, or expired where nobody answered in time.
+    :param question: the figures, and the limits that they reach.
+    :param decided_by: who approved or rejected; None otherwise.
+    """
+
+    extraction_id: str
+    outcome: str
+    question: str
+    decided_by: str | None
+    recorded_at: datetime
+
+    def __str__(self) -> str:
+        who = {"asked": "waiting for an answer", "expired": "nobody answered in time"}.get(
+            self.outcome, f"{self.outcome} by {self.decided_by}"
+        )
+        return f"{self.question}: {who}, {self.recorded_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True)
@@ -409,6 +434,28 @@ class Ledger:
             if new:
                 connection.execute(sa.insert(rejected_orders), new)
         return len(new)
+
+    def record_approval(self, run: RunRef, outcome: str, question: str, decided_by: str | None = None) -> Approval:
+        """Record that approval was asked for, or what became of it; return the record."""
+        approval = Approval(run.extraction_id, outcome, question, decided_by, datetime.now(UTC))
+        with self._transaction() as connection:
+            connection.execute(
+                sa.insert(approvals).values(shop=run.shop, dag_id=run.dag_id, run_id=run.run_id, **asdict(approval))
+            )
+        return approval
+
+    def latest_approval(self, dag_id: str, run_id: str) -> Approval | None:
+        """Return the latest request for approval of an Airflow run, or decision about it; None without any."""
+        columns = approvals.c
+        query = (
+            sa.select(columns.extraction_id, columns.outcome, columns.question, columns.decided_by, columns.recorded_at)
+            .where(columns.dag_id == dag_id, columns.run_id == run_id)
+            .order_by(columns.id.desc())
+            .limit(1)
+        )
+        with self._transaction() as connection:
+            found = connection.execute(query).one_or_none()
+        return Approval(*found) if found else None
 
     @_again_after_a_race
     def save_run(self, **record: Any) -> None:

@@ -12,6 +12,7 @@ is what REES46 has.
 * ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
   knows what REES46 has of it.
 * ``rees46_rejected_orders``: the quarantine.
+* ``rees46_approvals``: one row a request for approval, and one a decision about it.
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
 """
 
@@ -111,6 +112,21 @@ rejected_orders = sa.Table(
     sa.Column("rejected_at", UtcDateTime, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, unique=True),
     sa.Index("rees46_rejected_orders_shop", "shop", "id"),
+)
+
+approvals = sa.Table(
+    "rees46_approvals",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("dag_id", sa.String(250), nullable=False),
+    sa.Column("run_id", sa.String(250), nullable=False),
+    sa.Column("extraction_id", sa.String(40), nullable=False, comment="which reading of the warehouse it is about"),
+    sa.Column("outcome", sa.String(20), nullable=False, comment="asked, approved, rejected or expired"),
+    sa.Column("question", sa.Text, nullable=False, comment="the figures and the limits that they reach"),
+    sa.Column("decided_by", sa.String(250), comment="null: asked, or nobody"),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Index("rees46_approvals_run", "dag_id", "run_id", "id"),
 )
 
 sync_runs = sa.Table(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlparse
 import yaml
@@ -151,6 +151,16 @@ class Shop(BaseModel):
         250_000, ge=1, le=100_000_000, description="the largest number of rows of a partition, 1 or more"
     )
     limits: Limits = Field(Limits.model_validate({}), description="rejected_share and changed_orders")
+    on_limit: Literal["fail", "ask"] = Field(
+        "fail", description="what a reached limit does: fail stops the run, ask waits for a person's approval"
+    )
+    # Half of the day within which REES46 wants to be told: a night for one request, and time for that of the next run.
+    # Less than staged files are kept: what is approved has to be there still.
+    approval_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=6))] = Field(
+        timedelta(hours=12),
+        description="how long a run waits for an approval, as a number and s, m, h, d or w, from 1s to 6d: 12h",
+    )
+
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
     feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(
         None,

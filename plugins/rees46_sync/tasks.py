@@ -81,7 +81,7 @@ class Batches(TypedDict):
     """
     What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status.
 
-    :param preview: what a dry run shows of them; None in other runs.
+    :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
     """
 
     index: int
@@ -236,7 +236,7 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         path=str(path),
         orders=len(due),
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
-        preview=preview_of(due, known) if context["params"]["dry_run"] else None,
+        preview=preview_of(due, known) if context["params"]["dry_run"] or shop.on_limit == "ask" else None,
         unchanged=counts[batches.UNCHANGED],
         stale=counts[batches.STALE],
         reopened=counts[batches.REOPENED],
@@ -249,8 +249,9 @@ def approve_changes(
     """
     Stop the run before anything is sent when it would reject or change more than the shop file allows.
 
-    :return: the partitions that have something to send; none in a dry run.
-    :raises LimitExceededError: a limit is exceeded and ``ignore_limits`` is not set.
+    :return: the partitions that have something to send; none in a dry run, and none where a person is to be asked: then
+        the XCom ``question`` holds them.
+    :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
     """
     from rees46_sync.accounting import reasons_of
     from rees46_sync.exceptions import LimitExceededError
@@ -270,6 +271,13 @@ def approve_changes(
     }
     found = "; ".join(f"{figures[name]} (limit {name}: {getattr(shop.limits, name)})" for name in exceeded)
     if exceeded and not (params["ignore_limits"] or params["dry_run"]):
+        if shop.on_limit == "ask":
+            from rees46_sync.approval import question_of
+
+            # Not returned: what may go out without a person's word is nothing, also in a DAG that does not ask yet.
+            context["ti"].xcom_push(key="question", value=question_of(shop, counters, exceeded, found, judged, built))
+            log.warning("Shop %s: %s. A person is asked.", shop.shop, found)
+            return []
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
         raise LimitExceededError(
             f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
@@ -285,7 +293,7 @@ def approve_changes(
     if params["dry_run"]:
         log.info("Dry run: nothing is sent.")
         return []
-    return [batches for batches in built if batches["orders"]]
+    return [Batches(**{**batches, "preview": None}) for batches in built if batches["orders"]]
 
 
 def account_for_rows(
@@ -315,12 +323,15 @@ def account_for_rows(
     reading: Reading | None = pull(task_ids="extract_orders", key="reading")
     extraction_id = reading["extraction_id"] if reading else ""
     dry_run = bool(context["params"]["dry_run"])
+    question = pull(task_ids="approve_changes", key="question")
+    asked = ledger.latest_approval(context["ti"].dag_id, context["ti"].run_id) if question else None
     results = Results(
         reading=reading,
         partitions=pull(task_ids="extract_orders") or [],
         judged=judged[:],
         built=built[:],
-        approved=pull(task_ids="approve_changes"),
+        approved=pull(task_ids="ask_approval" if question else "approve_changes"),
+        approval=asked if asked and asked.extraction_id == extraction_id else None,
         loaded=loaded[:],
         delivered=ledger.delivered(extraction_id) if reading else {},
         requests=ledger.requests_made(extraction_id) if reading else 0,

@@ -174,6 +174,21 @@ class AirflowStack:
         content = self._api("GET", path, params={"map_index": map_index, "full_content": True})["content"]
         return "\n".join(f"{message.pop('event')} {json.dumps(message, ensure_ascii=False)}" for message in content)
 
+    def requests_for_approval(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """What the UI shows below Required Actions of a run: subject, body, options, ... of each that waits."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/hitlDetails"
+        return self._list(path, "hitl_details", state="awaiting_input", response_received=False)
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """What the UI's buttons of a request for approval do."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._api("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+
+    def announce_asset(self, uri: str) -> None:
+        """Say that an asset was made anew, as a system beside Airflow does it."""
+        [asset] = self._list("assets", "assets", uri_pattern=uri)
+        self._api("POST", "assets/events", json={"asset_id": asset["id"], "extra": {}})
+
     def create_backfill(self, dag_id: str, from_date: datetime, to_date: datetime, **options: Any) -> dict[str, Any]:
         """
         Ask for runs of both dates and all between; returns the backfill as the API tells it. `runs` has its runs.

@@ -40,6 +40,9 @@ STATUSES = ("new", "delivered", "cancelled")
 DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - SQLite has no time zones
 WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00:00"}
 
+FEED = "https://shop.example/feed.xml"
+MOST_UNASKED = 20
+
 RUN_TIMEOUT_S = 300
 """Ample: a run takes half a minute on an idle machine, and minutes where others work as well."""
 
@@ -231,7 +234,7 @@ def _live_shop() -> Iterator[LiveShop]:
 
 
 @contextmanager
-def _running_shop(folder: Path) -> Iterator[LiveShop]:
+def _running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
     home, shops = folder / "home", folder / "shops"
     shops.mkdir()
     (home / "config").mkdir(parents=True)
@@ -249,7 +252,7 @@ def _running_shop(folder: Path) -> Iterator[LiveShop]:
         "partition_rows": PARTITION_ROWS,
         "staging": f"file://{folder}/staging",
     }
-    (shops / f"{SHOP}.yaml").write_text(yaml.safe_dump(shop_file))
+    (shops / f"{SHOP}.yaml").write_text(yaml.safe_dump(shop_file | keys))
     with sandbox_module.running("live-key", SECRET) as sandbox:
         env = {
             "REES46_SHOPS_DIR": str(shops),
@@ -275,3 +278,18 @@ def live_shop(_live_shop: LiveShop) -> LiveShop:
     _live_shop.airflow.set_pool(POOL, 1)
     _live_shop.stock()
     return _live_shop
+
+
+@pytest.fixture(scope="session")
+def _asking_shop() -> Iterator[LiveShop]:
+    keys = {"on_limit": "ask", "limits": {"changed_orders": MOST_UNASKED}, "feed_asset": FEED}
+    with postgres_folder() as folder, _running_shop(folder, **keys) as shop:
+        yield shop
+
+
+@pytest.fixture
+def asking_shop(_asking_shop: LiveShop) -> LiveShop:
+    """A shop that asks before it changes many orders, and syncs when its feed was generated; without orders."""
+    _asking_shop.lay([])
+    _asking_shop.sandbox.latency_s = 0
+    return _asking_shop
