@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from rees46_sync.ledger import Ledger, RunRef
 from tests.conftest import ShopUnderTest
 from tests.whole_run import EIGHT, Run, make_metadata_database, run_dag
 
@@ -285,6 +286,25 @@ def test_the_same_reading_is_asked_about_again_where_a_person_clears_the_request
 
     assert run.account["sent"] == 2
     assert outcomes(asking) == [("asked", None), ("asked", None), ("approved", "jane")]
+
+
+def test_an_approved_reading_is_not_asked_about_again_when_the_task_that_heard_it_was_lost(
+    asking: ShopUnderTest, jane: Person
+) -> None:
+    asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
+
+    def is_lost_right_after_the_answer() -> None:
+        run_id = jane.waits_for_a_request()["task_instance"]["dag_run_id"]
+        ledger = Ledger.of_connection("shop_ledger")
+        asked = ledger.latest_approval(DAG_ID, run_id)
+        assert asked
+        ledger.record_approval(RunRef("test", DAG_ID, run_id, asked.extraction_id), "approved", FIGURES, "jane")
+        jane.clears(["ask_approval"], 2, "ask_approval")
+
+    run = run_while(is_lost_right_after_the_answer)
+
+    assert run.account["sent"] == 2
+    assert outcomes(asking) == [("asked", None), ("approved", "jane")]
 
 
 def test_a_limit_that_is_to_be_asked_about_lets_nothing_pass_where_the_run_has_no_task_that_asks(

@@ -374,6 +374,23 @@ BROKEN = [
 ]
 
 
+def test_the_latest_word_about_an_approval_of_a_run_counts_and_all_of_them_stay(ledger: Ledger) -> None:
+    another = replace(RUN, run_id="run-2")
+    ledger.record_approval(RUN, "asked", "2 orders would change")
+    ledger.record_approval(RUN, "approved", "2 orders would change", "jane")
+    ledger.record_approval(another, "asked", "9 orders would change")
+
+    latest = ledger.latest_approval(RUN.dag_id, RUN.run_id)
+
+    assert latest is not None
+    assert (latest.extraction_id, latest.outcome, latest.decided_by) == ("reading-1", "approved", "jane")
+    assert latest.recorded_at.tzinfo is UTC
+    assert str(latest).startswith("2 orders would change: approved by jane, 20")
+    assert ledger.latest_approval(RUN.dag_id, "run-3") is None
+    assert ledger.latest_approval("another dag", RUN.run_id) is None
+    assert [row["outcome"] for row in rows_of(ledger, ledger_tables.approvals)] == ["asked", "approved", "asked"]
+
+
 def test_a_broken_row_is_quarantined_once_as_the_warehouse_gave_it(ledger: Ledger) -> None:
     assert ledger.quarantine("test", "run-1", BROKEN) == len(BROKEN)
     assert ledger.quarantine("test", "run-1", BROKEN) == 0

@@ -43,7 +43,7 @@ class AskApprovalOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> list[Any]:
         """
-        Ask, and leave the task waiting; or return at once where there is nothing to ask.
+        Ask, and leave the task waiting; or return at once where there is nothing to ask, or this reading was approved.
 
         :raises EarlierRequestError: this run asked before about another reading.
         :raises LedgerError: the ledger does not answer.
@@ -54,6 +54,10 @@ class AskApprovalOperator(ApprovalOperator):
             return self.batches
         ledger, run = self._ledger(), self._run(context, question["extraction_id"])
         asked = ledger.latest_approval(run.dag_id, run.run_id)
+        if asked and asked.outcome == "approved" and asked.extraction_id == run.extraction_id:
+            # Airflow may end a task that goes on with a quick answer, and try it again; a worker may be lost.
+            self.log.info("%s", asked)
+            return question["batches"]
         # Airflow 3.3 keeps the text of a task's first request when the task is cleared: somebody would read the
         # figures of the earlier reading, and approve this one. A first try has no such text, whatever its run id.
         if context["ti"].try_number > 1 and asked and asked.extraction_id != run.extraction_id:

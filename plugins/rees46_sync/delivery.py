@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 import pandas as pd
+from structlog.contextvars import bind_contextvars
 
 from rees46_sync import batches
 from rees46_sync.batches import Reading
@@ -126,13 +128,16 @@ class Delivery:
         """
         self.tally, self._not_tried = Tally(orders=len(orders)), 0
         self.ledger.note_unanswered(self.run.shop)
-        under_way = []
+        under_way: list[Future[None]] = []
         # Whatever happens, leaving the block waits for what is under way: it may be accepted, so it is recorded.
         with ThreadPoolExecutor(self.concurrency, "rees46") as threads, ThreadPoolExecutor(1, "rees46-ledger") as ahead:
             for due in ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE)):
                 for batch in batches.in_batches(due.orders, self.batch_size):
                     self._places.acquire()
-                    under_way.append(threads.submit(self._send, _Due(batch, due.others)))
+                    # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
+                    fields = copy_context()
+                    fields.run(bind_contextvars, batch=len(under_way))
+                    under_way.append(threads.submit(fields.run, self._send, _Due(batch, due.others)))
         for ended in under_way:
             ended.result()
         if self._not_tried:

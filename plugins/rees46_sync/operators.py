@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import BaseOperator, BaseOperatorLink
+from structlog.contextvars import bind_contextvars
+
+from rees46_sync.metrics import Metrics
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,9 +78,11 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from rees46_sync.hooks import Rees46Hook
         from rees46_sync.ledger import Ledger, RunRef
 
-        hook = Rees46Hook(self.rees46_conn_id)
-        status_text = hook.settings.status_text
         reading = self.batches["reading"]
+        bind_contextvars(shop=self.shop, partition=self.batches["index"])
+        hook, metrics = Rees46Hook(self.rees46_conn_id), Metrics(self.shop, context["ti"].dag_id)
+        status_text = hook.settings.status_text
+        hook.get_conn().hooks["response"].append(lambda answer, **_: metrics.request(answer.elapsed))
         self._delivery = delivery = Delivery(
             sender=hook,
             ledger=Ledger.of_connection(self.ledger_conn_id),

@@ -14,7 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from structlog.contextvars import bind_contextvars
+
 from rees46_sync.exceptions import ShopFileError, WindowError
+from rees46_sync.metrics import Metrics
 from rees46_sync.shop import Shop, load_shop
 from rees46_sync.window import Window, window_of_run
 
@@ -106,7 +109,7 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     """
     from rees46_sync import data_docs, staging, warehouse
 
-    shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
+    shop, ledger = _shop(shop_file), _ledger(shop_file)
     ledger.create()
     now = datetime.now(UTC)
     root = staging.root_of(shop)
@@ -159,7 +162,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> J
     from rees46_sync import data_docs, staging
     from rees46_sync.validation import Judge
 
-    shop, reading = load_shop(Path(shop_file)), partition["reading"]
+    shop, reading = _shop(shop_file, partition), partition["reading"]
     rows = staging.read(staging.open_path(partition["path"])).to_pandas()
     judgement = Judge().judge_rows(rows, shop.codes, _window_of(reading))
     _quarantine(shop, judgement.rejected, context)
@@ -198,7 +201,7 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
     from rees46_sync.ledger import RejectedRow
     from rees46_sync.preview import preview_of
 
-    shop, ledger, reading = load_shop(Path(shop_file)), _ledger(shop_file), partition["reading"]
+    shop, ledger, reading = _shop(shop_file, partition), _ledger(shop_file), partition["reading"]
     judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
     if (found := judged["reading"]["extraction_id"]) != reading["extraction_id"]:
         raise EarlierReadingError(partition["index"], found, reading["extraction_id"])
@@ -257,7 +260,7 @@ def approve_changes(
     from rees46_sync.exceptions import LimitExceededError
     from rees46_sync.validation import Judge
 
-    shop, params = load_shop(Path(shop_file)), context["params"]
+    shop, params = _shop(shop_file), context["params"]
     # A slice asks Airflow once; iterating over the results of a mapped task asks once for each, and once too often.
     judged, built = judged[:], built[:]
     reading = judged[0]["reading"]
@@ -316,7 +319,7 @@ def account_for_rows(
     from rees46_sync.accounting import Results, close, report
     from rees46_sync.exceptions import RunFailedError
 
-    shop, ledger = load_shop(Path(shop_file)), _ledger(shop_file)
+    shop, ledger = _shop(shop_file), _ledger(shop_file)
     ledger.create()
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
     pull = context["ti"].xcom_pull
@@ -343,6 +346,7 @@ def account_for_rows(
     if not dry_run:
         window = _window_of(reading) if reading else _window_not_read(shop, ledger, history, context)
         _record(ledger, shop, reading, window, closing, context)
+        _measure(ledger, shop, reading, closing, context)
     if closing.unfinished:
         context["ti"].xcom_push(key="return_value", value=closing.as_row)
         raise RunFailedError(
@@ -378,6 +382,17 @@ def _record(
     )
 
 
+def _measure(ledger: Ledger, shop: Shop, reading: Reading | None, closing: Closing, context: dict[str, Any]) -> None:
+    """Tell Airflow's metrics of the run."""
+    now, covered = datetime.now(UTC), ledger.covered_until(shop.shop, shop.lookback)
+    Metrics(shop.shop, context["ti"].dag_id).run(
+        asdict(closing.account),
+        succeeded=not closing.unfinished,
+        duration=now - datetime.fromisoformat(reading["started_at"]) if reading else None,
+        age=now - covered if covered else None,
+    )
+
+
 def _check_mappable(shop: Shop, extraction: Extraction) -> None:
     """Refuse more partitions than Airflow maps tasks over; it would say so less clearly."""
     from airflow.sdk.configuration import conf
@@ -390,6 +405,13 @@ def _check_mappable(shop: Shop, extraction: Extraction) -> None:
             f"window, and Airflow maps at most {most} tasks (core.max_map_length); set it to "
             f"{-(-extraction.read // most)} or more, or name a shorter window",
         )
+
+
+def _shop(shop_file: str, partition: Partition | None = None) -> Shop:
+    """Read the shop file; from here on each line of the task's log says of which shop and partition it is."""
+    shop = load_shop(Path(shop_file))
+    bind_contextvars(shop=shop.shop, **({"partition": partition["index"]} if partition else {}))
+    return shop
 
 
 def _ledger(shop_file: str) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from typing import Any
@@ -21,9 +22,12 @@ def lay(shop: LiveShop, count: int) -> None:
 
 
 def request_of(shop: LiveShop, run_id: str) -> dict[str, Any]:
-    return wait_until(
+    request: dict[str, Any] = wait_until(
         "request for approval", lambda: shop.airflow.requests_for_approval(SYNC, run_id), RUN_TIMEOUT_S, every_s=0.5
     )[0]
+    # Until the scheduler has taken note that the task waits, Airflow takes an answered one for lost and tries it again.
+    time.sleep(5)
+    return request
 
 
 def runs_of_the_feed(shop: LiveShop) -> dict[str, dict[str, Any]]:
@@ -39,7 +43,6 @@ def test_run_waits_for_approval_without_a_worker_and_then_sends(asking_shop: Liv
     run_id = asking_shop.trigger()
 
     request = request_of(asking_shop, run_id)
-    time.sleep(3)
     assert f"{MANY} orders would change (limit changed_orders: {MOST_UNASKED})" in request["subject"]
     assert f"| changed_orders | **{MANY}** | {MOST_UNASKED} |" in request["body"]
     assert asking_shop.airflow.task_pids("ask_approval", run_id) == []
@@ -77,6 +80,26 @@ def test_rejected_run_is_red_has_sent_nothing_and_never_asks_with_the_figures_of
     asking_shop.airflow.answer(SYNC, another, "ask_approval", "Approve")
     assert asking_shop.end_of(another) == "success"
     assert asking_shop.sandbox.state() == asking_shop.final_statuses()
+
+
+def test_log_lines_say_which_shop_partition_and_batch_they_are_about(asking_shop: LiveShop) -> None:
+    lay(asking_shop, FEW)
+    asking_shop.sandbox.reset(fault="400@x1")
+    run_id = asking_shop.trigger()
+    assert asking_shop.end_of(run_id) == "failed"
+
+    def fields_of(task_id: str, text: str) -> dict[str, Any]:
+        [(map_index, (_, tries))] = asking_shop.instances(run_id, task_id).items()
+        log = asking_shop.airflow.log(SYNC, run_id, task_id, tries, map_index)
+        [line] = [line for line in log.splitlines() if line.startswith(text)]
+        fields: dict[str, Any] = json.loads(line[line.index(' {"') :])
+        return {name: fields.get(name) for name in ("shop", "run_id", "dag_id", "partition", "batch")}
+
+    everywhere = {"shop": "live", "run_id": run_id, "dag_id": SYNC}
+    assert fields_of("extract_orders", "Read 9 rows") == everywhere | {"partition": None, "batch": None}
+    assert fields_of("validate_statuses", "Partition 0: 9 valid") == everywhere | {"partition": 0, "batch": None}
+    assert fields_of("build_batches", "Partition 0: 9 send") == everywhere | {"partition": 0, "batch": None}
+    assert fields_of("load_batches", "Batch of 9 orders") == everywhere | {"partition": 0, "batch": 0}
 
 
 def test_feed_starts_a_run_that_goes_on_where_the_last_successful_one_ended(asking_shop: LiveShop) -> None:
