@@ -18,6 +18,9 @@ from rees46_sync.accounting import reasons_of
 from rees46_sync.shop import STATUS_NAMES, Shop
 
 
+_UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}
+
+
 class Question(TypedDict):
     """
     What a person is asked.
@@ -100,5 +103,5 @@ def _figure(value: float) -> str:
 
 
 def _words(duration: timedelta) -> str:
-    hours = duration / timedelta(hours=1)
-    return f"{hours:g} hours" if hours >= 1 else f"{duration.total_seconds():g} seconds"
+    seconds = duration.total_seconds()
+    return next(f"{seconds / long:g} {unit}" for unit, long in _UNITS.items() if seconds >= long)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from structlog.contextvars import bind_contextvars
 
 from rees46_sync.exceptions import EarlierRequestError, NotApprovedError
 
@@ -32,8 +33,6 @@ class AskApprovalOperator(ApprovalOperator):
     """
 
     template_fields: Collection[str] = ("batches",)
-    custom_operator_name = "ApprovalOperator"
-    """By this name Airflow's UI calls what it waits for an approval."""
 
     def __init__(self, *, shop: str, ledger_conn_id: str, batches: list[Any], **kwargs: Any) -> None:
         super().__init__(subject="Send although a limit is reached?", **kwargs)
@@ -48,6 +47,7 @@ class AskApprovalOperator(ApprovalOperator):
         :raises EarlierRequestError: this run asked before about another reading.
         :raises LedgerError: the ledger does not answer.
         """
+        bind_contextvars(shop=self.shop)
         question = self._question(context)
         if question is None:
             self.log.info("No limit is reached: nobody is asked.")
@@ -80,8 +80,8 @@ class AskApprovalOperator(ApprovalOperator):
         :raises EarlierRequestError: the run's question is not the one that was asked any more.
         :raises LedgerError: the ledger does not answer.
         """
-        ledger, question = self._ledger(), self._question(context)
-        ti = context["ti"]
+        bind_contextvars(shop=self.shop)
+        ledger, question, ti = self._ledger(), self._question(context), context["ti"]
         asked = ledger.latest_approval(ti.dag_id, ti.run_id)
         if question is None or asked is None or asked.extraction_id != question["extraction_id"]:
             raise EarlierRequestError(
