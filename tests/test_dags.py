@@ -15,6 +15,7 @@ from airflow.dag_processing.dagbag import DagBag
 from rees46_sync.retries import Rees46RetryPolicy
 from tests.conftest import PROJECT, ShopUnderTest
 
+FRESHNESS = "order_status_freshness"
 TASKS = [
     "extract_orders",
     "validate_statuses",
@@ -29,7 +30,7 @@ TASKS = [
 def dags(shop: ShopUnderTest) -> dict[str, Any]:
     bag = DagBag(PROJECT / "dags")
     assert bag.import_errors == {}
-    return bag.dags
+    return {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id != FRESHNESS}
 
 
 def test_a_shop_file_becomes_an_hourly_and_a_history_dag(dags: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ def test_the_owner_of_a_dag_leads_to_the_page_where_airflow_knows_its_address(
     bag = DagBag(PROJECT / "dags")
 
     assert bag.import_errors == {}
-    assert [dag.owner_links for dag in bag.dags.values()] == [links, links]
+    assert [dag.owner_links for name, dag in bag.dags.items() if name != FRESHNESS] == [links, links]
     assert {task.owner for dag in bag.dags.values() for task in dag.tasks} == {"rees46"}
 
 
@@ -117,20 +118,32 @@ def test_a_broken_shop_file_is_an_import_error_of_its_own_and_stops_no_other_sho
     (shop.shops / "broken.yaml").write_text("shop: broken\nquery: nowhere.sql\n")
     (shop.shops / "worse.yaml").write_text("{")
     bag = DagBag(PROJECT / "dags")
-    assert sorted(bag.dags) == ["order_status_history_test", "order_status_sync_test"]
+    assert sorted(bag.dags) == [FRESHNESS, "order_status_history_test", "order_status_sync_test"]
     [(file, error)] = bag.import_errors.items()
     assert Path(file).name == "broken_shop_files.py"
     assert "Shop file broken.yaml: " in error
     assert "Shop file worse.yaml: " in error
 
 
-def test_parsing_imports_nothing_heavy(shop: ShopUnderTest) -> None:
+def test_one_dag_asks_for_the_freshness_of_all_shops_that_there_are_when_it_runs(shop: ShopUnderTest) -> None:
+    dag = DagBag(PROJECT / "dags").dags[FRESHNESS]
+    assert [task.task_id for task in dag.topological_sort()] == ["list_shops", "check_freshness"]
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert all(f"- **{task.task_display_name}** " in (dag.doc_md or "") for task in dag.tasks)
+
+
+@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])
+def test_parsing_imports_nothing_heavy(shop: ShopUnderTest, file: str) -> None:
+    shop.configure(notify=[{"email": ["ops@example.com"]}, {"slack": "#orders"}, {"webhook": "/alerts"}])
     code = (
         "import sys, json, runpy; import airflow.sdk; before = set(sys.modules); "
-        f"runpy.run_path({str(PROJECT / 'dags' / 'order_status_sync.py')!r}); "
-        "print(json.dumps(sorted({m.partition('.')[0] for m in set(sys.modules) - before})))"
+        f"runpy.run_path({str(PROJECT / 'dags' / file)!r}); "
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    modules = json.loads(done.stdout.splitlines()[-1])
+    imported = {module.partition(".")[0] for module in modules}
     assert "rees46_sync" in imported
     assert imported & {"pandas", "great_expectations", "sqlalchemy", "requests", "duckdb", "pyarrow", "rich"} == set()
+    providers = {module.split(".")[2] for module in modules if module.startswith("airflow.providers.")}
+    assert providers & {"smtp", "slack", "http"} == set()

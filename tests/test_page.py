@@ -18,8 +18,10 @@ from fastapi.testclient import TestClient
 from starlette.routing import Mount
 
 from rees46_sync import reports as reports_module
+from rees46_sync.alerts import Alerts, Finding
 from rees46_sync.ledger import Ledger, RejectedRow, RunRef
-from rees46_sync.page import app as page_app
+from rees46_sync.ledger_tables import alert_messages
+from rees46_sync.ledger_tables import alerts as alerts_table
 from tests.conftest import PROJECT, ShopUnderTest, accept
 from tests.page_auth import USERS
 from tests.test_reports import orders_of, save_run
@@ -321,7 +323,36 @@ def test_only_files_of_the_page_are_given_out(viewer: TestClient, shop: ShopUnde
         assert viewer.get(f"/rees46/static/{name}").status_code == 404
 
 
+def test_the_page_of_a_shop_says_what_alert_fires_and_since_when(viewer: TestClient, ledger: Ledger) -> None:
+    save_run(ledger, "1", finished_at=datetime.now(UTC))
+    assert "run_failed" not in text_of(viewer, "/shops/test")
+    finding = Finding(
+        alert="run_failed",
+        event="run_failed",
+        firing=True,
+        about=datetime.now(UTC),
+        summary="the hourly run failed: <nobody> knows.",
+        to_do="",
+        figures={},
+    )
+    alerts = Alerts(ledger, "test")
+    alerts.record(finding, [], lambda change: {}, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    page = text_of(viewer, "/shops/test")
+    assert "Alert <code>run_failed</code> since 2026-03-01 12:00:00" in page
+    assert "&lt;nobody&gt;" in page
+
+
+def test_the_page_takes_a_ledger_that_is_older_than_the_alerts(viewer: TestClient, ledger: Ledger) -> None:
+    save_run(ledger, "1", finished_at=datetime.now(UTC))
+    for table in (alert_messages, alerts_table):
+        table.drop(ledger.engine)
+    assert "Last successful sync" in text_of(viewer, "/shops/test")
+
+
 # The health
+
+
+HEALTH_KEYS = {"shop", "fresh", "age_seconds", "change_age_seconds", "freshness_seconds"}
 
 
 def health_of(client: TestClient) -> tuple[int, dict[str, int | None]]:
@@ -329,30 +360,62 @@ def health_of(client: TestClient) -> tuple[int, dict[str, int | None]]:
     content = answer.json()
     assert content.keys() == {"healthy", "shops"}
     assert content["healthy"] == (answer.status_code == 200)
-    assert all(shop.keys() == {"shop", "age_seconds"} for shop in content["shops"])
+    assert all(shop.keys() == HEALTH_KEYS for shop in content["shops"])
     return answer.status_code, {shop["shop"]: shop["age_seconds"] for shop in content["shops"]}
+
+
+def save_success(ledger: Ledger, run_id: str, ended_at: datetime, **columns: Any) -> None:
+    """Record a run that read up to the moment in which it ended."""
+    times = dict.fromkeys(("window_end", "started_at", "finished_at"), ended_at)
+    save_run(ledger, run_id, **(times | columns))
 
 
 @pytest.mark.parametrize(
     ("age", "status"),
     [
         pytest.param(timedelta(minutes=1), 200, id="fresh"),
-        pytest.param(page_app.OVERDUE - timedelta(minutes=1), 200, id="almost-a-day"),
-        pytest.param(page_app.OVERDUE + timedelta(minutes=1), 503, id="more-than-a-day"),
+        pytest.param(timedelta(hours=23, minutes=59), 200, id="almost-a-day"),
+        pytest.param(timedelta(hours=24, minutes=1), 503, id="more-than-a-day"),
     ],
 )
 def test_the_health_is_the_age_of_the_last_success_of_each_shop(
     anonymous: TestClient, ledger: Ledger, age: timedelta, status: int
 ) -> None:
     now = datetime.now(UTC)
-    save_run(ledger, "1", finished_at=now - age)
-    save_run(ledger, "2", finished_at=now, shop="secret", dag_id="order_status_sync_secret")
+    save_success(ledger, "1", now - age)
+    save_success(ledger, "2", now, shop="secret", dag_id="order_status_sync_secret")
 
     answered, ages = health_of(anonymous)
 
     assert answered == status
     assert ages["test"] == pytest.approx(age.total_seconds(), abs=30)
     assert ages["secret"] == pytest.approx(0, abs=30)
+
+
+def test_the_health_goes_by_each_shops_own_freshness(
+    anonymous: TestClient, ledger: Ledger, shop: ShopUnderTest
+) -> None:
+    now = datetime.now(UTC)
+    save_success(ledger, "1", now - timedelta(hours=3))
+    save_success(ledger, "2", now - timedelta(hours=3), shop="secret", dag_id="order_status_sync_secret")
+    shop.configure(freshness="2h")
+
+    shops = {one["shop"]: one for one in anonymous.get("/rees46/health").json()["shops"]}
+
+    assert {name: one["fresh"] for name, one in shops.items()} == {"test": False, "secret": True}
+    assert {name: one["freshness_seconds"] for name, one in shops.items()} == {"test": 7200, "secret": 86400}
+
+
+def test_a_shop_whose_newest_changes_wait_is_not_healthy_though_a_run_succeeded_just_now(
+    anonymous: TestClient, ledger: Ledger
+) -> None:
+    now = datetime.now(UTC)
+    save_success(ledger, "1", now, window_end=now - timedelta(hours=30))
+    save_success(ledger, "2", now, shop="secret", dag_id="order_status_sync_secret")
+
+    status, ages = health_of(anonymous)
+
+    assert (status, ages["test"]) == (503, pytest.approx(0, abs=30))
 
 
 def test_a_shop_without_a_success_is_not_healthy(anonymous: TestClient, ledger: Ledger) -> None:
@@ -369,7 +432,7 @@ def test_a_ledger_that_does_not_answer_is_not_healthy(
 
 
 def test_a_shop_file_that_cannot_be_used_is_not_healthy(anonymous: TestClient, ledger: Ledger) -> None:
-    save_run(ledger, "1", finished_at=datetime.now(UTC))
+    save_success(ledger, "1", datetime.now(UTC))
     (Path(ledger.engine.url.database or "").parent / "shops" / "secret.yaml").write_text("shop: [")
     status, ages = health_of(anonymous)
     assert (status, list(ages)) == (503, ["test"])

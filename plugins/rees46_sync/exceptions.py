@@ -16,6 +16,7 @@ What can go wrong, named by what to do next.
     - EarlierReadingError      clear the run from extract_orders
     - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
     - AccountingError          a row is unaccounted for: a defect of ours, report it
+    - FreshnessLostError       see why no run of the shop succeeds: it is paused, it fails, or nothing runs
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be written (a full disk, a missing folder)
@@ -128,6 +129,10 @@ class RunFailedError(MendFirstError):
 
 class AccountingError(MendFirstError):
     """The closed sum of a run does not close."""
+
+
+class FreshnessLostError(MendFirstError):
+    """REES46 has not been told of a shop's changes for longer than the shop allows."""
 
 
 class WarehouseError(SyncError):

@@ -99,7 +99,7 @@ _JSON = {
 
 
 # Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
-_again_after_a_race = retry(
+again_after_a_race = retry(
     # PostgreSQL may also say "already exists", in spite of IF NOT EXISTS.
     retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or "already exists" in str(e)),
     stop=stop_after_attempt(8),
@@ -228,7 +228,7 @@ class Ledger:
             sa.event.listen(engine, "connect", _share_sqlite)
         return cls(engine)
 
-    @_again_after_a_race
+    @again_after_a_race
     def create(self) -> None:
         """Create the tables that are not there yet."""
         with self._transaction() as connection:
@@ -411,7 +411,7 @@ class Ledger:
             new += self._store_rejected(shop, run_id, by_fingerprint)
         return new
 
-    @_again_after_a_race
+    @again_after_a_race
     def _store_rejected(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
         column = rejected_orders.c.fingerprint
         now = datetime.now(UTC)
@@ -457,7 +457,7 @@ class Ledger:
             found = connection.execute(query).one_or_none()
         return Approval(*found) if found else None
 
-    @_again_after_a_race
+    @again_after_a_race
     def save_run(self, **record: Any) -> None:
         """Store the record of a run (columns of ``rees46_sync_runs``); an earlier one of the same run is replaced."""
         same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])
@@ -497,9 +497,9 @@ class Ledger:
         return covered
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[sa.Connection]:
         """
-        One transaction for questions of others, such as the reports.
+        One transaction for the questions and the tables of others: the reports, the alerts.
 
         :raises LedgerError: the database does not answer, or refuses.
         """

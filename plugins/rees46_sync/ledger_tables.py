@@ -1,9 +1,9 @@
 """
 The tables of the ledger, as SQLAlchemy Core.
 
-Rows are only ever added (the record of a run that is run again replaces its earlier one, and a request is open only
-until it is answered), so the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row of an order
-is what REES46 has.
+Rows are only ever added (the record of a run that is run again replaces its earlier one, a request is open only until
+it is answered, and an alert has one row), so the ledger is the audit log as well: the latest
+``rees46_accepted_statuses`` row of an order is what REES46 has.
 
 * ``rees46_accepted_statuses``: one row an accepted order status.
 * ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
@@ -14,6 +14,8 @@ is what REES46 has.
 * ``rees46_rejected_orders``: the quarantine.
 * ``rees46_approvals``: one row a request for approval, and one a decision about it.
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
+* ``rees46_alerts``: one row an alert of a shop: whether it fires, and since when.
+* ``rees46_alert_messages``: one row a change of an alert and place that is to be told of it.
 """
 
 from __future__ import annotations
@@ -153,4 +155,32 @@ sync_runs = sa.Table(
     sa.Column("finished_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("dag_id", "run_id"),
     sa.Index("rees46_sync_runs_shop", "shop", "outcome", "window_end"),
+)
+
+alerts = sa.Table(
+    "rees46_alerts",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("alert", sa.String(40), nullable=False),
+    sa.Column("firing", sa.Boolean, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False, comment="when that began"),
+    sa.Column("about", UtcDateTime, nullable=False, comment="what it was judged by: a later finding wins"),
+    sa.Column("first_seen", UtcDateTime, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False, comment="of the latest change, in a sentence"),
+    sa.UniqueConstraint("shop", "alert"),
+)
+
+alert_messages = sa.Table(
+    "rees46_alert_messages",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", sa.String(100), nullable=False),
+    sa.Column("alert", sa.String(40), nullable=False),
+    sa.Column("channel", sa.String(40), nullable=False, comment="kind and fingerprint of a place of the shop file"),
+    sa.Column("message", sa.Text, nullable=False, comment="JSON"),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("claimed_at", UtcDateTime, comment="somebody is sending it since then"),
+    sa.Column("told_at", UtcDateTime),
+    sa.Index("rees46_alert_messages_shop", "shop", "told_at"),
 )

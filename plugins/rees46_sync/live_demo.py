@@ -30,6 +30,7 @@ from rees46_sync.shop import load_shop, shops_dir
 SHOP_ID, SHOP_SECRET = "demo-store-key", "demo-secret-key"
 USER = "admin"
 SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
+FRESHNESS_DAG_ID = "order_status_freshness"
 READY_TIMEOUT_S = 600
 PAUSE_S = 3
 MOST_UNDER_WAY = 30
@@ -113,9 +114,14 @@ def _log_in(session: requests.Session, url: str, password: str) -> bool:
 
 
 def _start(session: requests.Session, url: str) -> bool:
-    """Unpause the demo's hourly DAG, and start a run over all that the warehouse holds; not before Airflow knows it."""
-    if not session.patch(f"{url}/api/v2/dags/{DAG_ID}", json={"is_paused": False}, timeout=30).ok:
-        return False
+    """
+    Unpause the freshness check and the demo's hourly DAG, and start a run over all that the warehouse holds.
+
+    :return: False as long as Airflow does not know the DAGs.
+    """
+    for dag_id in (FRESHNESS_DAG_ID, DAG_ID):
+        if not session.patch(f"{url}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=30).ok:
+            return False
     begin = datetime.now(UTC) - timedelta(days=DAYS + 1)
     run = {"logical_date": None, "conf": {"window_start": begin.isoformat()}}
     return session.post(f"{url}/api/v2/dags/{DAG_ID}/dagRuns", json=run, timeout=30).ok

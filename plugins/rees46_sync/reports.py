@@ -21,8 +21,8 @@ from rees46_sync.ledger import QUARANTINE_CHARACTERS, Ledger, printable, times_i
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
+    alerts,
     deliveries,
-    metadata,
     open_requests,
     rejected_orders,
     sync_runs,
@@ -45,6 +45,11 @@ so it may take longer, is kept for a while, and is done once at a time in a proc
 
 ACCOUNT = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
 """The parts of the closed sum; together they are what was read."""
+
+_TABLES = [
+    table.name
+    for table in (accepted_statuses, deliveries, open_requests, rejected_orders, sync_runs, unanswered_orders)
+]
 
 Unit = Literal["hour", "day"]
 
@@ -141,7 +146,7 @@ class Reports:
 
     @contextmanager
     def _reading(self, timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[sa.Connection]:
-        with self.ledger.reading() as connection:
+        with self.ledger.transaction() as connection:
             if connection.dialect.name == "postgresql":
                 # For this transaction alone: a pooler may give the connection to somebody else afterwards.
                 connection.execute(sa.text(f"SET LOCAL statement_timeout = '{timeout_s}s'"))
@@ -150,7 +155,7 @@ class Reports:
     def has_tables(self) -> bool:
         """Return whether the first run has made the ledger's tables."""
         with self._reading() as connection:
-            return metadata.tables.keys() <= set(sa.inspect(connection).get_table_names())
+            return set(_TABLES) <= set(sa.inspect(connection).get_table_names())
 
     def freshness(self, lookback: timedelta) -> Freshness:
         """
@@ -168,12 +173,11 @@ class Reports:
         covered_until = self.ledger.covered_until(self.shop, lookback) if last else None
         return Freshness(last, covered_until, failed_since or 0)
 
-    def last_success(self) -> datetime | None:
-        """Return when the latest successful run of the hourly sync ended."""
-        query = sa.select(sa.func.max(sync_runs.c.finished_at, type_=UtcDateTime)).where(*self._hourly("success"))
+    def firing_alerts(self) -> Sequence[sa.Row[Any]]:
+        """Return the rows of ``rees46_alerts`` that fire, the longest first; none where there is no such table yet."""
+        query = sa.select(alerts).where(alerts.c.shop == self.shop, alerts.c.firing).order_by(alerts.c.since)
         with self._reading() as connection:
-            last: datetime | None = connection.scalar(query)
-        return last
+            return connection.execute(query).all() if sa.inspect(connection).has_table(alerts.name) else ()
 
     def _hourly(self, outcome: str) -> tuple[sa.ColumnElement[bool], ...]:
         runs = sync_runs.c

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import sqlparse
 import yaml
@@ -34,6 +34,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from rees46_sync.channels import Channel, Thresholds, no_place_twice
 from rees46_sync.exceptions import ShopFileError
 
 CREATED, COMPLETED, CANCELLED = 0, 1, 2
@@ -169,6 +170,16 @@ class Shop(BaseModel):
     staging: Annotated[str, StringConstraints(pattern=r"\A([a-z0-9+.-]+:/|/)/?\S*\z")] | None = Field(
         None, description="an object storage URL, such as s3://connection@bucket/folder, or null"
     )
+
+    freshness: Annotated[Duration, Field(gt=timedelta(0))] = Field(
+        timedelta(hours=24),
+        description="the longest time without a success, and that a change may wait, before freshness counts as lost, "
+        "as a number and s, m, h, d or w: 24h",
+    )
+    notify: Annotated[tuple[Channel, ...], AfterValidator(no_place_twice)] = Field(
+        (), description="a list of places that are told of alerts, each with one of email, slack and webhook"
+    )
+    alerts: Thresholds = Field(Thresholds.model_validate({}), description="rejected_share and volume_factor")
 
     _file: Path = PrivateAttr(Path("shop.yaml"))
 
@@ -394,14 +405,18 @@ def _remedy(loc: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = Shop
     remedy = ""
     for part in loc:
-        field = model.model_fields.get(str(part))
+        if isinstance(part, int):  # an element of a list
+            continue
+        field = model.model_fields.get(part)
         if field is None:
-            if not isinstance(part, int):
-                remedy = f"known keys: {', '.join(model.model_fields)}"
-            break
+            return f"known keys: {', '.join(model.model_fields)}"
         remedy = field.description or ""
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-        else:
+        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)), None)
+        if inner is None:
             break
+        model = inner
     return remedy
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

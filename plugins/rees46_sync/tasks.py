@@ -1,5 +1,6 @@
 """
-The six steps of a run, as the functions that its tasks call: a few lines each, over the modules of the package.
+The six steps of a run, and the two of the freshness check, as the functions that tasks call: a few lines each, over the
+modules of the package.
 
 What one task leaves for the next is a small descriptor (an XCom); the rows are in staged files. No descriptor holds a
 shop's credentials. Every import that costs time is inside a function, because Airflow parses this file often.
@@ -8,6 +9,7 @@ shop's credentials. Every import that costs time is inside a function, because A
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,13 +20,13 @@ from structlog.contextvars import bind_contextvars
 
 from rees46_sync.exceptions import ShopFileError, WindowError
 from rees46_sync.metrics import Metrics
-from rees46_sync.shop import Shop, load_shop
+from rees46_sync.shop import Shop, load_shop, load_shops
 from rees46_sync.window import Window, window_of_run
 
 if TYPE_CHECKING:
     from upath import UPath
 
-    from rees46_sync.accounting import Closing
+    from rees46_sync.accounting import Closing, Results
     from rees46_sync.ledger import Ledger, RejectedRow
     from rees46_sync.preview import Preview
     from rees46_sync.warehouse import Extraction
@@ -274,6 +276,8 @@ def approve_changes(
     }
     found = "; ".join(f"{figures[name]} (limit {name}: {getattr(shop.limits, name)})" for name in exceeded)
     if exceeded and not (params["ignore_limits"] or params["dry_run"]):
+        # For the alert: account_for_rows cannot tell from a failed task why it failed.
+        context["ti"].xcom_push(key="limit", value={"extraction_id": reading["extraction_id"], "found": found})
         if shop.on_limit == "ask":
             from rees46_sync.approval import question_of
 
@@ -309,15 +313,18 @@ def account_for_rows(
     **context: Any,
 ) -> dict[str, int]:
     """
-    Add the run up, whatever became of it; record it in ``rees46_sync_runs`` and log it as a table.
+    Add the run up, whatever became of it; record it in ``rees46_sync_runs``, log it as a table, and see to the alerts.
+
+    The alerts are seen to here, in the task that always runs and right after the record that they are judged by: a
+    callback of Airflow's would be lost with the process that was to make it, and could not be tried again.
 
     :return: the account as one flat object.
     :raises RunFailedError: something did not finish, or was not sent.
     :raises AccountingError: a row is unaccounted for.
     """
     from rees46_sync import staging
-    from rees46_sync.accounting import Results, close, report
-    from rees46_sync.exceptions import RunFailedError
+    from rees46_sync.accounting import Account, Closing, Results, close, report
+    from rees46_sync.exceptions import AccountingError, RunFailedError
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
     ledger.create()
@@ -340,13 +347,18 @@ def account_for_rows(
         requests=ledger.requests_made(extraction_id) if reading else 0,
         dry_run=dry_run,
     )
-    closing = close(results)
+    window = _window_of(reading) if reading else _window_not_read(shop, ledger, history, context)
+    try:
+        closing = close(results)
+    except AccountingError as error:
+        _see_to_alerts(shop, ledger, results, window, Closing(Account(), Counter(), [str(error)]), history, context)
+        raise
     text = report(shop, results, closing)
     log.info("%s", text)
     if not dry_run:
-        window = _window_of(reading) if reading else _window_not_read(shop, ledger, history, context)
         _record(ledger, shop, reading, window, closing, context)
         _measure(ledger, shop, reading, closing, context)
+    _see_to_alerts(shop, ledger, results, window, closing, history, context)
     if closing.unfinished:
         context["ti"].xcom_push(key="return_value", value=closing.as_row)
         raise RunFailedError(
@@ -356,6 +368,31 @@ def account_for_rows(
     if reading:
         staging.remove(staging.open_path(reading["folder"]))
     return closing.as_row
+
+
+def list_shops(shops: str) -> list[dict[str, str]]:
+    """
+    Return name and file of every shop that there is now.
+
+    :param shops: the folder of shop files.
+    """
+    found, errors = load_shops(Path(shops))
+    for error in errors:
+        log.warning("Its freshness is not looked at: %s", error)
+    return [{"name": shop.shop, "file": str(shop.file)} for shop in found]
+
+
+def check_freshness(shop: dict[str, str]) -> None:
+    """
+    See whether a shop's changes reach REES46 in time; tell it where that changes.
+
+    :param shop: as :func:`list_shops` returns it.
+    :raises FreshnessLostError: they do not.
+    :raises LedgerError: the ledger does not answer, so nobody knows.
+    """
+    from rees46_sync import monitoring
+
+    monitoring.check_freshness(load_shop(Path(shop["file"])))
 
 
 def _record(
@@ -391,6 +428,33 @@ def _measure(ledger: Ledger, shop: Shop, reading: Reading | None, closing: Closi
         duration=now - datetime.fromisoformat(reading["started_at"]) if reading else None,
         age=now - covered if covered else None,
     )
+
+
+def _see_to_alerts(
+    shop: Shop,
+    ledger: Ledger,
+    results: Results,
+    window: Window | None,
+    closing: Closing,
+    history: bool,
+    context: dict[str, Any],
+) -> None:
+    """Judge the alerts that the run speaks about, and tell who is to be told; a dry run speaks about none."""
+    from rees46_sync import monitoring
+
+    if results.dry_run:
+        return
+    run = monitoring.FinishedRun(
+        dag_id=context["ti"].dag_id,
+        run_id=context["ti"].run_id,
+        history=history,
+        scheduled=context["dag_run"].run_type == "scheduled",
+        window=window,
+        results=results,
+        closing=closing,
+        limit=context["ti"].xcom_pull(task_ids="approve_changes", key="limit"),
+    )
+    monitoring.after_run(shop, ledger, run)
 
 
 def _check_mappable(shop: Shop, extraction: Extraction) -> None:

@@ -28,9 +28,6 @@ log = logging.getLogger(__name__)
 PREFIX = "/rees46"
 """Where Airflow mounts this."""
 
-OVERDUE = timedelta(hours=24)
-"""REES46 asks for a synchronisation at least once in this time; a shop whose last success is older is not healthy."""
-
 HOURS, DAYS = 48, 30
 """What the charts show."""
 
@@ -102,30 +99,42 @@ def _page(request: Request, template: str, status_code: int = 200, **values: Any
 
 def health(request: Request) -> JSONResponse:
     """
-    Say for a monitor whether every shop is in time: 200, or 503.
+    Say for a monitor whether every shop is fresh: 200, or 503.
 
-    Without a login, so with nothing but names and ages in seconds since the last successful hourly run; null where
-    there was none yet, or the ledger does not answer. Shop files that cannot be used are 503 as well, and so is no shop
-    at all: the api-server then looks into another folder than the scheduler.
+    Without a login, so with nothing but names and ages in seconds: since the last successful hourly run, and of the
+    oldest change that may not be accepted; null where there was no success yet, or the ledger does not answer. Shop
+    files that cannot be used are 503 as well, and so is no shop at all: the api-server then looks into another folder
+    than the scheduler.
     """
+    from rees46_sync.freshness import standing_of
     from rees46_sync.reports import open_reports
 
     shops, unusable = _all_shops(request)
     now = datetime.now(UTC)
-    ages: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for shop in shops:
-        last = None
+        standing = None
         try:
             with open_reports(shop.ledger_conn_id, shop.shop) as reports:
-                last = reports.last_success() if reports.has_tables() else None
+                standing = standing_of(reports, shop, now)
         except SyncError as error:
             log.warning("Health of shop %s: %s", shop.shop, error)
-        ages.append({"shop": shop.shop, "age_seconds": max(0, round((now - last).total_seconds())) if last else None})
+        answers.append(
+            {
+                "shop": shop.shop,
+                "fresh": standing is not None and not standing.lost,
+                "age_seconds": _seconds(standing.success_age if standing else None),
+                "change_age_seconds": _seconds(standing.change_age if standing else None),
+                "freshness_seconds": _seconds(shop.freshness),
+            }
+        )
     # A folder without any shop file counts as unusable, too.
-    healthy = not unusable and all(
-        one["age_seconds"] is not None and one["age_seconds"] <= OVERDUE.total_seconds() for one in ages
-    )
-    return JSONResponse({"healthy": healthy, "shops": ages}, 200 if healthy else 503)
+    healthy = not unusable and all(answer["fresh"] for answer in answers)
+    return JSONResponse({"healthy": healthy, "shops": answers}, 200 if healthy else 503)
+
+
+def _seconds(passed: timedelta | None) -> int | None:
+    return None if passed is None else round(passed.total_seconds())
 
 
 @router.get("/static/{name}")
@@ -151,7 +160,7 @@ def index(request: Request, user: Annotated[Any, Depends(visitor)]) -> HTMLRespo
                 rows.append((shop, reports.freshness(shop.lookback) if reports.has_tables() else None, ""))
         except SyncError as error:
             rows.append((shop, None, _reason(error, shop)))
-    return _page(request, "index.html", rows=rows, unusable=unusable, any_shop=bool(every), overdue=OVERDUE)
+    return _page(request, "index.html", rows=rows, unusable=unusable, any_shop=bool(every))
 
 
 @router.get("/shops/{shop}")
@@ -175,7 +184,7 @@ def overview(request: Request, shop: AskedShop) -> HTMLResponse:
                 ("hour", f"the last {HOURS} hours", sum(n for _, n in hours), _chart("hour", hours, "%d %b %H:00")),
                 ("day", f"the last {DAYS} days", sum(n for _, n in days), _chart("day", days, "%d %b")),
             ],
-            overdue=OVERDUE,
+            firing=reports.firing_alerts(),
         )
 
 

@@ -1,0 +1,36 @@
+"""
+The DAG ``order_status_freshness``: every quarter of an hour, do each shop's changes reach REES46 in time?
+
+Wiring only. It asks the ledgers, and nothing of Airflow's own records, so it finds a paused DAG as well as one that
+fails.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from rees46_sync import tasks
+from rees46_sync.shop import shops_dir
+
+with DAG(
+    dag_id="order_status_freshness",
+    description="See whether REES46 is told of every shop's changes in time",
+    doc_md=Path(__file__).with_suffix(".md").read_text(),
+    schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+    start_date=datetime(2000, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    tags=["rees46"],
+    # The next run is the next try.
+    default_args={"owner": "rees46", "retries": 0},
+):
+    # Asked for at each run, so that no shop that comes or goes changes this DAG.
+    shops = task(tasks.list_shops, task_display_name="List shops")(str(shops_dir(Path(__file__).resolve().parents[1])))
+    task(
+        tasks.check_freshness,
+        task_display_name="Check freshness",
+        map_index_template="{{ task.op_kwargs['shop']['name'] }}",
+    ).expand(shop=shops)

@@ -1,0 +1,94 @@
+"""
+What a shop file says about alerts: where they are told (``notify``), and from when on (``alerts``).
+
+Nothing here sends anything; see ``notifications.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Event = Literal["run_failed", "limit_reached", "rejected_share", "freshness", "volume"]
+
+EVENTS: tuple[Event, ...] = ("run_failed", "limit_reached", "rejected_share", "freshness", "volume")
+
+CONNECTIONS = {"email": "smtp_default", "slack": "slack_api_default", "webhook": "http_default"}
+"""The Airflow connection of each kind of channel where the shop file names none: those of the providers."""
+
+Address = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"\A[^@\s,<>]+@[^@\s,<>]+\z", max_length=250)]
+
+
+class Channel(BaseModel):
+    """One place where alerts are told: an e-mail, a Slack channel or a webhook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    email: tuple[Address, ...] | None = Field(
+        None, description="a list of e-mail addresses, such as [ops@example.com]", min_length=1, max_length=50
+    )
+    slack: Annotated[str, StringConstraints(pattern=r"\A\S+\z", max_length=250)] | None = Field(
+        None, description='the name or id of a Slack channel, in quotes: "#orders"'
+    )
+    webhook: Annotated[str, StringConstraints(pattern=r"\A/\S*\z", max_length=1000)] | None = Field(
+        None, description="the path below the connection's host that takes a POST, such as /hooks/orders"
+    )
+    conn_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)] | None = Field(
+        None, description="the id of the Airflow connection of the mail server, of Slack or of the webhook's host"
+    )
+    events: tuple[Event, ...] = Field(
+        EVENTS, description=f"a list of what is told here, of {', '.join(EVENTS)}", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Channel:
+        if sum(value is not None for value in (self.email, self.slack, self.webhook)) != 1:
+            raise ValueError(
+                "must have exactly one of email, slack and webhook; write each place as an entry of its own"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of email, slack and webhook it is."""
+        return next(kind for kind in CONNECTIONS if getattr(self, kind) is not None)
+
+    @property
+    def connection(self) -> str:
+        """The id of its Airflow connection."""
+        return self.conn_id or CONNECTIONS[self.kind]
+
+    @property
+    def key(self) -> str:
+        """What the ledger calls this place: the same as long as it is the same, and no address can be read from it."""
+        place = repr((self.connection, getattr(self, self.kind)))
+        return f"{self.kind} {hashlib.sha256(place.encode()).hexdigest()[:16]}"
+
+
+class Thresholds(BaseModel):
+    """From when on an alert fires, without stopping the run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rejected_share: float = Field(
+        0.01, ge=0, le=1, description="the share of rejected rows of a run above which an alert fires, 0 to 1"
+    )
+    volume_factor: float = Field(
+        5,
+        gt=1,
+        le=1000,
+        description="how many times more or fewer changes than usual make an alert fire, a number above 1",
+    )
+
+
+def no_place_twice(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    """
+    Return the channels.
+
+    :raises ValueError: two of them are the same place, which would be told everything twice.
+    """
+    if len({channel.key for channel in channels}) < len(channels):
+        raise ValueError("names the same place twice; list all of its events in one entry")
+    return channels
