@@ -125,6 +125,18 @@ def test_a_dry_run_is_no_news(shop: ShopUnderTest, configured: Shop, webhook: We
     assert shop.ledger_rows("SELECT count(*) FROM rees46_alerts") == [(0,)]
 
 
+def test_a_run_whose_sum_does_not_close_is_told_though_it_is_not_recorded(
+    shop: ShopUnderTest, configured: Shop, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add_rows([("1", "new", EIGHT - HOUR / 2)])
+    monkeypatch.setattr(Ledger, "delivered", lambda *_: {})  # a ledger that lost a batch
+    assert run_dag().state == "failed"
+    [(_, content)] = webhook.posts
+    assert content["subject"] == "[fired] test: a run failed"
+    assert "this is a defect of the sync" in content["summary"]
+    assert shop.ledger_rows("SELECT count(*) FROM rees46_sync_runs") == [(0,)]
+
+
 # Which run an alert speaks about
 
 
