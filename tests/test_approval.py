@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,14 @@ from fastapi.testclient import TestClient
 
 from rees46_sync.ledger import Ledger, RunRef
 from tests.conftest import ShopUnderTest
+from tests.receivers import webhook_server
 from tests.whole_run import EIGHT, Run, make_metadata_database, run_dag
 
 DAG_ID = "order_status_sync_test"
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
 BEFORE_ASKING = ["extract_orders", "validate_statuses", "build_batches", "approve_changes"]
 FIGURES = "2 orders would change (limit changed_orders: 1)"
-WAIT_S = 30
+WAIT_S = 120
 
 
 class Person:
@@ -107,17 +109,23 @@ def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -
 def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
     """Run the DAG, and do something meanwhile; where that fails, the run ends."""
 
+    over = threading.Event()
+
     def do() -> None:
         try:
             for deed in deeds:
                 deed()
         except BaseException:
-            end_runs()
+            while not over.wait(1):  # the run may have yet to come to where it waits
+                end_runs()
             raise
 
     with ThreadPoolExecutor(1) as somebody:
         done = somebody.submit(do)
-        run = run_dag(**params)
+        try:
+            run = run_dag(**params)
+        finally:
+            over.set()
         done.result()
     return run
 
@@ -325,3 +333,23 @@ def test_a_limit_that_is_to_be_asked_about_lets_nothing_pass_where_the_run_has_n
     assert run.state == "failed"
     assert run.account["failed"] == 2
     assert shop.sandbox.stats()["requests"] == 0
+
+
+def test_who_is_to_be_told_of_limits_is_told_while_there_is_time_to_answer(
+    asking: ShopUnderTest, jane: Person
+) -> None:
+    with webhook_server() as webhook:
+        asking.connect("http_default", webhook.connection)
+        asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 1}, notify=[{"webhook": "/"}])
+        asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
+        told_in_time: list[str] = []
+
+        def look() -> None:
+            jane.waits_for_a_request()
+            told_in_time.extend(webhook.subjects)
+
+        run_while(look, lambda: jane.answers("Approve"))
+
+        assert told_in_time == ["[fired] test: a limit stopped the run"]
+        assert webhook.subjects[1:] == ["[recovered] test: a limit stopped the run"]
+        assert "the run waits for an approval, for 12 h" in webhook.posts[0][1]["text"]

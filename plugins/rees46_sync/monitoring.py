@@ -71,11 +71,35 @@ class FinishedRun:
 
 def after_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> None:
     """Judge the alerts that a run speaks about, and tell what is untold. What fails here is no failure of the run."""
+    _see_to(shop, ledger, findings_of(shop, ledger, run))
+
+
+def when_asked(shop: Shop, ledger: Ledger, window: Window, found: str, dag_id: str, run_id: str) -> None:
+    """
+    Tell that a run waits for a person's approval: when it is asked for, not when it is too late.
+
+    :param found: the limit that is reached, with the figures.
+    """
+    finding = Finding(
+        alert="limit_reached",
+        event="limit_reached",
+        firing=True,
+        about=window.end,
+        summary=f"{found}. Nothing was sent yet: the run waits for an approval, for {duration(shop.approval_timeout)}.",
+        to_do="approve or reject it in Airflow, below Required Actions.",
+        figures={},
+        dag_id=dag_id,
+        run_id=run_id,
+    )
+    _see_to(shop, ledger, [finding] if window.widened else [])
+
+
+def _see_to(shop: Shop, ledger: Ledger, findings: Iterable[Finding]) -> None:
     try:
-        _record(shop, Alerts(ledger, shop.shop), findings_of(shop, ledger, run))
-    except Exception:  # the run is over and recorded: it must not be red because nobody could be told
+        _record(shop, Alerts(ledger, shop.shop), findings)
+    except Exception:  # a run must not be red because nobody could be told
         log.exception(
-            "The alerts of shop %s could not be judged or told. The run itself is recorded; the next run, and "
+            "The alerts of shop %s could not be judged or told. The run itself goes on as it would; the next run, and "
             "order_status_freshness, try again.",
             shop.shop,
         )

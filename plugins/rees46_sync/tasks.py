@@ -279,10 +279,13 @@ def approve_changes(
         # For the alert: account_for_rows cannot tell from a failed task why it failed.
         context["ti"].xcom_push(key="limit", value={"extraction_id": reading["extraction_id"], "found": found})
         if shop.on_limit == "ask":
+            from rees46_sync import monitoring
             from rees46_sync.approval import question_of
 
             # Not returned: what may go out without a person's word is nothing, also in a DAG that does not ask yet.
             context["ti"].xcom_push(key="question", value=question_of(shop, counters, exceeded, found, judged, built))
+            ti = context["ti"]
+            monitoring.when_asked(shop, _ledger(shop_file), _window_of(reading), found, ti.dag_id, ti.run_id)
             log.warning("Shop %s: %s. A person is asked.", shop.shop, found)
             return []
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
