@@ -3,7 +3,8 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up doctor test test-browser screenshots test-crashes test-soak test-mutations bench lint lock clean
+.PHONY: help setup run up doctor dry-run test test-browser screenshots test-crashes test-soak test-mutations bench lint lock \
+	clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +21,11 @@ up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PO
 
 doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
 	@$(BIN)/python -m rees46_sync.doctor $(ARGS) $(SHOP)
+
+dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads .env
+	@$(if $(SHOP),,echo "Which shop? make dry-run SHOP=<shop>"; exit 2)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(if $(wildcard .env),$(BIN)/dotenv run --) \
+		$(BIN)/airflow dags test order_status_sync_$(SHOP) --conf '{"dry_run": true}'
 
 test: setup ## run the tests
 	@$(BIN)/python -m pytest

@@ -335,9 +335,7 @@ def test_a_limit_that_is_to_be_asked_about_lets_nothing_pass_where_the_run_has_n
     assert shop.sandbox.stats()["requests"] == 0
 
 
-def test_who_is_to_be_told_of_limits_is_told_while_there_is_time_to_answer(
-    asking: ShopUnderTest, jane: Person
-) -> None:
+def test_who_is_to_be_told_of_limits_is_told_while_there_is_time_to_answer(asking: ShopUnderTest, jane: Person) -> None:
     with webhook_server() as webhook:
         asking.connect("http_default", webhook.connection)
         asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 1}, notify=[{"webhook": "/"}])

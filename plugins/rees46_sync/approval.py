@@ -17,7 +17,6 @@ from rees46_sync import preview
 from rees46_sync.accounting import reasons_of
 from rees46_sync.shop import STATUS_NAMES, Shop
 
-
 _UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}
 
 

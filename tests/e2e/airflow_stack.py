@@ -32,6 +32,8 @@ import psutil
 import requests
 import sqlalchemy
 from cryptography.fernet import Fernet
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +99,9 @@ class AirflowStack:
         self.url = f"http://127.0.0.1:{port}"
         self.session = requests.Session()
         self.session.trust_env = False  # a proxy of the machine knows nothing of our loopback
+        # Airflow answers 500 "Database error" once in a long while; a question can be asked again.
+        again = Retry(3, connect=0, read=0, status_forcelist=[500], backoff_factor=1, raise_on_status=False)
+        self.session.mount("http://", HTTPAdapter(max_retries=again))
         self.postgres = postgres
         self._env = dict(env)
         self._port = port
