@@ -101,6 +101,9 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "allow_reopen": False,
         "feed_asset": None,
         "staging": None,
+        "freshness": timedelta(hours=24),
+        "notify": (),
+        "alerts": {"rejected_share": 0.01, "volume_factor": 5},
     }
 
 
@@ -238,9 +241,13 @@ REMEDIES = {
     "allow_reopen": "true or false",
     "feed_asset": "the URI of an Airflow asset",
     "staging": "an object storage URL",
+    "freshness": "a number and s, m, h, d or w",
+    "notify": "one of email, slack and webhook",
+    "alerts": "rejected_share and volume_factor",
+    "alerts.rejected_share": "0 to 1",
+    "alerts.volume_factor": "a number above 1",
 }
-OPTIONAL = ("schedule", "look", "part", "lim", "on_limit", "approval", "allow", "feed", "stag")
-REQUIRED = [key for key in REMEDIES if not key.startswith(OPTIONAL)]
+REQUIRED = [key for key in REMEDIES if Shop.model_fields[key.partition(".")[0]].is_required()]
 
 
 def test_each_key_has_a_remedy_here() -> None:
