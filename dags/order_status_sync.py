@@ -17,7 +17,6 @@ from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
 from rees46_sync import tasks
-from rees46_sync.approval_operator import AskApprovalOperator
 from rees46_sync.operators import Rees46SyncOrdersOperator, ValidateStatusesOperator
 from rees46_sync.pools import pool_of
 from rees46_sync.retries import Rees46RetryPolicy
@@ -115,6 +114,9 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         judged >> built
         approved = step(tasks.approve_changes)(shop_file, judged, built)
         if shop.on_limit == "ask":
+            # Imported for the shops that ask: parsing the others need not pay for it.
+            from rees46_sync.approval_operator import AskApprovalOperator
+
             approved = AskApprovalOperator(
                 task_id="ask_approval",
                 task_display_name="Ask approval",

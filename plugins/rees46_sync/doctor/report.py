@@ -80,7 +80,11 @@ def summary(reports: Sequence[Report]) -> str:
     """Return one line that counts."""
     levels = [finding.level for report in reports for finding in report.findings]
     errors, warnings = levels.count(Level.ERROR), levels.count(Level.WARNING)
-    return f"{len(reports)} shop{'s' * (len(reports) != 1)}: {errors} errors, {warnings} warnings."
+    return f"{_counted(len(reports), 'shop')}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _remedy(finding: Finding) -> list[str]:
