@@ -71,7 +71,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from dataclasses import asdict
         from functools import partial
 
-        from rees46_sync import payload, staging
+        from rees46_sync import lineage, payload, staging
         from rees46_sync.batches import Reading
         from rees46_sync.delivery import Delivery
         from rees46_sync.exceptions import LoadStoppedError
@@ -106,6 +106,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         path = staging.open_path(self.batches["path"])
         orders = staging.read(path, payload.columns_of(status_text)).to_pandas()
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
+        lineage.sent_to(hook, hook.settings.url, self.shop)
         counts = asdict(delivery.deliver(orders))
         self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}

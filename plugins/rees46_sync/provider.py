@@ -11,6 +11,14 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "rees46-order-status-sync",
         "name": "REES46 order-status sync",
         "description": "Tells REES46 the true status of every order of an online shop.",
+        # How OpenLineage calls the assets that lineage.py tells of.
+        "asset-uris": [
+            {
+                "schemes": ["rees46"],
+                "handler": "rees46_sync.lineage.sanitize_uri",
+                "to_openlineage_converter": "rees46_sync.lineage.to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "rees46",

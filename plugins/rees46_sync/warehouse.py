@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from upath import UPath
 
-from rees46_sync import staging
+from rees46_sync import lineage, staging
 from rees46_sync.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.ledger import printable
@@ -186,6 +186,7 @@ def _open_query(shop: Shop, window: Window) -> Iterator[tuple[list[str], Iterabl
     except sa.exc.NoSuchModuleError:
         engine = None
     with _sqlalchemy_query(engine, query, bounds) if engine else _native_query(hook, query, bounds) as answer:
+        lineage.read_from(hook, "".join(query.parts))
         yield answer
 
 
