@@ -300,7 +300,14 @@ BROKEN = {
         connected("shop_warehouse", "http://127.0.0.1"),
         "warehouse.connection",
         ERROR,
-        "type http has no hook here",
+        "type http is not a database",
+        "use a SQL connection",
+    ),
+    "warehouse-without-a-provider": Broken(
+        connected("shop_warehouse", "oracle://127.0.0.1/orders"),
+        "warehouse.connection",
+        ERROR,
+        "type oracle has no hook here",
         "provider",
     ),
     "no-table": Broken(
