@@ -168,11 +168,11 @@ def test_the_request_shows_the_figures(asking: ShopUnderTest, jane: Person) -> N
     assert request["options"] == ["Approve", "Reject"]
     lines = request["body"].splitlines()
     for line in (
-        "| changed_orders | **2** | 1 |",
-        "| created | 1 |",
-        "| completed | 1 |",
-        "| cancelled | 0 |",
-        "| status_unmapped | 1 |",
+        "- changed_orders: **2**, allowed 1",
+        "- created: 1",
+        "- completed: 1",
+        "- cancelled: 0",
+        "- status_unmapped: 1",
     ):
         assert line in lines
     assert "[2026-02-28 07:00:00, 2026-03-01 08:00:00)" in request["body"]

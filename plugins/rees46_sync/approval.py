@@ -1,8 +1,9 @@
 """
 The request for a person's approval, where a limit is reached and the shop file says ``on_limit: ask``.
 
-It shows what is known of the reading, as Markdown that Airflow's UI renders. What is approved is this reading: the
-orders to be sent stand in the question itself, so that an answer cannot carry over to another one.
+It shows what is known of the reading, as Markdown that Airflow's UI renders; in lists, because in its narrow panel the
+last column of a table is out of sight. What is approved is this reading: the orders to be sent stand in the question
+itself, so that an answer cannot carry over to another one.
 """
 
 from __future__ import annotations
@@ -58,19 +59,18 @@ def question_of(
     lines = [
         f"The run of **{shop.shop}** over `[{start}, {end})` UTC read {reading['read']:,} rows and reaches a limit.",
         "",
-        "| limit | this run | allowed |",
-        "| --- | ---: | ---: |",
-        *(f"| {name} | **{_figure(counters[name])}** | {_figure(getattr(shop.limits, name))} |" for name in exceeded),
+        *(
+            f"- {name}: **{_figure(counters[name])}**, allowed {_figure(getattr(shop.limits, name))}"
+            for name in exceeded
+        ),
         "",
-        "| to be sent as | orders |",
-        "| --- | ---: |",
-        *(f"| {name} | {by_status[str(code)]:,} |" for code, name in enumerate(STATUS_NAMES)),
+        "To be sent:",
+        "",
+        *(f"- {name}: {by_status[str(code)]:,}" for code, name in enumerate(STATUS_NAMES)),
         "",
     ]
     if reasons := reasons_of(judged).most_common(5):
-        lines += ["| rejected because of | rows |", "| --- | ---: |"]
-        lines += [f"| {code} | {count:,} |" for code, count in reasons]
-        lines.append("")
+        lines += ["Rejected rows by reason:", "", *(f"- {code}: {count:,}" for code, count in reasons), ""]
     if by_status.total():
         lines += ["~~~~text", _examples([batches["preview"] for batches in built if batches["preview"]]), "~~~~", ""]
     lines.append(

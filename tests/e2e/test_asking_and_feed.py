@@ -44,7 +44,7 @@ def test_run_waits_for_approval_without_a_worker_and_then_sends(asking_shop: Liv
 
     request = request_of(asking_shop, run_id)
     assert f"{MANY} orders would change (limit changed_orders: {MOST_UNASKED})" in request["subject"]
-    assert f"| changed_orders | **{MANY}** | {MOST_UNASKED} |" in request["body"]
+    assert f"- changed_orders: **{MANY}**, allowed {MOST_UNASKED}\n" in request["body"]
     assert asking_shop.airflow.task_pids("ask_approval", run_id) == []
     assert asking_shop.instances(run_id, "ask_approval")[-1][0] == "awaiting_input"
     assert asking_shop.sandbox.stats()["requests"] == 0
