@@ -27,8 +27,8 @@ dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(if $(wildcard .env),$(BIN)/dotenv run --) \
 		$(BIN)/airflow dags test order_status_sync_$(SHOP) --conf '{"dry_run": true}'
 
-test: setup ## run the tests
-	@$(BIN)/python -m pytest
+test: setup ## run the tests, in two processes
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash

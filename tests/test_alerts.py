@@ -14,6 +14,7 @@ from rees46_sync.alerts import CLAIM, Alerts, Change, Finding, Message
 from rees46_sync.channels import Channel
 from rees46_sync.ledger import Ledger
 from rees46_sync.notifications import tell
+from rees46_sync.reports import Reports
 from tests.conftest import ShopUnderTest
 from tests.receivers import Mailbox, mail_server
 
@@ -68,6 +69,14 @@ def test_a_finding_about_an_older_run_changes_nothing(alerts: Alerts) -> None:
     assert not record(alerts, replace(QUIET, about=NOON - HOUR))
     assert record(alerts, QUIET)
     assert not record(alerts, replace(FIRING, about=NOON - HOUR))
+
+
+def test_of_an_alert_that_lasts_the_page_has_what_was_found_last_and_since_when_it_fires(alerts: Alerts) -> None:
+    record(alerts, FIRING)
+    record(alerts, replace(FIRING, about=NOON + HOUR, summary="it failed again."), at=NOON + HOUR)
+
+    [shown] = Reports(alerts.ledger, "test").firing_alerts()
+    assert (shown.summary, shown.since) == ("it failed again.", NOON)
 
 
 def test_alerts_and_shops_do_not_touch_each_other(alerts: Alerts) -> None:

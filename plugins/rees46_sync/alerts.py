@@ -110,16 +110,14 @@ class Alerts:
         with self.ledger.transaction() as connection:
             # The update locks the row until the end of the transaction, so nobody else changes what is read next.
             newer = sa.update(alerts).where(*self._is(finding.alert), alerts.c.about <= finding.about)
-            if not connection.execute(newer.values(about=finding.about)).rowcount:
+            if not connection.execute(newer.values(about=finding.about, summary=finding.summary)).rowcount:
                 return None
             known = connection.execute(sa.select(alerts).where(*self._is(finding.alert))).one()
             if known.firing == finding.firing:
                 return None
             change = Change(finding, fired_at=now if finding.firing else known.since, at=now)
             connection.execute(
-                sa.update(alerts)
-                .where(*self._is(finding.alert))
-                .values(firing=finding.firing, since=now, summary=finding.summary)
+                sa.update(alerts).where(*self._is(finding.alert)).values(firing=finding.firing, since=now)
             )
             messages = alert_messages.c
             connection.execute(

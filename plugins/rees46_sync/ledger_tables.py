@@ -167,7 +167,7 @@ alerts = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False, comment="when that began"),
     sa.Column("about", UtcDateTime, nullable=False, comment="what it was judged by: a later finding wins"),
     sa.Column("first_seen", UtcDateTime, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False, comment="of the latest change, in a sentence"),
+    sa.Column("summary", sa.Text, nullable=False, comment="what was found last, in a sentence"),
     sa.UniqueConstraint("shop", "alert"),
 )
 
