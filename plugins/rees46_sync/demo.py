@@ -180,7 +180,7 @@ def _run(console: Console) -> int:
         f"\n[bold green]✓[/] The sandbox holds exactly the final status of all {len(orders.final):,} good orders, "
         f"and no broken row reached it.\n[bold green]✓[/] Both accounts add up; the second run made no request."
     )
-    console.print(f"\nThe logs: {FOLDER}/run-1.log, run-2.log. A shop of your own: README.md, include/shops/demo.yaml.")
+    console.print(f"\nThe logs: {FOLDER}/run-1.log, run-2.log. A shop of your own: docs/own-shop.md.")
     return 0
 
 
