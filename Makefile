@@ -40,7 +40,7 @@ test-browser: setup ## click through the UI of a live Airflow with Chromium; ski
 	@$(BIN)/python -m pytest -m browser
 
 screenshots: setup ## the same, and write docs/images anew
-	@$(BIN)/python -m pytest -m browser --screenshots docs/images
+	@$(BIN)/python -m pytest -m browser --screenshots=docs/images
 
 test-mutations: setup ## break one safeguard after the other and see its test fail
 	@$(BIN)/python -m pytest -m mutation
