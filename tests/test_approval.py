@@ -115,7 +115,7 @@ def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
         try:
             for deed in deeds:
                 deed()
-        except BaseException:
+        except BaseException:  # whatever it is: the run would wait for an answer for hours
             while not over.wait(0.5):
                 end_runs()
             raise

@@ -371,7 +371,6 @@ def test_the_freshness_dag_asks_for_each_shop_and_is_not_stopped_by_one(
     shop: ShopUnderTest, configured: Shop, ledger: Ledger
 ) -> None:
     (shop.shops / "other.yaml").write_text((shop.shops / "test.yaml").read_text().replace("shop: test", "shop: other"))
-    (shop.shops / "broken.yaml").write_text("shop: [")
     success(ledger, 30 * HOUR)
 
     run = run_dag("order_status_freshness")
@@ -381,11 +380,21 @@ def test_the_freshness_dag_asks_for_each_shop_and_is_not_stopped_by_one(
     assert sorted(map(str, run.task_names["check_freshness"])) == ["other", "test"]
 
 
-def test_without_any_shop_the_freshness_dag_has_nothing_to_do(shop: ShopUnderTest) -> None:
+def test_a_shop_file_that_cannot_be_used_is_red_and_keeps_no_other_from_being_looked_at(
+    shop: ShopUnderTest, configured: Shop
+) -> None:
+    (shop.shops / "broken.yaml").write_text("shop: broken\n")
+    run = run_dag("order_status_freshness")
+    assert run.state == "failed"
+    assert sorted(map(str, run.task_names["check_freshness"])) == ["broken.yaml", "test"]
+    assert run.task_states["check_freshness"] == {"failed", "success"}
+
+
+def test_without_any_shop_the_freshness_dag_is_not_green(shop: ShopUnderTest) -> None:
     Path(shop.shops / "test.yaml").unlink()
     run = run_dag("order_status_freshness")
-    assert (run.state, run.task_states["check_freshness"]) == ("success", {"skipped"})
+    assert (run.state, run.task_states["list_shops"]) == ("failed", {"failed"})
 
 
-def test_the_list_of_shops_holds_no_more_than_name_and_file(shop: ShopUnderTest, configured: Shop) -> None:
-    assert tasks.list_shops(str(shop.shops)) == [{"name": "test", "file": str(shop.shops / "test.yaml")}]
+def test_the_list_of_shops_holds_no_more_than_name_file_and_faults(shop: ShopUnderTest, configured: Shop) -> None:
+    assert tasks.list_shops(str(shop.shops)) == [{"name": "test", "file": str(shop.shops / "test.yaml"), "faults": []}]

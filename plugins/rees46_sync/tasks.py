@@ -101,6 +101,14 @@ class Batches(TypedDict):
     reopened: int
 
 
+class ListedShop(TypedDict):
+    """A shop file of which freshness is asked: what it is called; its path; what is wrong with it, if anything."""
+
+    name: str
+    file: str
+    faults: list[str]
+
+
 def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Partition]:
     """
     Read the run's window from the warehouse into staged partitions.
@@ -373,28 +381,32 @@ def account_for_rows(
     return closing.as_row
 
 
-def list_shops(shops: str) -> list[dict[str, str]]:
+def list_shops(shops: str) -> list[ListedShop]:
     """
-    Return name and file of every shop that there is now.
+    Return every shop file that there is now, those that cannot be used as well: nobody knows how fresh their shops are.
 
     :param shops: the folder of shop files.
+    :raises ShopFileError: no shop can be looked at.
     """
     found, errors = load_shops(Path(shops))
-    for error in errors:
-        log.warning("Its freshness is not looked at: %s", error)
-    return [{"name": shop.shop, "file": str(shop.file)} for shop in found]
+    if not found:
+        raise errors[0]
+    unusable = [ListedShop(name=error.file, file=error.file, faults=list(error.faults)) for error in errors]
+    return [*(ListedShop(name=shop.shop, file=str(shop.file), faults=[]) for shop in found), *unusable]
 
 
-def check_freshness(shop: dict[str, str]) -> None:
+def check_freshness(shop: ListedShop) -> None:
     """
     See whether a shop's changes reach REES46 in time; tell it where that changes.
 
-    :param shop: as :func:`list_shops` returns it.
     :raises FreshnessLostError: they do not.
     :raises LedgerError: the ledger does not answer, so nobody knows.
+    :raises ShopFileError: the shop file cannot be used, so nobody knows either.
     """
     from rees46_sync import monitoring
 
+    if shop["faults"]:
+        raise ShopFileError(shop["file"], *shop["faults"])
     monitoring.check_freshness(load_shop(Path(shop["file"])))
 
 
