@@ -14,7 +14,7 @@ import pytest
 
 from rees46_sync import monitoring, tasks
 from rees46_sync.accounting import Account, Closing, Results
-from rees46_sync.exceptions import FreshnessLostError, LedgerError
+from rees46_sync.exceptions import FreshnessLostError, LedgerError, ShopFileError
 from rees46_sync.ledger import Ledger
 from rees46_sync.monitoring import FinishedRun, after_run, check_freshness, findings_of
 from rees46_sync.shop import Shop
@@ -388,6 +388,8 @@ def test_a_shop_file_that_cannot_be_used_is_red_and_keeps_no_other_from_being_lo
     assert run.state == "failed"
     assert sorted(map(str, run.task_names["check_freshness"])) == ["broken.yaml", "test"]
     assert run.task_states["check_freshness"] == {"failed", "success"}
+    with pytest.raises(ShopFileError, match="warehouse_conn_id is missing"):
+        tasks.check_freshness(tasks.list_shops(str(shop.shops))[-1])
 
 
 def test_without_any_shop_the_freshness_dag_is_not_green(shop: ShopUnderTest) -> None:
