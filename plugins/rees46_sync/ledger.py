@@ -30,6 +30,7 @@ from rees46_sync.ledger_tables import (
     deliveries,
     metadata,
     open_requests,
+    overtaken_orders,
     rejected_orders,
     sync_runs,
     unanswered_orders,
@@ -55,6 +56,7 @@ _ACCEPTED = pa.schema(
     }
 )
 _MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _UTC})
+_OVERTAKEN = pa.schema({"order_id": pa.string(), "overtaken_at": _UTC})
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
@@ -125,13 +127,24 @@ class OpenRequest:
 
     :param number: of its row in ``rees46_open_requests``.
     :param orders: JSON, of each order its id, status and time.
-    :param others: what :meth:`Ledger.others_delivered` said when it was opened.
     """
 
     number: int
     count: int
     orders: str
-    others: int
+
+
+@dataclass(frozen=True)
+class News:
+    """
+    What other readings have found out; as long as it stays the same, what was looked up before still holds.
+
+    :param latest_batch: the number of the shop's latest batch that came from another reading; 0 if there is none.
+    :param overtaken: how many orders of this reading another one has overtaken.
+    """
+
+    latest_batch: int
+    overtaken: int
 
 
 @dataclass(frozen=True)
@@ -246,10 +259,12 @@ class Ledger:
         """
         Return what REES46 has of these orders; orders that it never was sent are absent.
 
-        :param extraction_id: the reading of the warehouse for which ``sent_here`` is asked.
+        :param extraction_id: the reading of the warehouse for which ``sent_here`` and ``overtaken_at`` are asked.
         :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
             whether one of the order's accepted rows came from that reading; uncertain, whether a later request with
-            the order was left without a clear answer; newest_updated_at, known_updated_at or that of such a request.
+            the order was left without a clear answer; newest_updated_at, known_updated_at or that of such a request;
+            overtaken_at, the time of the newest version in which another reading found the order in the status that
+            REES46 has, after that reading had begun.
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
@@ -271,29 +286,40 @@ class Ledger:
             .where(missed.shop == shop, one_of_ids)
             .group_by(missed.order_id)
         )
+        of_reading = overtaken_orders.c.extraction_id == extraction_id
+        overtaken = (
+            sa.select(overtaken_orders.c.order_id, sa.func.max(overtaken_orders.c.source_updated_at, type_=UtcDateTime))
+            .where(of_reading, one_of_ids)
+            .group_by(overtaken_orders.c.order_id)
+        )
         parts = []
         with self._transaction() as connection:
-            some = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
+            some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
+            some_overtaken = connection.scalar(sa.select(overtaken_orders.c.id).where(of_reading).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
                 ids = {"ids": json.dumps(chunk)}
                 known = _newest(connection.execute(accepted, ids).all())
-                parts.append(
-                    known if some is None else _with_uncertain(known, connection.execute(unanswered, ids).all())
-                )
-        return pd.concat(parts, ignore_index=True) if parts else _newest([])
+                if some_missed is not None:
+                    known = _with_uncertain(known, connection.execute(unanswered, ids).all())
+                notes = connection.execute(overtaken, ids).all() if some_overtaken is not None else []
+                parts.append(_with_overtaken(known, notes))
+        return pd.concat(parts, ignore_index=True) if parts else _with_overtaken(_newest([]), [])
 
-    def others_delivered(self, run: RunRef) -> int:
-        """
-        Return the number of the latest batch of the shop that came from another reading than this; 0 if there is none.
-
-        As long as it stays the same, nobody else has told REES46 anything about the shop's orders.
-        """
+    def news(self, run: RunRef) -> News:
+        """Return what other readings than this have found out."""
+        batch = deliveries.c
+        of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
+        latest = sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+        overtaken = sa.select(sa.func.count()).where(overtaken_orders.c.extraction_id == run.extraction_id)
         with self._transaction() as connection:
-            return connection.scalar(_latest_of_others(run)) or 0
+            found = connection.execute(sa.select(latest.scalar_subquery(), overtaken.scalar_subquery())).one()
+        return News(found[0] or 0, found[1])
 
     def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
         """
         Record that a request goes out now; return it, for when it is answered.
+
+        Whoever overtakes one of its orders from here on knows of it. What was noted before :meth:`news` says.
 
         :param orders: columns order_id, code (0, 1 or 2), updated_at.
         """
@@ -305,8 +331,7 @@ class Ledger:
         with self._transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
-            others = connection.scalar(_latest_of_others(run)) or 0
-        return OpenRequest(int(number), len(orders), request, others)
+        return OpenRequest(int(number), len(orders), request)
 
     def withdraw_request(self, request: OpenRequest) -> None:
         """Forget a request that did not go out after all."""
@@ -526,16 +551,15 @@ class Ledger:
             ) from error
 
 
-def _latest_of_others(run: RunRef) -> sa.Select[int]:
-    batch = deliveries.c
-    of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
-    return sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
+    frame: pd.DataFrame = pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema).to_pandas()
+    return frame
 
 
 def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Turn accepted rows (order id, number, status, time, whether sent here) into the newest of each order."""
-    columns = zip(*rows, strict=True) if rows else ((),) * len(_ACCEPTED)
-    known: pd.DataFrame = pa.table(dict(zip(_ACCEPTED.names, columns, strict=True)), schema=_ACCEPTED).to_pandas()
+    known = _frame(rows, _ACCEPTED)
     sent = known.loc[known["sent_here"], "order_id"]
     known = known.sort_values("known_id").drop_duplicates("order_id", keep="last", ignore_index=True)
     return known.assign(
@@ -545,13 +569,16 @@ def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
-    columns = zip(*missed, strict=True) if missed else ((),) * len(_MISSED)
-    late = pa.table(dict(zip(_MISSED.names, columns, strict=True)), schema=_MISSED).to_pandas()
-    both = known.merge(late, on="order_id", how="outer")
+    both = known.merge(_frame(missed, _MISSED), on="order_id", how="outer")
     both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
     uncertain = both["mark"] >= both["known_id"]
     newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
     return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
+
+
+def _with_overtaken(known: pd.DataFrame, notes: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Add the time at which another reading overtook this one: order id and time of each order that it did."""
+    return known.merge(_frame(notes, _OVERTAKEN), on="order_id", how="left")
 
 
 # SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
