@@ -124,6 +124,17 @@ class MySqlHook(DbApiHook):
         return context
 
 
+def abandon(cursor: Any) -> None:
+    """
+    Have PyMySQL not read the rest of a server-side cursor's rows, of which there may be millions.
+
+    It does so whenever such a cursor is closed or forgotten, even if its connection is lost. Nothing else can be done
+    with the connection afterwards but to close it.
+    """
+    if cursor is not None and cursor._result is not None:
+        cursor._result.unbuffered_active = False
+
+
 def _is_set(value: object) -> bool:
     """Read a switch of an extra, which is text where the connection was written as a URI."""
     return str(value).lower() in ("true", "1")
