@@ -29,7 +29,9 @@ LATER = "2026-03-01 12:00:00.000001"
 @pytest.fixture
 def database(shop: ShopUnderTest) -> SQLite:
     """A shop with a SQLite warehouse, whose columns keep values of any kind."""
-    return SQLite(shop)
+    made = SQLite(shop)
+    shop.connect("shop_warehouse", made.connection())
+    return made
 
 
 # Values
