@@ -342,6 +342,22 @@ def test_the_window_holds_its_start_and_not_its_end_whatever_the_zone_of_process
     }
 
 
+def test_a_time_of_the_shops_own_zone_is_converted_by_the_query(database: WarehouseUnderTest) -> None:
+    times = {"out-before": "2026-03-01 02:59:59", "in-first": "2026-03-01 03:00:00", "in-last": "2026-03-02 02:59:59"}
+    database.fill([(name, "new", time) for name, time in times.items()], "naive")
+
+    staged = database.staged(
+        f"SELECT order_id, status, {database.from_moscow.format('updated_at')} AS updated_at FROM orders o "
+        f"WHERE o.updated_at >= {database.to_moscow.format(':window_start')} "
+        f"AND o.updated_at < {database.to_moscow.format(':window_end')}"
+    )
+
+    assert {row["order_id"]: row["updated_at"] for row in staged.rows} == {
+        "in-first": WINDOW.start,
+        "in-last": WINDOW.end - timedelta(seconds=1),
+    }
+
+
 def test_a_parameter_may_stand_more_than_once_and_in_any_order(database: WarehouseUnderTest) -> None:
     times = {"old": "2026-02-28 12:00:00", "now": NOON, "next": "2026-03-02 00:00:00"}
     database.fill([(name, "new", time) for name, time in times.items()], "naive")

@@ -59,6 +59,7 @@ class WarehouseUnderTest(ABC):
         (timestamp without a zone) and "zoned"; one that it lacks is not there.
     :param holds_nul: whether a text may hold the character NUL.
     :param overflow: an expression that fails for a row, and what the database says.
+    :param from_moscow, to_moscow: what makes a naive time of Moscow one of UTC, and the other way round.
     :param shows_status: an expression whose error quotes the row's status.
     """
 
@@ -66,6 +67,8 @@ class WarehouseUnderTest(ABC):
     types: ClassVar[dict[str, str]]
     holds_nul: ClassVar[bool] = True
     overflow: ClassVar[tuple[str, str]]
+    from_moscow: ClassVar[str]
+    to_moscow: ClassVar[str]
     shows_status: ClassVar[str]
 
     def __init__(self, shop: ShopUnderTest) -> None:
@@ -163,6 +166,8 @@ class SQLite(_File):
     types: ClassVar = {"text": "", "integer": "INTEGER", "double": "REAL", "naive": "TEXT"}
     overflow = ("abs(-9223372036854775807 - 1)", "integer overflow")
     shows_status = "CAST(status || x'ff' AS TEXT)"
+    from_moscow = "datetime({}, '-3 hours')"
+    to_moscow = "datetime({}, '+3 hours')"
 
     def connection_of(self, file: Path) -> str:
         return f"sqlite:///{file}"
@@ -199,6 +204,8 @@ class DuckDB(_File):
     }
     overflow = ("error('integer overflow')", "integer overflow")
     shows_status = "status::INTEGER"
+    from_moscow = "{} AT TIME ZONE 'Europe/Moscow'"
+    to_moscow = "{} AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Moscow'"
 
     def connection_of(self, file: Path) -> str:
         return json.dumps({"conn_type": "duckdb", "host": str(file)})
@@ -240,6 +247,8 @@ class PostgreSQL(WarehouseUnderTest):
     holds_nul = False
     overflow = ("9223372036854775807 + n", "bigint out of range")
     shows_status = "status::integer"
+    from_moscow = "{} AT TIME ZONE 'Europe/Moscow'"
+    to_moscow = "{}::timestamptz AT TIME ZONE 'Europe/Moscow'"
 
     def __init__(self, shop: ShopUnderTest, home: Path) -> None:
         super().__init__(shop)
@@ -308,6 +317,8 @@ class MySQL(WarehouseUnderTest):
     }
     overflow = ("9223372036854775807 + n", "BIGINT value is out of range")
     shows_status = "ExtractValue('<a/>', CONCAT('~', status))"
+    from_moscow = "CONVERT_TZ({}, '+03:00', '+00:00')"
+    to_moscow = "CONVERT_TZ({}, '+00:00', '+03:00')"
 
     def __init__(self, shop: ShopUnderTest, server: MariaDB) -> None:
         super().__init__(shop)
