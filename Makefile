@@ -3,11 +3,11 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up doctor dry-run test test-browser screenshots test-crashes test-soak test-mutations bench lint lock \
+.PHONY: help setup run up doctor dry-run test test-databases test-browser screenshots test-crashes test-soak test-mutations bench lint lock \
 	clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make a private Airflow in .airflow
 
@@ -29,6 +29,9 @@ dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads
 
 test: setup ## run the tests, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-databases: setup ## hold SQLite, DuckDB, PostgreSQL and MariaDB to the same promises, and show them as a table
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -p tests.contract_table tests/test_warehouse_contract.py
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash

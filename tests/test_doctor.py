@@ -29,6 +29,7 @@ from rees46_sync.ledger_tables import metadata
 from rees46_sync.shop import Shop, load_shop
 from tests.conftest import PROJECT, SECRET, ShopUnderTest
 from tests.e2e.airflow_stack import postgres_connection, postgres_uri
+from tests.mariadb import MariaDB
 from tests.whole_run import make_metadata_database
 
 NOW = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
@@ -86,7 +87,7 @@ def arguments(shop: ShopUnderTest, *more: str) -> list[str]:
 # A healthy shop
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgres", "mysql"])
 def healthy_anywhere(request: pytest.FixtureRequest, healthy: ShopUnderTest) -> ShopUnderTest:
     """The same in each database; the ledger is in SQLite, and in PostgreSQL where the warehouse is there."""
     if request.param == "duckdb":
@@ -100,6 +101,15 @@ def healthy_anywhere(request: pytest.FixtureRequest, healthy: ShopUnderTest) -> 
         fill_postgres(home, ROWS)
         healthy.connect("shop_warehouse", postgres_connection(home, "postgres"))
         healthy.connect("shop_ledger", postgres_connection(home, "postgres"))
+    elif request.param == "mysql":
+        server: MariaDB = request.getfixturevalue("mariadb")
+        database = server.create_database()
+        server.execute(
+            "CREATE TABLE orders (order_id TEXT, status TEXT, updated_at DATETIME(6))",
+            f"INSERT INTO orders VALUES {', '.join(str((row[0], row[1], str(row[2]))) for row in ROWS)}",
+            database=database,
+        )
+        healthy.connect("shop_warehouse", server.connection(database))
     return healthy
 
 
@@ -525,6 +535,44 @@ def test_a_large_table_without_an_index_is_a_full_scan_and_with_one_it_is_not(
     assert (after.level, after.data) == (Level.OK, {"whole_tables": []})
 
 
+def test_a_large_table_of_mysql_without_an_index_is_a_full_scan_and_with_one_it_is_not(
+    mariadb: MariaDB, healthy: ShopUnderTest
+) -> None:
+    database = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE orders AS SELECT seq AS order_id, 'paid' AS status, "
+        "TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq SECOND AS updated_at FROM seq_1_to_100000",
+        "ANALYZE TABLE orders",
+        database=database,
+    )
+    healthy.connect("shop_warehouse", mariadb.connection(database))
+
+    [before] = about(examined(healthy.configure()), "query.plan")
+    mariadb.execute("CREATE INDEX orders_updated_at ON orders (updated_at)", database=database)
+    [after] = about(examined(healthy.configure()), "query.plan")
+
+    assert (before.level, before.data) == (Level.WARNING, {"whole_tables": ["orders"]})
+    assert (after.level, after.data) == (Level.OK, {"whole_tables": []})
+
+
+@pytest.mark.parametrize(("hours", "level"), [(-2, Level.WARNING), (2, Level.WARNING), (0, Level.OK)])
+def test_a_wrong_clock_of_mysql_is_a_warning(
+    mariadb: MariaDB, healthy: ShopUnderTest, hours: int, level: Level
+) -> None:
+    database = mariadb.create_database()
+    reader = mariadb.create_user("secret", f"SELECT ON {database}.*")
+    healthy.connect("shop_warehouse", mariadb.connection(database, reader, "secret"))
+    # Whoever is no administrator gets this clock.
+    mariadb.execute(f"SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + {hours} * 3600'")
+    try:
+        [clock] = about(examined(healthy.configure()), "warehouse.clock")
+    finally:
+        mariadb.execute("SET GLOBAL init_connect = ''")
+
+    assert clock.level == level
+    assert clock.data["difference_s"] == pytest.approx(hours * 3600, abs=10)
+
+
 @pytest.mark.parametrize(("hours", "level"), [(-2, Level.WARNING), (2, Level.WARNING), (0, Level.OK)])
 def test_a_wrong_clock_is_a_warning_that_says_why(
     postgres_home: Path, healthy: ShopUnderTest, hours: int, level: Level
@@ -596,11 +644,26 @@ def test_sqlite_plans_are_read(details: list[str], tables: list[str]) -> None:
     ("row", "tables"),
     [
         ((1, "SIMPLE", "orders", None, "ALL", None, None, None, None, 90_000, 11.1, "Using where"), ["orders"]),
-        ((1, "SIMPLE", "orders", None, "range", "i", "i", "5", None, 12, 100.0, "Using index condition"), []),
-        ((1, "SIMPLE", "orders", "ALL", None, None, None, None, 90_000, "Using where"), ["orders"]),
-        ((1, "PRIMARY", "<derived2>", None, "ALL", None, None, None, None, 2, 100.0, None), []),
+        ((1, "SIMPLE", "orders", None, "index", None, "i", "5", None, 90_000, 11.1, "Using where"), ["orders"]),
+        ((1, "SIMPLE", "orders", None, "ALL", None, None, None, None, 9, 11.1, "Using where"), []),
+        ((1, "SIMPLE", "orders", None, "range", "i", "i", "5", None, 90_000, 100.0, "Using index condition"), []),
+        ((1, "SIMPLE", "orders", "ALL", None, None, None, None, "90000", "Using where"), ["orders"]),
+        ((1, "SIMPLE", "orders", "ALL", None, None, None, None, "90000 (3%)", "Using where"), ["orders"]),
+        ((1, "SIMPLE", "orders", "ALL", None, None, None, None, "9", "Using where"), []),
+        ((1, "SIMPLE", None, None, None, None, None, None, None, "No tables used"), []),
+        ((1, "PRIMARY", "<derived2>", None, "ALL", None, None, None, None, 90_000, 100.0, None), []),
     ],
-    ids=["mysql", "mysql-index", "mariadb", "made-by-the-query"],
+    ids=[
+        "mysql",
+        "mysql-index-as-a-whole",
+        "mysql-small",
+        "mysql-index",
+        "mariadb",
+        "mariadb-filtered",
+        "mariadb-small",
+        "mariadb-no-table",
+        "made-by-the-query",
+    ],
 )
 def test_the_plans_of_mysql_and_mariadb_are_read(row: tuple[object, ...], tables: list[str]) -> None:
     assert plans.mysql_scans([row]) == tables

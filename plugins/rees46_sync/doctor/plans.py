@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SMALL_COST = 1000
 """PostgreSQL's own estimate, about one for a page of 8 kB that is read: a scan below it needs no index."""
 
+SMALL_ROWS = 1000
+"""MySQL's and MariaDB's own estimate of the rows that they read, below which they prefer a scan to an index."""
+
 _INDEX = "make an index on updated_at of this table, and let the query compare that column as it is, not converted"
 _SORTED = (
     "let the query compare the stored column as it is, not converted, and keep the table sorted by it: DuckDB skips "
@@ -99,11 +102,18 @@ def duckdb_scans(rows: Sequence[Sequence[Any]]) -> list[str]:
 
 def mysql_scans(rows: Sequence[Sequence[Any]]) -> list[str]:
     """
-    Read EXPLAIN's table: the third column is the table, the fifth how it is read: ALL, or an index as a whole.
+    Read EXPLAIN's table: the tables of which every row, or an index as a whole, is read, and that are not small.
 
-    In MariaDB it is the fourth, which is the partitions in MySQL.
+    MySQL has twelve columns, among them the partitions and the share of rows that remain; MariaDB has neither of them.
     """
-    return [str(row[2]) for row in rows if {"ALL", "index"} & set(row[3:5]) and not str(row[2]).startswith("<")]
+    scans = []
+    for row in rows:
+        access, estimate = (row[4], row[9]) if len(row) > 10 else (row[3], row[8])
+        table = str(row[2])
+        count = re.match(r"\d+", str(estimate))  # MariaDB gives it as text, and may say more in it: "120 (3%)"
+        if access in ("ALL", "index") and not table.startswith("<") and count and int(count[0]) >= SMALL_ROWS:
+            scans.append(table)
+    return scans
 
 
 def _nodes(node: dict[str, Any], below: str) -> Iterator[dict[str, Any]]:
