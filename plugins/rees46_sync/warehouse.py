@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from upath import UPath
 
-from rees46_sync import lineage, staging
+from rees46_sync import lineage, mysql, staging
 from rees46_sync.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.ledger import printable
@@ -64,6 +64,13 @@ SCHEMA = pa.schema(
 )
 """A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave where it gave a
 text or a number instead of a timestamp; ``copy`` numbers equal rows without an id, from 1."""
+
+_SESSION = {
+    "postgresql": ["SET TIME ZONE 'UTC'"],
+    "mysql": ["SET time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"],  # a server may know no zone by name
+    "sqlite": ["PRAGMA query_only = ON"],
+}
+"""What makes a session read only and its time zone UTC; SQLAlchemy makes PostgreSQL's read only."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
@@ -199,12 +206,18 @@ def _sqlalchemy_query(
         # SQLite has no timestamps: its own functions, SQLAlchemy and pandas all write "YYYY-MM-DD HH:MM:SS[.ffffff]".
         parameters = {name: value.isoformat(" ") for name, value in bounds.items()}
     try:
-        with engine.connect() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SET TIME ZONE 'UTC'"))
+        with engine.connect().execution_options(postgresql_readonly=True) as connection:
+            for setting in _SESSION.get(engine.dialect.name, []):
+                connection.exec_driver_sql(setting)
             connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
             result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
-            yield list(result.keys()), result.partitions(FETCH_ROWS)
+            try:
+                yield list(result.keys()), result.partitions(FETCH_ROWS)
+            except BaseException:
+                if engine.dialect.name == "mysql":
+                    mysql.abandon(result.cursor)
+                connection.invalidate()
+                raise
     finally:
         engine.dispose()
 
@@ -218,6 +231,7 @@ def _native_query(
         driver = sys.modules[type(connection).__module__.partition(".")[0]]
         if driver.__name__ in ("duckdb", "_duckdb"):
             cursor.execute("SET TimeZone = 'UTC'")
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
         cursor.execute(*query.for_driver(_paramstyle(connection), bounds))
         yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
 
