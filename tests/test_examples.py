@@ -8,6 +8,7 @@ not be read, the edges of the window, a status that nobody documented.
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,10 @@ import sqlparse
 import yaml
 from upath import UPath
 
-from rees46_sync.shop import Shop, load_shop, load_shops
+from rees46_sync.connections import get_database_hook
+from rees46_sync.doctor.databases import ask
+from rees46_sync.doctor.plans import mysql_scans
+from rees46_sync.shop import Shop, load_shop, load_shops, read_query
 from rees46_sync.warehouse import extract
 from rees46_sync.window import Window
 from tests.conftest import PROJECT, ShopUnderTest, rees46_connection
@@ -129,6 +133,31 @@ SYSTEMS = {
     "shopify_fivetran": SHOPIFY,
     "shopify_airbyte": SHOPIFY,
 }
+
+
+_LONG_AGO = "'2024-01-01' + INTERVAL seq MINUTE"
+OLD_ORDERS = {
+    "woocommerce": [
+        f"wp_wc_orders (id, status, type, date_updated_gmt) SELECT 999 + seq, 'wc-completed', 'shop_order', {_LONG_AGO}"
+    ],
+    "woocommerce_classic": [
+        f"wp_posts (post_status, post_type, post_modified_gmt) SELECT 'wc-completed', 'shop_order', {_LONG_AGO}"
+    ],
+    "magento": [f"sales_order (increment_id, store_id, status, updated_at) SELECT seq, 9, 'complete', {_LONG_AGO}"],
+    "prestashop": [f"ps_orders (id_cart, current_state, `date_add`, date_upd) SELECT seq, 5, {_LONG_AGO}, {_LONG_AGO}"],
+    "opencart": [f"oc_order (order_status_id, date_added, date_modified) SELECT 5, {_LONG_AGO}, {_LONG_AGO}"],
+    "cscart": [
+        f"cscart_orders (timestamp, updated_at) SELECT UNIX_TIMESTAMP({_LONG_AGO}), UNIX_TIMESTAMP({_LONG_AGO})"
+    ],
+    "shopware": [
+        "`order` (id, version_id, state_id, order_number, created_at, updated_at) SELECT UNHEX(MD5(seq + 99999)), "
+        f"UNHEX('0FA91CE3E96A4BC2BE4BD9CE752C3425'), UNHEX(MD5('order.open')), seq, {_LONG_AGO}, {_LONG_AGO}",
+        "order_transaction (id, version_id, order_id, order_version_id, state_id, created_at, updated_at) SELECT "
+        "UNHEX(MD5(seq + 99999)), UNHEX('0FA91CE3E96A4BC2BE4BD9CE752C3425'), UNHEX(MD5(seq + 99999)), "
+        f"UNHEX('0FA91CE3E96A4BC2BE4BD9CE752C3425'), UNHEX(MD5('payment.paid')), {_LONG_AGO}, {_LONG_AGO}",
+    ],
+}
+"""What makes old orders, to be ended with a table of the numbers ``seq``, for each of the systems in MariaDB."""
 
 
 def statements_of(system: str) -> list[str]:
@@ -280,6 +309,26 @@ def test_the_run_of_the_hour_reads_each_change_also_when_clocks_are_set_back_or_
         }
         assert of_this_hour <= found
         assert all(window.start <= row["updated_at"] < window.end for row in rows if row["updated_at"])
+
+
+@pytest.mark.parametrize("system", OLD_ORDERS)
+def test_a_query_reads_by_the_index_that_its_file_names_and_no_table_as_a_whole(
+    database: str, mariadb: MariaDB, shop: ShopUnderTest, system: str
+) -> None:
+    example = load_shop(install(shop, system))
+    indexes = re.findall(r"CREATE INDEX (\w+) ON ([^)]*\))", example.query.read_text("utf-8"))
+    for name, columns in indexes:
+        mariadb.execute(f"CREATE INDEX {name} ON {columns}", database=database)
+    for orders in OLD_ORDERS[system]:
+        table = orders.split()[0]
+        mariadb.execute(f"INSERT INTO {orders} FROM seq_1_to_5000", f"ANALYZE TABLE {table}", database=database)
+
+    bounds = {"window_start": WINDOW.start.replace(tzinfo=None), "window_end": WINDOW.end.replace(tzinfo=None)}
+    statement, parameters = read_query(example.query).for_driver("pyformat", bounds)
+    plan = ask(get_database_hook("my_warehouse"), f"EXPLAIN {statement}", parameters)
+
+    assert mysql_scans(plan) == []
+    assert {name for name, _ in indexes} <= {row[5] for row in plan}
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
