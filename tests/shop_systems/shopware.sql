@@ -49,6 +49,9 @@ FROM (
   -- never updated: created in the window, and before it
   UNION ALL SELECT '10201', 'open', '2026-03-01 07:15:00.123', NULL
   UNION ALL SELECT '10202', 'open', '2026-02-01', NULL
+  -- the same without a payment; and an old order that got a new one
+  UNION ALL SELECT '10203', 'open', '2026-03-01 07:15:00.123', NULL
+  UNION ALL SELECT '10204', 'open', '2026-02-01', '2026-02-20'
   -- refunded in the window by the payment alone: in full, charged back, in part; and paid only after a first try
   UNION ALL SELECT '10211', 'completed', '2026-02-01', '2026-02-20'
   UNION ALL SELECT '10212', 'completed', '2026-02-01', '2026-02-20'
@@ -75,6 +78,7 @@ FROM (
   SELECT '10103' AS number, 'paid' AS state, '2026-02-01' AS created, '2026-02-02' AS updated
   UNION ALL SELECT '10201', 'open', '2026-03-01 07:15:00.123', NULL
   UNION ALL SELECT '10202', 'open', '2026-02-01', NULL
+  UNION ALL SELECT '10204', 'open', '2026-03-01 07:15:00.123', NULL
   UNION ALL SELECT '10211', 'refunded', '2026-02-01', '2026-03-01 07:30'
   UNION ALL SELECT '10212', 'chargeback', '2026-02-01', '2026-03-01 07:30'
   UNION ALL SELECT '10213', 'refunded_partially', '2026-02-01', '2026-03-01 07:30'
