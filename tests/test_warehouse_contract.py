@@ -557,35 +557,30 @@ from rees46_sync import warehouse
 from rees46_sync.shop import load_shop
 from rees46_sync.window import Window
 
-shop_file, folder, sort_memory, start, end = sys.argv[1:]
-warehouse.SORT_MEMORY = sort_memory
-window = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
-extraction = warehouse.extract(load_shop(Path(shop_file)), window, UPath(folder))
-kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-print(extraction.read, len(extraction.partitions), kilobytes)
+warehouse.SORT_MEMORY = "64MB"
+shop_file, folder, *edges = sys.argv[1:]
+early, start, end = map(datetime.fromisoformat, edges)
+for window in (Window(early, start), Window(start, end)):
+    extraction = warehouse.extract(load_shop(Path(shop_file)), window, UPath(folder) / str(window.start.date()))
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+    print("extracted", extraction.read, len(extraction.partitions), kilobytes)
 """
-"""A program that extracts a window and says how many rows and partitions it had, and how much memory at most."""
-
-
-def extracted_by_a_process(database: WarehouseUnderTest, rows: int, id_length: int) -> tuple[int, int, int]:
-    """Return the rows and the partitions, and the megabytes that the process took at most."""
-    database.generate(rows, id_length)
-    shop = database.configured(f"SELECT * FROM orders {IN_WINDOW}", partition_rows=50_000)
-    window = (WINDOW.start.isoformat(), WINDOW.end.isoformat())
-    folder = str(database.shop.folder / f"{rows}")
-    command = [sys.executable, "-c", EXTRACT, str(shop.file), folder, "64MB", *window]
-    environment = os.environ | {"AIRFLOW_CONN_SHOP_WAREHOUSE": database.connection()}
-    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=200).stdout
-    read, partitions, kilobytes = map(int, said.splitlines()[-1].split())  # Airflow may have something to say before
-    return read, partitions, kilobytes // 1024
+"""A program that extracts two windows and says how many rows and partitions each had, and its most memory so far."""
 
 
 def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(database: WarehouseUnderTest) -> None:
     """Long ids, and a limit of the sort that is as much smaller, stand for more rows."""
-    few, many, id_length = 100_000, 1_000_000, 100
+    few, many, id_length, partition_rows = 100_000, 1_000_000, 100, 50_000
+    database.generate(few + many, id_length, early=few)
+    shop = database.configured(f"SELECT * FROM orders {IN_WINDOW}", partition_rows=partition_rows)
+    edges = (moment.isoformat() for moment in (WINDOW.start - timedelta(days=1), WINDOW.start, WINDOW.end))
+    command = [sys.executable, "-c", EXTRACT, str(shop.file), str(shop.file.with_suffix("")), *edges]
+    environment = os.environ | {"AIRFLOW_CONN_SHOP_WAREHOUSE": database.connection()}
 
-    few_read, _, few_megabytes = extracted_by_a_process(database, few, id_length)
-    many_read, partitions, many_megabytes = extracted_by_a_process(database, many, id_length)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=200)
 
-    assert (few_read, many_read, partitions) == (few, many, 20)
-    assert many_megabytes - few_megabytes < (many - few) * id_length / 1e6
+    # Airflow may have something to say as well.
+    said = [list(map(int, line.split()[1:])) for line in done.stdout.splitlines() if line.startswith("extracted")]
+    assert [row[:2] for row in said] == [[rows, rows // partition_rows] for rows in (few, many)]
+    growth = (said[1][2] - said[0][2]) * 1024
+    assert growth < (many - few) * id_length

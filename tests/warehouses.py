@@ -88,8 +88,8 @@ class WarehouseUnderTest(ABC):
         """Fill the table with rows of n, order_id, status, updated_at."""
 
     @abstractmethod
-    def generate(self, rows: int, width: int) -> None:
-        """Make the table anew, of rows whose ids are this long and whose time is noon, inside the database."""
+    def generate(self, rows: int, width: int, early: int = 0) -> None:
+        """Make the table anew inside the database, of rows whose ids are this long; so many of them are a day early."""
 
     def query_that_writes(self) -> str:
         """Return a query that looks in a shop file as if it only read, and that inserts an order."""
@@ -175,12 +175,13 @@ class SQLite(_File):
         with closing(sqlite3.connect(self.file)) as db, db:
             db.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", rows)
 
-    def generate(self, rows: int, width: int) -> None:
+    def generate(self, rows: int, width: int, early: int = 0) -> None:
         self.execute(
             "DROP TABLE IF EXISTS orders",
             "CREATE TABLE orders (order_id, status, updated_at)",
             f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT {rows}) INSERT INTO "
-            f"orders SELECT printf('%0*d', {width}, n * 7919 % 10000019), 'new', '2026-03-01 12:00:00' FROM numbers",
+            f"orders SELECT printf('%0*d', {width}, n * 7919 % 10000019), 'new', "
+            f"datetime('2026-03-01 12:00:00', iif(n <= {early}, '-1 day', '+0 day')) FROM numbers",
         )
 
 
@@ -216,10 +217,11 @@ class DuckDB(_File):
             db.register("given", given)
             db.execute("INSERT INTO orders SELECT * FROM given")
 
-    def generate(self, rows: int, width: int) -> None:
+    def generate(self, rows: int, width: int, early: int = 0) -> None:
         self.execute(
             f"CREATE OR REPLACE TABLE orders AS SELECT lpad((n * 7919 % 10000019)::VARCHAR, {width}, '0') AS order_id, "
-            f"'new' AS status, TIMESTAMP '2026-03-01 12:00:00' AS updated_at FROM range(1, {rows + 1}) AS numbers (n)"
+            f"'new' AS status, TIMESTAMP '2026-03-01 12:00:00' - (n <= {early})::INTEGER * INTERVAL 1 DAY "
+            f"AS updated_at FROM range(1, {rows + 1}) AS numbers (n)"
         )
 
 
@@ -273,11 +275,12 @@ class PostgreSQL(WarehouseUnderTest):
         with self._cursor() as cursor:
             execute_values(cursor, "INSERT INTO orders VALUES %s", rows, page_size=5_000)
 
-    def generate(self, rows: int, width: int) -> None:
+    def generate(self, rows: int, width: int, early: int = 0) -> None:
         self.execute(
             "DROP TABLE IF EXISTS orders",
             f"CREATE TABLE orders AS SELECT lpad((n * 7919 % 10000019)::text, {width}, '0') AS order_id, 'new' AS "
-            f"status, timestamp '2026-03-01 12:00:00' AS updated_at FROM generate_series(1, {rows}) AS numbers (n)",
+            f"status, timestamp '2026-03-01 12:00:00' - (n <= {early})::integer * interval '1 day' AS updated_at "
+            f"FROM generate_series(1, {rows}::bigint) AS numbers (n)",
         )
 
     def query_that_writes(self) -> str:
@@ -345,11 +348,11 @@ class MySQL(WarehouseUnderTest):
         finally:
             engine.dispose()
 
-    def generate(self, rows: int, width: int) -> None:
+    def generate(self, rows: int, width: int, early: int = 0) -> None:
         self.execute(
             "DROP TABLE IF EXISTS orders",
             f"CREATE TABLE orders AS SELECT LPAD(seq * 7919 % 10000019, {width}, '0') AS order_id, 'new' AS status, "
-            f"TIMESTAMP '2026-03-01 12:00:00' AS updated_at FROM seq_1_to_{rows}",
+            f"TIMESTAMP '2026-03-01 12:00:00' - INTERVAL (seq <= {early}) DAY AS updated_at FROM seq_1_to_{rows}",
         )
 
     def lose_the_reader(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10
 """As long as a connection within a data centre may ever take; a retry of the task comes later."""
+
+FLOAT_DIGITS = 6
+"""Digits of a FLOAT that MySQL and MariaDB show, and that are right."""
 
 TLS_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 """What extra ``ssl_mode`` may be, as MySQL's own clients call it."""
@@ -67,7 +71,14 @@ class MySqlHook(DbApiHook):
             raise ConnectionFieldsError(
                 self.get_conn_id(), "extra iam cannot be used here; give a user who has a password"
             )
-        arguments: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT_S}
+        from pymysql.constants import FIELD_TYPE
+        from pymysql.converters import conversions
+
+        arguments: dict[str, Any] = {
+            "charset": "utf8mb4",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "conv": conversions | {FIELD_TYPE.FLOAT: _float, FIELD_TYPE.DATETIME: _time, FIELD_TYPE.TIMESTAMP: _time},
+        }
         if extra.get("unix_socket"):
             arguments["unix_socket"] = extra["unix_socket"]
         tls = self._tls(extra)
@@ -133,6 +144,28 @@ def abandon(cursor: Any) -> None:
     """
     if cursor is not None and cursor._result is not None:
         cursor._result.unbuffered_active = False
+
+
+class RoundedFloat(float):
+    """A number that may be a neighbour's, so that it is not taken for a whole one even where it looks like it."""
+
+    def is_integer(self) -> bool:
+        """Return that nobody knows."""
+        return False
+
+
+def _float(text: str) -> float:
+    """Read a FLOAT: the server writes six digits of it, so that 16777217 and 16777216 are both 16777200."""
+    number = float(text)
+    return number if abs(number) < 10**FLOAT_DIGITS else RoundedFloat(number)
+
+
+def _time(text: str) -> datetime | str:
+    """Read a DATETIME or TIMESTAMP; one that no calendar has, such as 0000-00-00 00:00:00, stays text."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return text
 
 
 def _is_set(value: object) -> bool:
