@@ -1,0 +1,42 @@
+-- Shopware 6. (Shopware 5 has other tables.)
+--
+-- Change: nothing, for one sales channel. For one of several add AND orders.sales_channel_id = UNHEX('…') to the inner
+--   condition, with the channel's id as the Administration shows it in its address.
+-- Order id: order_number, the number that the customer sees. REES46's plugin is for Shopware 5 alone: send here what
+--   your theme or tag sends with the purchase event.
+-- Time: Shopware writes UTC. An order that was never changed has no updated_at, its created_at counts. A payment has a
+--   status and a time of its own, and its change may leave the order's as it was: the latest of both is taken.
+-- Status: the order's, or refunded where one of its payments was refunded in full or charged back. Deliveries are not
+--   looked at: Shopware knows shipped and returned there, not delivered.
+-- Index: Shopware has none on these. CREATE INDEX rees46_updated ON `order` (updated_at, created_at) and
+--   CREATE INDEX rees46_updated ON order_transaction (updated_at, created_at)
+-- Not read: versions other than the live one (0fa91ce3…), in which the Administration edits orders.
+-- Schema: Shopware, src/Core/Migration/V6_3/Migration1536232990Order.php and those after it.
+SELECT order_id, status, updated_at
+FROM (
+    SELECT orders.order_number AS order_id,
+           CASE WHEN MAX(payment_state.technical_name IN ('refunded', 'chargeback')) = 1 THEN 'refunded'
+                ELSE MAX(order_state.technical_name) END AS status,
+           GREATEST(MAX(COALESCE(orders.updated_at, orders.created_at)),
+                    MAX(COALESCE(payment.updated_at, payment.created_at, orders.created_at))) AS updated_at
+    FROM (
+        SELECT id FROM `order` WHERE updated_at >= :window_start AND updated_at < :window_end
+        UNION
+        SELECT id FROM `order` WHERE updated_at IS NULL AND created_at >= :window_start AND created_at < :window_end
+        UNION
+        SELECT order_id FROM order_transaction WHERE updated_at >= :window_start AND updated_at < :window_end
+        UNION
+        SELECT order_id FROM order_transaction
+        WHERE updated_at IS NULL AND created_at >= :window_start AND created_at < :window_end
+    ) AS changed
+    JOIN `order` AS orders
+        ON orders.id = changed.id AND orders.version_id = UNHEX('0FA91CE3E96A4BC2BE4BD9CE752C3425')
+    LEFT JOIN state_machine_state AS order_state ON order_state.id = orders.state_id
+    LEFT JOIN order_transaction AS payment
+        ON payment.order_id = orders.id AND payment.order_version_id = orders.version_id
+           AND payment.version_id = orders.version_id
+    LEFT JOIN state_machine_state AS payment_state ON payment_state.id = payment.state_id
+    GROUP BY orders.id, orders.order_number
+) AS around_the_window
+-- What changed once more after the window belongs to a later one.
+WHERE updated_at >= :window_start AND updated_at < :window_end

@@ -1,0 +1,47 @@
+-- Shopify's orders as Airbyte's connector makes them in PostgreSQL (typed tables), abbreviated.
+CREATE TABLE public.orders (
+  _airbyte_raw_id varchar(36),
+  _airbyte_extracted_at timestamptz,
+  _airbyte_meta jsonb,
+  id bigint,
+  name varchar,
+  order_number bigint,
+  test boolean,
+  financial_status varchar,
+  fulfillment_status varchar,
+  cancelled_at timestamptz,
+  updated_at timestamptz,
+  deleted_at timestamptz
+);
+INSERT INTO public.orders (id, financial_status, fulfillment_status, updated_at) VALUES
+  -- each payment status once, and those that were paid with each fulfilment
+  (5500000000101, 'pending', NULL, '2026-03-01 07:30Z'),
+  (5500000000102, 'authorized', NULL, '2026-03-01 07:30Z'),
+  (5500000000103, 'partially_paid', NULL, '2026-03-01 07:30Z'),
+  (5500000000104, 'expired', NULL, '2026-03-01 07:30Z'),
+  (5500000000105, 'refunded', 'fulfilled', '2026-03-01 07:30Z'),
+  (5500000000106, 'voided', NULL, '2026-03-01 07:30Z'),
+  (5500000000111, 'paid', NULL, '2026-03-01 07:30Z'),
+  (5500000000112, 'paid', 'partial', '2026-03-01 07:30Z'),
+  (5500000000113, 'paid', 'fulfilled', '2026-03-01 07:30Z'),
+  (5500000000114, 'paid', 'restocked', '2026-03-01 07:30Z'),
+  (5500000000121, 'partially_refunded', NULL, '2026-03-01 07:30Z'),
+  (5500000000122, 'partially_refunded', 'partial', '2026-03-01 07:30Z'),
+  (5500000000123, 'partially_refunded', 'fulfilled', '2026-03-01 07:30Z'),
+  (5500000000124, 'partially_refunded', 'restocked', '2026-03-01 07:30Z'),
+  -- as the connectors that ask by GraphQL write them
+  (5500000000131, 'PAID', 'FULFILLED', '2026-03-01 07:30Z'),
+  -- the edges of the window, the last two in another zone
+  (5500000000401, 'paid', NULL, '2026-02-28 06:59:59.999999Z'),
+  (5500000000402, 'paid', NULL, '2026-02-28 07:00Z'),
+  (5500000000403, 'paid', 'fulfilled', '2026-03-01 02:59:59.999999-05'),
+  (5500000000404, 'paid', 'fulfilled', '2026-03-01 03:00-05'),
+  -- a value that Shopify does not document, no time, no payment
+  (5500000000501, 'paid', 'teleported', '2026-03-01 07:30Z'),
+  (5500000000502, 'paid', NULL, NULL),
+  (5500000000503, NULL, NULL, '2026-03-01 07:30Z');
+INSERT INTO public.orders (id, financial_status, cancelled_at, test, deleted_at, updated_at) VALUES
+  (5500000000141, 'paid', '2026-03-01 07:30Z', false, NULL, '2026-03-01 07:30Z'),
+  (5500000000142, 'paid', NULL, true, NULL, '2026-03-01 07:30Z'),
+  -- deleted
+  (5500000000301, NULL, NULL, NULL, '2026-03-01 07:30Z', '2026-03-01 07:30Z');
