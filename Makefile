@@ -3,8 +3,8 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up doctor dry-run test test-databases test-browser screenshots test-crashes test-soak test-mutations bench lint lock \
-	clean
+.PHONY: help setup run up doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
+	test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
