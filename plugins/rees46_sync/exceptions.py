@@ -5,6 +5,7 @@ What can go wrong, named by what to do next.
   + MendFirstError             nothing that a retry could mend; a person acts
     - ShopFileError            mend the shop file
     - ConnectionFieldsError    mend the Airflow connection
+    - LedgerSchemaError        upgrade the project here, or the ledger: one is of another version
     - WindowError              mend the window of this run
     - QueryColumnsError        mend the query: its columns are not the ones that were agreed
     - LimitExceededError       decide: the run would change or reject more than the shop allows
@@ -61,6 +62,17 @@ class ConnectionFieldsError(MendFirstError):
     def __init__(self, conn_id: str, fault: str) -> None:
         """The fault is "problem; remedy"."""
         super().__init__(f"Connection {conn_id}: {fault}.")
+
+
+class LedgerSchemaError(MendFirstError):
+    """The ledger's tables are of a version that this project cannot work with."""
+
+    def __init__(self, place: str, found: int, known: int) -> None:
+        super().__init__(
+            f"Ledger {place}: its schema is version {found}, and this installation of the project knows versions up to "
+            f"{known}. Nothing was written. A newer one has upgraded the ledger: install that version here (on every "
+            "worker, the scheduler and the api-server) as well."
+        )
 
 
 class WindowError(MendFirstError):

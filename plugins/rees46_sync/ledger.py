@@ -1,7 +1,8 @@
 """
 The ledger: what REES46 has accepted and the record of every run, in the database of an Airflow connection.
 
-Its tables are in ``ledger_tables.py``.
+Its tables are in ``ledger_tables.py``, their version in ``ledger_schema.py``, where databases differ in
+``ledger_dialects.py``.
 """
 
 from __future__ import annotations
@@ -12,23 +13,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 from more_itertools import chunked
-from sqlalchemy.schema import CreateIndex, CreateTable
-from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
+from rees46_sync.ledger_dialects import CONNECT_TIMEOUT_S, DIALECTS, STATEMENT_TIMEOUT_S, dialect_of, limit, prepare
+from rees46_sync.ledger_schema import bring_up_to_date, place_of, refuse_newer
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
     approvals,
     deliveries,
-    metadata,
     open_requests,
     rejected_orders,
     sync_runs,
@@ -58,44 +58,6 @@ _MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
-
-
-@dataclass(frozen=True)
-class _Json:
-    """
-    How a database reads JSON, so that thousands of orders are one parameter of a statement, not thousands of them.
-
-    :param one_of_ids: whether order_id is in the array ``:ids``.
-    :param each_order: the orders of the array ``:orders``, a row each.
-    :param values: order_id, status and source_updated_at of such a row.
-    """
-
-    one_of_ids: str
-    each_order: str
-    values: str
-
-    @cached_property
-    def insert_accepted(self) -> sa.TextClause:
-        """The statement that records a batch; the database takes it apart, which costs us nothing."""
-        return sa.text(
-            "INSERT INTO rees46_accepted_statuses (shop, dag_id, run_id, extraction_id, accepted_at, order_id, status, "
-            "source_updated_at) SELECT :shop, :dag_id, :run_id, :extraction_id, :accepted_at, "
-            f"{self.values} FROM {self.each_order}"
-        ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
-
-
-_JSON = {
-    "postgresql": _Json(
-        one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
-        each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
-        values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
-    ),
-    "sqlite": _Json(
-        one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
-        each_order="json_each(:orders) AS one",
-        values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
-    ),
-}
 
 
 # Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
@@ -198,15 +160,26 @@ def printable(text: str | None, limit: int) -> str | None:
 
 
 class Ledger:
-    """The ledger of all shops that share one database."""
+    """
+    The ledger of all shops that share one database.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    :param statement_timeout_s: how long the answer to a statement is waited for.
+    """
+
+    def __init__(self, engine: sa.Engine, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> None:
         self.engine = engine
+        self.statement_timeout_s = statement_timeout_s
+        self._version_is_known = False
 
     @classmethod
-    def of_connection(cls, conn_id: str) -> Ledger:
+    def of_connection(
+        cls,
+        conn_id: str,
+        connect_timeout_s: int = CONNECT_TIMEOUT_S,
+        statement_timeout_s: int = STATEMENT_TIMEOUT_S,
+    ) -> Ledger:
         """
-        Open the ledger in the database of an Airflow connection.
+        Open the ledger in the database of an Airflow connection; it connects to nothing yet.
 
         :raises ConnectionFieldsError: there is no such connection, or SQLAlchemy cannot speak to its database.
         """
@@ -220,26 +193,27 @@ class Ledger:
             raise ConnectionFieldsError(
                 conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite or PostgreSQL"
             ) from error
-        if engine.dialect.name not in _JSON:
+        if engine.dialect.name not in DIALECTS:
             raise ConnectionFieldsError(
                 conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite or PostgreSQL"
             )
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _share_sqlite)
-        return cls(engine)
+        prepare(engine, connect_timeout_s)
+        return cls(engine, statement_timeout_s)
 
     @again_after_a_race
     def create(self) -> None:
-        """Create the tables that are not there yet."""
-        with self._transaction() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        """
+        Create the tables, or bring those of an older version up to date; current ones cost a question.
+
+        :raises LedgerSchemaError: they are newer than this version of the project knows.
+        """
+        with self._own_errors():
+            bring_up_to_date(self.engine, self.statement_timeout_s)
+        self._version_is_known = True
 
     def mark(self) -> int:
         """Return the number of the latest accepted row: rows up to it were accepted before now, rows above it after."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
 
     def lookup(self, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
@@ -254,7 +228,7 @@ class Ledger:
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
         table, missed = accepted_statuses.c, unanswered_orders.c
-        one_of_ids = sa.text(_JSON[self.engine.dialect.name].one_of_ids)
+        one_of_ids = sa.text(dialect_of(self.engine).one_of_ids)
         accepted = sa.select(
             table.order_id,
             table.id,
@@ -272,7 +246,7 @@ class Ledger:
             .group_by(missed.order_id)
         )
         parts = []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             some = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
                 ids = {"ids": json.dumps(chunk)}
@@ -288,7 +262,7 @@ class Ledger:
 
         As long as it stays the same, nobody else has told REES46 anything about the shop's orders.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(_latest_of_others(run)) or 0
 
     def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
@@ -302,7 +276,7 @@ class Ledger:
         # UTC as SQLite stores it, and as every other database reads it.
         times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
         request = json.dumps(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
             others = connection.scalar(_latest_of_others(run)) or 0
@@ -310,7 +284,7 @@ class Ledger:
 
     def withdraw_request(self, request: OpenRequest) -> None:
         """Forget a request that did not go out after all."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self._close_request(connection, request.number)
 
     def note_unanswered(self, shop: str) -> None:
@@ -319,7 +293,7 @@ class Ledger:
 
         One that is under way in another task is none the worse: what it records later is newer than this note.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
             open_ = connection.execute(
                 sa.select(open_requests.c.id, open_requests.c.orders).where(open_requests.c.shop == shop)
@@ -349,8 +323,8 @@ class Ledger:
         :param requests: POSTs that it took.
         """
         accepted = {**asdict(run), "accepted_at": datetime.now(UTC), "orders": request.orders}
-        with self._transaction() as connection:
-            connection.execute(_JSON[self.engine.dialect.name].insert_accepted, accepted)
+        with self.transaction() as connection:
+            connection.execute(dialect_of(self.engine).insert_accepted, accepted)
             self._close_request(connection, request.number)
             self._insert_delivery(connection, run, partition, request.count, requests, "accepted")
 
@@ -363,7 +337,7 @@ class Ledger:
         :param request: what :meth:`open_request` returned for it.
         :param answered: False leaves the request open, because it may have reached REES46.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if answered:
                 self._close_request(connection, request.number)
             self._insert_delivery(connection, run, partition, request.count, requests, outcome)
@@ -390,13 +364,13 @@ class Ledger:
             .where(deliveries.c.extraction_id == extraction_id, deliveries.c.outcome == "accepted")
             .group_by(deliveries.c.partition)
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return {partition: int(orders) for partition, orders in connection.execute(query)}
 
     def requests_made(self, extraction_id: str) -> int:
         """Return how many POSTs with a known end were made for a reading of the warehouse."""
         query = sa.select(sa.func.sum(deliveries.c.requests)).where(deliveries.c.extraction_id == extraction_id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return int(connection.scalar(query) or 0)
 
     def quarantine(self, shop: str, run_id: str, rows: Sequence[RejectedRow]) -> int:
@@ -415,7 +389,7 @@ class Ledger:
     def _store_rejected(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
         column = rejected_orders.c.fingerprint
         now = datetime.now(UTC)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             known = set(connection.scalars(sa.select(column).where(column.in_(list(rows)))))
             new = [
                 {
@@ -438,7 +412,7 @@ class Ledger:
     def record_approval(self, run: RunRef, outcome: str, question: str, decided_by: str | None = None) -> Approval:
         """Record that approval was asked for, or what became of it; return the record."""
         approval = Approval(run.extraction_id, outcome, question, decided_by, datetime.now(UTC))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 sa.insert(approvals).values(shop=run.shop, dag_id=run.dag_id, run_id=run.run_id, **asdict(approval))
             )
@@ -453,7 +427,7 @@ class Ledger:
             .order_by(columns.id.desc())
             .limit(1)
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query).one_or_none()
         return Approval(*found) if found else None
 
@@ -461,7 +435,7 @@ class Ledger:
     def save_run(self, **record: Any) -> None:
         """Store the record of a run (columns of ``rees46_sync_runs``); an earlier one of the same run is replaced."""
         same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(sa.delete(sync_runs).where(same_run))
             connection.execute(sa.insert(sync_runs).values(**record))
 
@@ -477,7 +451,7 @@ class Ledger:
         runs = sync_runs.c
         end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
         successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             covered: datetime | None = connection.scalar(
                 sa.select(sa.func.max(end, type_=UtcDateTime)).where(successful, runs.window_widened)
             )
@@ -497,32 +471,33 @@ class Ledger:
         return covered
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self, timeout_s: int | None = None) -> Iterator[sa.Connection]:
         """
-        One transaction for the questions and the tables of others: the reports, the alerts.
+        One transaction, committed at the end; also for the questions and the tables of others: reports, alerts.
 
-        :raises LedgerError: the database does not answer, or refuses.
+        :param timeout_s: for each of its statements; by default the ledger's own.
+        :raises LedgerError: the database does not answer, or refuses; its own words, without rows.
+        :raises LedgerSchemaError: the ledger is newer than this version of the project knows.
         """
-        with self._transaction() as connection:
-            yield connection
+        with self._own_errors():
+            if not self._version_is_known:
+                refuse_newer(self.engine, self.statement_timeout_s)
+                self._version_is_known = True
+            with self.engine.begin() as connection:
+                limit(connection, timeout_s or self.statement_timeout_s)
+                yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        """
-        One transaction, committed at the end.
-
-        :raises LedgerError: the database does not answer, or refuses; its own words, without rows.
-        """
+    def _own_errors(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            place = self.engine.url.render_as_string(hide_password=True)
             cause = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
             raise LedgerError(
-                f"Ledger {place}: {cause}. Check the database of ledger_conn_id; the run can be retried."
+                f"Ledger {place_of(self.engine)}: {cause}. Check the database of ledger_conn_id; the run can be "
+                "retried."
             ) from error
 
 
@@ -552,16 +527,3 @@ def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.
     uncertain = both["mark"] >= both["known_id"]
     newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
     return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
-
-
-# SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
-@retry(
-    retry=retry_if_exception(lambda e: "database is locked" in str(e)),
-    stop=stop_after_delay(60),
-    wait=wait_random(0, 0.1),
-    reraise=True,
-)
-def _share_sqlite(connection: Any, _record: object) -> None:
-    """Let several processes write one SQLite ledger: write-ahead log, and a wait of up to 60 s for the lock."""
-    connection.execute("PRAGMA busy_timeout = 60000")
-    connection.execute("PRAGMA journal_mode = WAL")

@@ -16,6 +16,7 @@ it is answered, and an alert has one row), so the ledger is the audit log as wel
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
 * ``rees46_alerts``: one row an alert of a shop: whether it fires, and since when.
 * ``rees46_alert_messages``: one row a change of an alert and place that is to be told of it.
+* ``rees46_schema_versions``: one row a version of these tables that the database has had, see ``ledger_schema.py``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ deliveries = sa.Table(
     sa.Column("answered_at", UtcDateTime, nullable=False),
     sa.Index("rees46_deliveries_extraction", "extraction_id"),
     sa.Index("rees46_deliveries_shop", "shop", "id"),
+    sqlite_autoincrement=True,
 )
 
 open_requests = sa.Table(
@@ -88,6 +90,7 @@ open_requests = sa.Table(
     sa.Column("shop", sa.String(100), nullable=False),
     sa.Column("orders", sa.Text, nullable=False, comment="JSON: of each order its id, status and source_updated_at"),
     sa.Index("rees46_open_requests_shop", "shop"),
+    sqlite_autoincrement=True,
 )
 
 unanswered_orders = sa.Table(
@@ -183,4 +186,12 @@ alert_messages = sa.Table(
     sa.Column("claimed_at", UtcDateTime, comment="somebody is sending it since then"),
     sa.Column("told_at", UtcDateTime),
     sa.Index("rees46_alert_messages_shop", "shop", "told_at"),
+    sqlite_autoincrement=True,
+)
+
+schema_versions = sa.Table(
+    "rees46_schema_versions",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("since", UtcDateTime, nullable=False),
 )

@@ -120,7 +120,6 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     from rees46_sync import data_docs, staging, warehouse
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
-    ledger.create()
     now = datetime.now(UTC)
     root = staging.root_of(shop)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
@@ -338,7 +337,6 @@ def account_for_rows(
     from rees46_sync.exceptions import AccountingError, RunFailedError
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
-    ledger.create()
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
     pull = context["ti"].xcom_pull
     reading: Reading | None = pull(task_ids="extract_orders", key="reading")
@@ -494,9 +492,12 @@ def _shop(shop_file: str, partition: Partition | None = None) -> Shop:
 
 
 def _ledger(shop_file: str) -> Ledger:
+    """Open the ledger, whose tables are there, and up to date, afterwards."""
     from rees46_sync.ledger import Ledger
 
-    return Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+    ledger = Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+    ledger.create()
+    return ledger
 
 
 def _window(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) -> Window:
