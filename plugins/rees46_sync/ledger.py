@@ -22,7 +22,15 @@ from more_itertools import chunked
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger_dialects import CONNECT_TIMEOUT_S, DIALECTS, STATEMENT_TIMEOUT_S, dialect_of, limit, prepare
+from rees46_sync.ledger_dialects import (
+    CONNECT_TIMEOUT_S,
+    DIALECTS,
+    STATEMENT_TIMEOUT_S,
+    dialect_of,
+    is_deadlock,
+    limit,
+    prepare,
+)
 from rees46_sync.ledger_schema import bring_up_to_date, place_of, refuse_newer
 from rees46_sync.ledger_tables import (
     UtcDateTime,
@@ -60,10 +68,10 @@ QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
 
 
-# Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
+# Where two tasks look and then insert the same at once, the slower one is refused: it looks again. Where they wait for
+# each other, one is ended. What either did in its transaction is undone.
 again_after_a_race = retry(
-    # PostgreSQL may also say "already exists", in spite of IF NOT EXISTS.
-    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or "already exists" in str(e)),
+    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or is_deadlock(e.__cause__)),
     stop=stop_after_attempt(8),
     wait=wait_random(0, 0.3),
     reraise=True,
@@ -191,13 +199,13 @@ class Ledger:
             engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
         except sa.exc.NoSuchModuleError as error:
             raise ConnectionFieldsError(
-                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite or PostgreSQL"
+                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite, PostgreSQL, MySQL or MariaDB"
             ) from error
         if engine.dialect.name not in DIALECTS:
             raise ConnectionFieldsError(
-                conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite or PostgreSQL"
+                conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite, PostgreSQL, MySQL or MariaDB"
             )
-        prepare(engine, connect_timeout_s)
+        prepare(engine, connect_timeout_s, statement_timeout_s)
         return cls(engine, statement_timeout_s)
 
     @again_after_a_race
@@ -227,29 +235,13 @@ class Ledger:
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
-        table, missed = accepted_statuses.c, unanswered_orders.c
-        one_of_ids = sa.text(dialect_of(self.engine).one_of_ids)
-        accepted = sa.select(
-            table.order_id,
-            table.id,
-            table.status,
-            sa.type_coerce(table.source_updated_at, sa.DateTime(timezone=True)),
-            table.extraction_id == extraction_id,
-        ).where(table.shop == shop, one_of_ids)
-        unanswered = (
-            sa.select(
-                missed.order_id,
-                sa.func.max(missed.after_id),
-                sa.func.max(missed.source_updated_at, type_=UtcDateTime),
-            )
-            .where(missed.shop == shop, one_of_ids)
-            .group_by(missed.order_id)
-        )
         parts = []
         with self.transaction() as connection:
+            accepted, unanswered = _lookup_queries(connection, shop, extraction_id)
+            missed = unanswered_orders.c
             some = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
-                ids = {"ids": json.dumps(chunk)}
+                ids = {"ids": _json(chunk)}
                 known = _newest(connection.execute(accepted, ids).all())
                 parts.append(
                     known if some is None else _with_uncertain(known, connection.execute(unanswered, ids).all())
@@ -265,6 +257,7 @@ class Ledger:
         with self.transaction() as connection:
             return connection.scalar(_latest_of_others(run)) or 0
 
+    @again_after_a_race
     def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
         """
         Record that a request goes out now; return it, for when it is answered.
@@ -275,18 +268,20 @@ class Ledger:
             raise ValueError("timestamps without a time zone for the ledger")
         # UTC as SQLite stores it, and as every other database reads it.
         times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        request = json.dumps(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
+        request = _json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
         with self.transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
             others = connection.scalar(_latest_of_others(run)) or 0
         return OpenRequest(int(number), len(orders), request, others)
 
+    @again_after_a_race
     def withdraw_request(self, request: OpenRequest) -> None:
         """Forget a request that did not go out after all."""
         with self.transaction() as connection:
             self._close_request(connection, request.number)
 
+    @again_after_a_race
     def note_unanswered(self, shop: str) -> None:
         """
         Take the shop's open requests for unanswered: until an order of theirs is accepted again, it is uncertain.
@@ -315,6 +310,7 @@ class Ledger:
     def _close_request(connection: sa.Connection, number: int) -> None:
         connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
 
+    @again_after_a_race
     def record_accepted(self, run: RunRef, partition: int, request: OpenRequest, requests: int) -> None:
         """
         Record a batch that REES46 accepted.
@@ -324,10 +320,11 @@ class Ledger:
         """
         accepted = {**asdict(run), "accepted_at": datetime.now(UTC), "orders": request.orders}
         with self.transaction() as connection:
-            connection.execute(dialect_of(self.engine).insert_accepted, accepted)
+            connection.execute(dialect_of(connection).insert_accepted, accepted)
             self._close_request(connection, request.number)
             self._insert_delivery(connection, run, partition, request.count, requests, "accepted")
 
+    @again_after_a_race
     def record_not_accepted(
         self, run: RunRef, partition: int, request: OpenRequest, requests: int, outcome: str, *, answered: bool
     ) -> None:
@@ -409,6 +406,7 @@ class Ledger:
                 connection.execute(sa.insert(rejected_orders), new)
         return len(new)
 
+    @again_after_a_race
     def record_approval(self, run: RunRef, outcome: str, question: str, decided_by: str | None = None) -> Approval:
         """Record that approval was asked for, or what became of it; return the record."""
         approval = Approval(run.extraction_id, outcome, question, decided_by, datetime.now(UTC))
@@ -505,6 +503,32 @@ def _latest_of_others(run: RunRef) -> sa.Select[int]:
     batch = deliveries.c
     of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
     return sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+
+
+def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return what is asked about the orders of the parameter ids: what was accepted, and what was left unanswered."""
+    sent, missed = accepted_statuses.c, unanswered_orders.c
+    one_of_ids = sa.text(dialect_of(connection).one_of_ids)
+    accepted = sa.select(
+        sent.order_id,
+        sent.id,
+        sent.status,
+        sa.type_coerce(sent.source_updated_at, sa.DateTime(timezone=True)),
+        sent.extraction_id == extraction_id,
+    ).where(sent.shop == shop, one_of_ids)
+    unanswered = (
+        sa.select(
+            missed.order_id, sa.func.max(missed.after_id), sa.func.max(missed.source_updated_at, type_=UtcDateTime)
+        )
+        .where(missed.shop == shop, one_of_ids)
+        .group_by(missed.order_id)
+    )
+    return accepted, unanswered
+
+
+def _json(values: Sequence[Any]) -> str:
+    """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:

@@ -1,15 +1,15 @@
 """
 Where the databases of a ledger differ: how they read JSON, cut times, and are kept from making somebody wait for ever.
 
-A task waits :data:`LOCK_TIMEOUT_S` for a lock, and :data:`STATEMENT_TIMEOUT_S` for the answer to a statement. Both are
-far beyond what a healthy ledger takes for its largest one (a second or two for :data:`LOOKUP_CHUNK` orders), and well
-below what a task may lose without the hour being lost. What takes longer is a ``LedgerError``: Airflow tries again.
+A task waits :data:`LOCK_TIMEOUT_S` for a lock, and :data:`STATEMENT_TIMEOUT_S` for the answer to a statement: far more
+than a healthy ledger takes (a second or two to look up thousands of orders), and little enough to try again within the
+hour. What takes longer is a ``LedgerError``, after which Airflow does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,6 +23,9 @@ LOCK_TIMEOUT_S = 60
 STATEMENT_TIMEOUT_S = 120
 
 Unit = Literal["hour", "day"]
+
+_DEADLOCKS = ("40P01", "40001")
+_MYSQL_DEADLOCK = (1213,)
 
 
 @dataclass(frozen=True)
@@ -54,48 +57,69 @@ class LedgerDialect:
         ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
 
 
-DIALECTS = {
-    "postgresql": LedgerDialect(
-        one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
-        each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
-        values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
-        begins={
-            "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
-            "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
-        },
-        # For the transaction alone: a pooler may give the connection to somebody else afterwards.
-        limit="SELECT set_config('statement_timeout', :seconds || 's', true), "
-        "set_config('lock_timeout', :lock_seconds || 's', true)",
-    ),
-    "sqlite": LedgerDialect(
-        one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
-        each_order="json_each(:orders) AS one",
-        values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
-        begins={"hour": "strftime('%Y-%m-%d %H:00', answered_at)", "day": "strftime('%Y-%m-%d', answered_at)"},
-    ),
-}
+_POSTGRESQL = LedgerDialect(
+    one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
+    each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
+    values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
+    begins={
+        "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
+        "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+    },
+    # For the transaction alone: a pooler may give the connection to somebody else afterwards.
+    limit="SELECT set_config('statement_timeout', CAST(1000 * :seconds AS text), true), "
+    "set_config('lock_timeout', CAST(1000 * :lock_seconds AS text), true)",
+)
+_SQLITE = LedgerDialect(
+    one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
+    each_order="json_each(:orders) AS one",
+    values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
+    begins={"hour": "strftime('%Y-%m-%d %H:00', answered_at)", "day": "strftime('%Y-%m-%d', answered_at)"},
+)
+_MARIADB = LedgerDialect(
+    one_of_ids="order_id IN (SELECT one.id COLLATE utf8mb4_nopad_bin FROM "
+    "JSON_TABLE(:ids, '$[*]' COLUMNS (id varchar(255) CHARACTER SET utf8mb4 PATH '$')) AS one)",
+    each_order="JSON_TABLE(:orders, '$[*]' COLUMNS (id varchar(255) CHARACTER SET utf8mb4 PATH '$[0]', "
+    "code smallint PATH '$[1]', updated_at datetime(6) PATH '$[2]')) AS one",
+    values="one.id, one.code, one.updated_at",
+    begins={"hour": "date_format(answered_at, '%Y-%m-%d %H:00')", "day": "date_format(answered_at, '%Y-%m-%d')"},
+    limit="SET SESSION max_statement_time = :seconds, innodb_lock_wait_timeout = :lock_seconds, "
+    "lock_wait_timeout = :lock_seconds",
+)
+_MYSQL = replace(
+    _MARIADB,
+    one_of_ids=_MARIADB.one_of_ids.replace("utf8mb4_nopad_bin", "utf8mb4_0900_bin"),
+    # It counts in milliseconds, and only what a SELECT takes.
+    limit="SET SESSION max_execution_time = 1000 * :seconds, innodb_lock_wait_timeout = :lock_seconds, "
+    "lock_wait_timeout = :lock_seconds",
+)
+DIALECTS = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MARIADB}
+"""By the name that SQLAlchemy gives them; it may call a MariaDB ``mysql``, see :func:`dialect_of`."""
 
 
-def dialect_of(bind: sa.Engine | sa.Connection) -> LedgerDialect:
-    """Return what is said to a database."""
-    return DIALECTS[bind.dialect.name]
+def dialect_of(connection: sa.Connection) -> LedgerDialect:
+    """Return what is said to a database. It has to be connected: a MariaDB says only then that it is one."""
+    dialect = connection.dialect
+    return DIALECTS["mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name]
 
 
-def limit(connection: sa.Connection, timeout_s: int, lock_timeout_s: int | None = None) -> None:
+def limit(connection: sa.Connection, timeout_s: int) -> None:
     """
     Keep the rest of a transaction from making somebody wait for ever.
 
-    :param timeout_s: for each statement.
-    :param lock_timeout_s: for each wait for a lock; :data:`LOCK_TIMEOUT_S` at most, and by default.
+    :param timeout_s: for each statement; for a lock :data:`LOCK_TIMEOUT_S` at most.
     """
     statement = dialect_of(connection).limit
     if statement:
-        lock_seconds = min(timeout_s, LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s)
-        connection.execute(sa.text(statement), {"seconds": str(timeout_s), "lock_seconds": str(lock_seconds)})
+        seconds = {"seconds": timeout_s, "lock_seconds": min(timeout_s, LOCK_TIMEOUT_S)}
+        connection.execute(sa.text(statement), seconds)
 
 
-def prepare(engine: sa.Engine, connect_timeout_s: int) -> None:
-    """Have each new connection of a ledger's engine set up for its kind of database."""
+def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int) -> None:
+    """
+    Have each new connection of a ledger's engine set up for its kind of database.
+
+    :param statement_timeout_s: the longest that is asked for.
+    """
     match engine.dialect.name:
         case "postgresql":
             # A machine that is gone says nothing: without these the kernel asks after two hours whether it is there.
@@ -103,14 +127,24 @@ def prepare(engine: sa.Engine, connect_timeout_s: int) -> None:
             _connect_with(engine, {"connect_timeout": connect_timeout_s, **patience})
         case "sqlite":
             sa.event.listen(engine, "connect", _share_sqlite)
+        case _:
+            read_timeout_s = max(statement_timeout_s, STATEMENT_TIMEOUT_S) + LOCK_TIMEOUT_S
+            _connect_with(engine, {"connect_timeout": connect_timeout_s, "read_timeout": read_timeout_s})
+            sa.event.listen(engine, "connect", _be_strict_in_mysql)
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    """Return whether a database ended a transaction in favour of another one: it may be done again at once."""
+    fault: Any = getattr(error, "orig", None)
+    code = getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None)
+    return code in _DEADLOCKS or (fault is not None and fault.args[:1] == _MYSQL_DEADLOCK)
 
 
 def _connect_with(engine: sa.Engine, defaults: Mapping[str, Any]) -> None:
-    """Give a database's driver options that the user's connection does not name."""
+    """Give a database's driver options."""
 
     def add(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-        for name, value in defaults.items():
-            options.setdefault(name, value)
+        options |= defaults
 
     sa.event.listen(engine, "do_connect", add)
 
@@ -126,3 +160,16 @@ def _share_sqlite(connection: Any, _record: object) -> None:
     """Let several processes write one SQLite ledger: write-ahead log, and a wait for the lock."""
     connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _be_strict_in_mysql(connection: Any, _record: object) -> None:
+    """
+    Have MySQL refuse what does not fit instead of cutting it, and see at each statement what others have committed.
+
+    Its own default, REPEATABLE READ, answers every question of a transaction as of its first one, and locks the gaps
+    between rows, at which tasks that record different orders would wait for each other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        # Added, because SQLAlchemy and the driver have looked already at what else is set.
+        cursor.execute("SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')")

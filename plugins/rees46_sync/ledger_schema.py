@@ -1,10 +1,10 @@
 """
 The version of a ledger's schema: how a database gets its tables, and how an older ledger is brought up to date.
 
-``rees46_schema_versions`` has a row for each version that the ledger has had; a ledger of before that table is version 1.
-To bring one up to date is to change the tables that are there by the steps that it lacks, each of them small, and then
-to make the tables that are not, in their latest shape. It happens in one transaction where the database can do that;
-MySQL and MariaDB commit each statement by itself, so a step looks what is there already and can be repeated.
+``rees46_schema_versions`` has a row for each version that the ledger has had; a ledger of before that table is version
+1. An older one is brought up to date by the steps that it lacks, each of them small, which change the tables that are
+there; then the tables that are not are made in their latest shape. That is one transaction where the database can do
+it; MySQL and MariaDB commit each statement by itself, so a step looks what is there already and can be repeated.
 
 A newer schema is refused by everything that opens a ledger: it may mean by a column what this version does not know.
 
@@ -22,9 +22,9 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
-from rees46_sync.exceptions import LedgerSchemaError
-from rees46_sync.ledger_dialects import limit
-from rees46_sync.ledger_tables import accepted_statuses, metadata, schema_versions
+from rees46_sync.exceptions import LedgerError, LedgerSchemaError
+from rees46_sync.ledger_dialects import LOCK_TIMEOUT_S, limit
+from rees46_sync.ledger_tables import MYSQL, accepted_statuses, metadata, schema_versions
 
 VERSION = 2
 """Of the tables in ``ledger_tables.py``; a change of a table that exists needs a step as well."""
@@ -35,8 +35,15 @@ STEP_TIMEOUT_S = 3600
 NO_TABLES = 0
 WITHOUT_A_VERSION = 1
 
-_ALONE = {"postgresql": "SELECT pg_advisory_xact_lock(4613742836)", "sqlite": "BEGIN IMMEDIATE"}
-"""What lets one at a time change the schema, until the end of the transaction."""
+_TURN = {
+    "postgresql": "SELECT pg_advisory_xact_lock(4613742836)",
+    "sqlite": "BEGIN IMMEDIATE",
+    "mysql": f"SELECT get_lock(sha1(concat('rees46 ', database())), {LOCK_TIMEOUT_S})",
+}
+"""What lets one at a time change the schema of a database."""
+
+_TURN_IS_OVER = {"mysql": "SELECT release_lock(sha1(concat('rees46 ', database())))"}
+"""Where the end of the transaction does not say so."""
 
 
 def _number_rows_only_once(connection: sa.Connection) -> None:
@@ -126,8 +133,18 @@ def bring_up_to_date(engine: sa.Engine, timeout_s: int) -> None:
 
 @contextmanager
 def _alone(connection: sa.Connection) -> Iterator[None]:
-    connection.exec_driver_sql(_ALONE[connection.dialect.name])
-    yield
+    kind = "mysql" if connection.dialect.name in MYSQL else connection.dialect.name
+    answer = connection.exec_driver_sql(_TURN[kind])
+    if kind == "mysql" and answer.scalar() != 1:
+        raise LedgerError(
+            f"Ledger {place_of(connection.engine)}: another task has been changing its schema for {LOCK_TIMEOUT_S} s. "
+            "The run can be retried."
+        )
+    try:
+        yield
+    finally:
+        if kind in _TURN_IS_OVER:
+            connection.exec_driver_sql(_TURN_IS_OVER[kind])
 
 
 def _make_what_is_missing(connection: sa.Connection) -> None:

@@ -1,5 +1,5 @@
 """
-What the page asks of the ledger: SQLAlchemy Core, for PostgreSQL and SQLite, bounded, read only.
+What the page asks of the ledger: SQLAlchemy Core, bounded, read only.
 
 Each answer is about one shop. Lists come newest first, a page at a time, and go on before the ``id`` of their last row.
 """
@@ -205,14 +205,11 @@ class Reports:
         if unit == "day":
             latest = latest.replace(hour=0)
         begins = [latest - _STEP[unit] * back for back in reversed(range(periods))]
-        begin: sa.ColumnElement[str] = sa.literal_column(dialect_of(self.ledger.engine).begins[unit])
         batches = deliveries.c
-        query = (
-            sa.select(begin, sa.func.sum(batches.orders))
-            .where(batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
-            .group_by(begin)
-        )
+        accepted = (batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
         with self._reading() as connection:
+            begin: sa.ColumnElement[str] = sa.literal_column(dialect_of(connection).begins[unit])
+            query = sa.select(begin, sa.func.sum(batches.orders)).where(*accepted).group_by(begin)
             sent = {datetime.fromisoformat(text).replace(tzinfo=UTC): int(n) for text, n in connection.execute(query)}
         return [(moment, sent.get(moment, 0)) for moment in begins]
 
