@@ -447,11 +447,10 @@ class Ledger:
         covered no further than the moment it was read.
         """
         runs = sync_runs.c
-        end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
         successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
         with self.transaction() as connection:
             covered: datetime | None = connection.scalar(
-                sa.select(sa.func.max(end, type_=UtcDateTime)).where(successful, runs.window_widened)
+                sa.select(sa.func.max(READ_UNTIL, type_=UtcDateTime)).where(successful, runs.window_widened)
             )
             if covered is None:
                 first: datetime | None = connection.scalar(
@@ -459,8 +458,8 @@ class Ledger:
                 )
                 return first + lookback if first else None
             later = connection.execute(
-                sa.select(runs.window_start, sa.type_coerce(end, UtcDateTime))
-                .where(successful, end > covered)
+                sa.select(runs.window_start, sa.type_coerce(READ_UNTIL, UtcDateTime))
+                .where(successful, covered < READ_UNTIL)
                 .order_by(runs.window_start)
             )
             for window_start, window_end in later:
@@ -497,6 +496,24 @@ class Ledger:
                 f"Ledger {place_of(self.engine)}: {cause}. Check the database of ledger_conn_id; the run can be "
                 "retried."
             ) from error
+
+
+READ_UNTIL = sa.case(
+    (sync_runs.c.started_at < sync_runs.c.window_end, sync_runs.c.started_at), else_=sync_runs.c.window_end
+)
+"""Up to when a run could see its window's changes: no further than the moment it was read."""
+
+
+def made_good(failed: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether a run of ``rees46_sync_runs`` that failed has been made good by a later one of the shop."""
+    later = sync_runs.alias("later").c
+    return sa.exists().where(
+        later.shop == failed.c.shop,
+        later.outcome == "success",
+        later.finished_at > failed.c.finished_at,
+        later.window_start <= failed.c.window_start,
+        later.window_end >= failed.c.window_end,
+    )
 
 
 def _latest_of_others(run: RunRef) -> sa.Select[int]:

@@ -1,9 +1,9 @@
 """
 The tables of the ledger, as SQLAlchemy Core.
 
-Rows are only ever added (the record of a run that is run again replaces its earlier one, a request is open only until
-it is answered, and an alert has one row), so the ledger is the audit log as well: the latest
-``rees46_accepted_statuses`` row of an order is what REES46 has.
+Rows are only ever added, and stay as long as the shop keeps them (the record of a run that is run again replaces its
+earlier one, a request is open only until it is answered, and an alert has one row), so the ledger is the audit log as
+well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
 
 * ``rees46_accepted_statuses``: one row an accepted order status.
 * ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
@@ -16,6 +16,7 @@ it is answered, and an alert has one row), so the ledger is the audit log as wel
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
 * ``rees46_alerts``: one row an alert of a shop: whether it fires, and since when.
 * ``rees46_alert_messages``: one row a change of an alert and place that is to be told of it.
+* ``rees46_retention``: one row a shop whose old rows are removed, see ``retention.py``: up to where that has come.
 * ``rees46_schema_versions``: one row a version of these tables that the database has had, see ``ledger_schema.py``.
 """
 
@@ -221,6 +222,13 @@ alert_messages = sa.Table(
     sa.Column("told_at", UtcDateTime),
     sa.Index("rees46_alert_messages_shop", "shop", "told_at"),
     sqlite_autoincrement=True,
+)
+
+retention = sa.Table(
+    "rees46_retention",
+    metadata,
+    sa.Column("shop", Exact(100), primary_key=True),
+    sa.Column("looked_at_id", _Id, nullable=False, comment="the latest accepted row that was looked at"),
 )
 
 schema_versions = sa.Table(

@@ -332,7 +332,7 @@ def account_for_rows(
     :raises RunFailedError: something did not finish, or was not sent.
     :raises AccountingError: a row is unaccounted for.
     """
-    from rees46_sync import staging
+    from rees46_sync import retention, staging
     from rees46_sync.accounting import Account, Closing, Results, close, report
     from rees46_sync.exceptions import AccountingError, RunFailedError
 
@@ -368,6 +368,8 @@ def account_for_rows(
         _record(ledger, shop, reading, window, closing, context)
         _measure(ledger, shop, reading, closing, context)
     _see_to_alerts(shop, ledger, results, window, closing, history, context)
+    if not dry_run:
+        retention.after_run(shop, ledger)
     if closing.unfinished:
         context["ti"].xcom_push(key="return_value", value=closing.as_row)
         raise RunFailedError(
