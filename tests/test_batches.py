@@ -19,6 +19,7 @@ from rees46_sync.batches import (
     compare,
     counts_of,
     in_batches,
+    newly_unchanged,
     with_codes,
 )
 from rees46_sync.exceptions import ShopFileError
@@ -46,16 +47,29 @@ def known_of(*known: Known) -> pd.DataFrame:
     frame = pd.DataFrame(known, columns=columns, dtype=object).assign(sent_here=False, uncertain=False)
     types = {"order_id": "str", "known_id": "int64", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
     frame = frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
-    return frame.assign(newest_updated_at=frame["known_updated_at"])
+    overtaken = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+    return frame.assign(newest_updated_at=frame["known_updated_at"], overtaken_at=overtaken)
 
 
 def verdict_of(
-    code: int, known: tuple[int, int, timedelta] | None, *, resend: bool = False, allow_reopen: bool = False
+    code: int,
+    known: tuple[int, int, timedelta] | None,
+    *,
+    overtaken: timedelta | None = None,
+    resend: bool = False,
+    allow_reopen: bool = False,
 ) -> str:
-    """Compare an order of noon with what REES46 has of it: ledger row, status, and how much later its version is."""
+    """
+    Compare an order of noon with what REES46 has of it: ledger row, status, and how much later its version is.
+
+    ``overtaken`` says how much later than noon the version is in which another reading found it unchanged.
+    """
     rows = [("1", known[0], known[1], NOON + known[2])] if known else []
     reading = Reading(mark=MARK, window_end=WINDOW_END, resend=resend, allow_reopen=allow_reopen)
-    return str(compare(orders_of(("1", code, NOON)), known_of(*rows), reading).item())
+    in_ledger = known_of(*rows)
+    if overtaken is not None:
+        in_ledger["overtaken_at"] = pd.Timestamp(NOON + overtaken)
+    return str(compare(orders_of(("1", code, NOON)), in_ledger, reading).item())
 
 
 EARLIER, SAME_TIME, LATER = timedelta(hours=-1), timedelta(0), timedelta(hours=1)
@@ -131,6 +145,37 @@ def test_a_changed_order_is_sent_where_rees46_has_nothing_newer(
 def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, row: int, later: timedelta) -> None:
     assert verdict_of(code, (row, known, later)) == STALE
     assert verdict_of(code, (row, known, later), resend=True, allow_reopen=True) == STALE
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "overtaken", "verdict"),
+    [
+        pytest.param(COMPLETED, CANCELLED, LATER, STALE, id="found-again-later"),
+        pytest.param(COMPLETED, CANCELLED, SAME_TIME, STALE, id="found-again-at-the-same-time"),
+        pytest.param(COMPLETED, CREATED, LATER, STALE, id="a-final-status-found-again-later"),
+        pytest.param(COMPLETED, CANCELLED, -A_MOMENT, SEND, id="found-a-moment-earlier"),
+        pytest.param(COMPLETED, CREATED, -A_MOMENT, REOPENED, id="a-final-status-found-earlier"),
+        pytest.param(CANCELLED, CANCELLED, LATER, UNCHANGED, id="the-same-status"),
+    ],
+)
+def test_a_status_that_was_taken_back_after_it_was_read_is_not_sent(
+    known: int, code: int, overtaken: timedelta, verdict: str
+) -> None:
+    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken) == verdict
+    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken, resend=True) == verdict
+
+
+def test_only_what_is_unchanged_in_a_newer_version_overtakes_older_readings() -> None:
+    orders = orders_of(*((order_id, COMPLETED, NOON) for order_id in ("newer", "same-time", "older", "changed", "new")))
+    known = known_of(
+        ("newer", BEFORE, COMPLETED, NOON - A_MOMENT),
+        ("same-time", BEFORE, COMPLETED, NOON),
+        ("older", BEFORE, COMPLETED, NOON + A_MOMENT),
+        ("changed", BEFORE, CREATED, NOON - A_MOMENT),
+    )
+    verdicts = compare(orders, known, Reading(MARK, WINDOW_END))
+
+    assert newly_unchanged(orders, known, verdicts)["order_id"].tolist() == ["newer"]
 
 
 @pytest.mark.parametrize("known", [COMPLETED, CANCELLED])

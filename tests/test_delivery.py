@@ -36,6 +36,7 @@ from rees46_sync.exceptions import (
 from rees46_sync.hooks import Rees46Hook
 from rees46_sync.ledger import Ledger, RunRef
 from rees46_sync.ledger_tables import accepted_statuses, deliveries, open_requests
+from rees46_sync.readings import Readings
 from rees46_sync.sandbox import Sandbox
 from tests.conftest import accept, rees46_connection
 
@@ -596,6 +597,59 @@ def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(sandbox: S
 
     assert tally == tally_of(20, sent=19, stale=1)
     assert codes_at(sandbox) == statuses_of(numbered(20)) | {"order-00015": 2}
+
+
+@pytest.mark.parametrize("found", ["before-the-load", "during-a-request-before", "as-its-own-request-is-written-down"])
+def test_a_status_that_the_warehouse_took_back_is_not_sent_though_nobody_sent_anything_since(
+    sandbox: Sandbox, ledger_conn_id: str, found: str
+) -> None:
+    had, later = orders_of(("order-00015", 1), at=NOON - timedelta(hours=1)), NOON + timedelta(minutes=1)
+    Partition(ledger_conn_id, "reading-1").deliver(had)
+    older, newer = Partition(ledger_conn_id, "reading-2"), Partition(ledger_conn_id, "reading-3")
+    Readings(older.ledger).begin(older.run, NOON, NOON - timedelta(days=1))
+    cancelled = numbered(20).assign(code=2, status=OWN_TEXTS[2])
+    notes = []
+
+    def find_it_unchanged() -> None:
+        if not notes:
+            notes.append(Readings(newer.ledger).overtake(newer.run, orders_of(("order-00015", 1), at=later)))
+
+    class SlowSender:
+        hook = Rees46Hook("shop_rees46")
+
+        def send(self, orders: Sequence[tuple[str, int]]) -> int:
+            if found == "during-a-request-before":
+                find_it_unchanged()
+            return self.hook.send(orders)
+
+    def as_it_is_written_down(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "INTO rees46_open_requests" in statement and "order-00015" in str(parameters):
+            find_it_unchanged()
+
+    if found == "as-its-own-request-is-written-down":
+        sa.event.listen(older.ledger.engine, "before_cursor_execute", as_it_is_written_down)
+    if found == "before-the-load":
+        find_it_unchanged()
+
+    assert older.delivery(sender=SlowSender()).deliver(cancelled) == tally_of(20, sent=19, stale=1)
+    assert notes == [1]
+    assert codes_at(sandbox) == statuses_of(cancelled) | {"order-00015": 1}
+
+
+def test_a_load_that_finds_an_order_sent_by_another_overtakes_older_readings_too(
+    sandbox: Sandbox, ledger_conn_id: str
+) -> None:
+    readings = [Partition(ledger_conn_id, f"reading-{number}") for number in range(3)]
+    for one in readings:
+        Readings(one.ledger).begin(one.run, NOON, NOON - timedelta(days=1))
+    first, second, third = (
+        orders_of(("1", code), at=NOON + timedelta(minutes=minutes)) for code, minutes in ((1, 0), (2, 1), (1, 2))
+    )
+
+    assert readings[0].deliver(first) == tally_of(1, sent=1)
+    assert readings[2].deliver(third) == tally_of(1, unchanged=1)
+    assert readings[1].deliver(second) == tally_of(1, stale=1)
+    assert codes_at(sandbox) == {"1": 1}
 
 
 def test_two_deliveries_of_the_same_orders_at_once_end_in_the_right_state(

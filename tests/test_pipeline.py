@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import logging
+import sqlite3
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rees46_sync import tasks
 from rees46_sync.exceptions import EarlierReadingError
+from rees46_sync.hooks import Rees46Hook
 from rees46_sync.ledger import Ledger, RunRef
-from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest, rees46_connection
+from rees46_sync.ledger_tables import metadata
+from rees46_sync.readings import Readings
+from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest, accept, rees46_connection
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
@@ -226,7 +231,7 @@ def test_a_dry_run_leaves_no_trace(shop: ShopUnderTest) -> None:
     assert run.state == "success"
     assert (run.account["would_send"], run.account["sent"], run.account["rejected"]) == (1, 0, 1)
     assert shop.sandbox.stats()["requests"] == 0
-    for table in ("rees46_accepted_statuses", "rees46_rejected_orders", "rees46_sync_runs", "rees46_deliveries"):
+    for table in metadata.tables:
         assert shop.ledger_rows(f"SELECT * FROM {table}") == []
 
 
@@ -255,7 +260,7 @@ def test_a_dry_run_changes_nothing_and_the_next_run_does_what_it_foretold(shop: 
     shop.add_rows([("refunded", "cancelled", later), ("reopened", "new", later), ("new", "paid", later)])
     shop.add_rows([("broken", "on_hold", later), (None, "new", later)])
     before = everything()
-    assert len(before) == 12
+    assert len(before) == 14
     assert before["staged files"]
 
     dry = run_dag(dry_run=True)
@@ -485,6 +490,71 @@ def test_the_row_read_now_counts_also_where_its_writer_has_a_slow_clock(shop: Sh
     shop.add_rows([("1", "delivered", IN_WINDOW - timedelta(minutes=3))])
     run_dag()
     assert shop.sandbox.state() == {"1": 1}
+
+
+def begin_older_reading() -> RunRef:
+    """Let another run have read the warehouse a moment ago, and not have loaded yet."""
+    run = RunRef("test", "order_status_history_test", "older-run", "older-reading")
+    ledger = Ledger.of_connection("shop_ledger")
+    Readings(ledger).begin(run, datetime.now(UTC), EIGHT - timedelta(days=1))
+    return run
+
+
+def test_a_run_that_has_nothing_to_send_tells_an_older_reading_what_it_saw(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "delivered", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
+    run_dag()
+    older = begin_older_reading()
+    shop.clear_rows()
+    shop.add_rows([("1", "delivered", IN_WINDOW + timedelta(minutes=1)), ("2", "delivered", IN_WINDOW)])
+    run = run_dag()
+    assert (run.account["unchanged"], run.account["sent"]) == (2, 0)
+    known = Ledger.of_connection("shop_ledger").lookup("test", ["1", "2"], older.extraction_id)
+    assert known.set_index("order_id")["overtaken_at"].notna().to_dict() == {"1": True, "2": False}
+
+
+def test_what_an_older_reading_sends_at_the_moment_it_is_overtaken_is_put_right_by_the_one_that_overtook_it(
+    shop: ShopUnderTest,
+) -> None:
+    shop.add_rows([("1", "delivered", IN_WINDOW)])
+    run_dag()
+    older = begin_older_reading()
+    shop.clear_rows()
+    shop.add_rows([("1", "delivered", IN_WINDOW + timedelta(minutes=2))])
+    at = pd.Series([IN_WINDOW + timedelta(minutes=1)], dtype="datetime64[us]").dt.tz_localize("UTC")
+    cancelled = pd.DataFrame({"order_id": ["1"], "code": 2, "updated_at": at})
+    sent_already = False
+
+    def send_right_before_the_note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal sent_already
+        if "INTO rees46_overtaken_orders" in statement and not sent_already:
+            sent_already = True
+            Rees46Hook("shop_rees46").send([("1", 2)])
+            accept(Ledger.of_connection("shop_ledger"), older, 0, cancelled)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", send_right_before_the_note)
+    try:
+        run = run_dag()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", send_right_before_the_note)
+    assert sent_already
+    assert (run.account["sent"], run.account["unchanged"]) == (1, 0)
+    assert shop.sandbox.state() == {"1": 1}
+
+
+def test_a_reading_is_open_until_its_run_succeeds_or_its_staged_files_are_too_old(shop: ShopUnderTest) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    run_dag()
+    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_readings") == [(0,)]
+    shop.add_rows([("2", "new", IN_WINDOW)])
+    shop.sandbox.reset(fault="400@x1", keep_state=True)
+    assert run_dag().state == "failed"
+    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_readings") == [(1,)]
+    run_dag()
+    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_readings") == [(1,)]
+    with closing(sqlite3.connect(shop.ledger_file)) as db, db:
+        db.execute("UPDATE rees46_open_readings SET began_at = '2026-01-01 00:00:00.000000'")
+    run_dag()
+    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_readings") == [(0,)]
 
 
 def test_history_over_a_table_of_events_never_overwrites_what_came_later(shop: ShopUnderTest) -> None:

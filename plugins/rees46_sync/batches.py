@@ -56,10 +56,11 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
 
     * ``unchanged``: REES46 has this status. With ``resend`` it is sent nevertheless, unless REES46's version is newer:
       the ledger would then take the order for as old as the row in hand, and let something in between overtake it.
-    * ``stale``: REES46 has another status (or, where an answer is missing, may have one), and that one is newer. Two
-      things can make it so. Its version lies after the window that was read, so this run could not see it (a history
-      run over a table of events). Or another run sent it after this run had begun to read, and its version is as new
-      as ours or newer.
+    * ``stale``: REES46 has another status (or, where an answer is missing, may have one), and that one is newer.
+      Three things can make it so. Its version lies after the window that was read, so this run could not see it (a
+      history run over a table of events). Or another run sent it after this run had begun to read, and its version is
+      as new as ours or newer. Or another run found it, in such a version, in the status that REES46 has already
+      (:mod:`rees46_sync.readings`).
     * ``reopened``: REES46 has the order as completed or cancelled, which are final, and the row says created.
     * ``send``: everything else. A version that was accepted before this reading began and lies inside its window has
       been read again just now, so the row in hand is the truth even where its timestamp is older (the clocks of two
@@ -74,13 +75,25 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, reading: Reading) -> pd.S
     same = (both["known_status"] == both["code"]) & (both["uncertain"] != True)  # noqa: E712 - absent orders have NaN
     accepted_since = both["known_id"] > reading.mark
     unseen = both["newest_updated_at"] >= reading.window_end
-    newer = unseen | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))
+    overtaken = both["overtaken_at"] >= both["updated_at"]
+    newer = unseen | overtaken | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))
     final = both["known_status"] > CREATED
     verdict = pd.Series(SEND, index=orders.index)
     if not reading.allow_reopen:
         verdict = verdict.mask(final & (both["code"] == CREATED), REOPENED)
     verdict = verdict.mask(newer & ~same, STALE)
     return verdict.mask(same & newer if reading.resend else same, UNCHANGED)
+
+
+def newly_unchanged(orders: pd.DataFrame, known: pd.DataFrame, verdicts: pd.Series) -> pd.DataFrame:
+    """
+    Return the orders that REES46 has in this status, but not from so new a version: readings before it are overtaken.
+
+    :param orders, known, verdicts: as :func:`compare` takes and returns them.
+    """
+    unchanged = orders[verdicts == UNCHANGED]
+    newest = unchanged[["order_id"]].merge(known, on="order_id", how="left")["newest_updated_at"]
+    return unchanged[unchanged["updated_at"].gt(newest.set_axis(unchanged.index))]
 
 
 def in_batches(orders: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:

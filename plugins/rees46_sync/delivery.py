@@ -4,7 +4,7 @@ Send a partition's orders to REES46 in batches, several at a time, and record ea
 The ledger is asked once more what REES46 has: another run may have sent newer versions since the batches were built,
 and an earlier try of this task may have sent some of them. So a retry sends only what is missing; only a batch whose
 answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead, for many batches at once;
-where another load has told REES46 anything since, the batch is asked for again. That a request goes out is in the
+where another run has found out anything since, the batch is asked for again. That a request goes out is in the
 ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
 """
 
@@ -25,8 +25,9 @@ from structlog.contextvars import bind_contextvars
 from rees46_sync import batches
 from rees46_sync.batches import Reading
 from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
-from rees46_sync.ledger import Ledger, OpenRequest, RunRef
+from rees46_sync.ledger import Ledger, News, OpenRequest, RunRef
 from rees46_sync.payload import Status
+from rees46_sync.readings import Readings
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,11 @@ class _Due:
     """
     Orders that are to be sent.
 
-    :param others: the shop's latest batch from another reading when the ledger was asked.
+    :param news: what other readings had found out when the ledger was asked.
     """
 
     orders: pd.DataFrame
-    others: int
+    news: News
 
 
 class Delivery:
@@ -100,6 +101,7 @@ class Delivery:
     ) -> None:
         self.sender = sender
         self.ledger = ledger
+        self.readings = Readings(ledger)
         self.run = run
         self.partition = partition
         self.reading = reading
@@ -137,7 +139,7 @@ class Delivery:
                     # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
                     fields = copy_context()
                     fields.run(bind_contextvars, batch=len(under_way))
-                    under_way.append(threads.submit(fields.run, self._send, _Due(batch, due.others)))
+                    under_way.append(threads.submit(fields.run, self._send, _Due(batch, due.news)))
         for ended in under_way:
             ended.result()
         if self._not_tried:
@@ -170,7 +172,7 @@ class Delivery:
 
     def _take_due(self, orders: pd.DataFrame) -> _Due:
         """Count what need not be sent any more; return the rest."""
-        others = self.ledger.others_delivered(self.run)
+        news = self.ledger.news(self.run)
         known = self.ledger.lookup(self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
         sent_here = orders["order_id"].isin(known.loc[known["sent_here"], "order_id"])
         open_orders = orders[~sent_here]
@@ -182,7 +184,9 @@ class Delivery:
             stale=counts[batches.STALE],
             reopened=counts[batches.REOPENED],
         )
-        return _Due(open_orders[verdicts == batches.SEND], others)
+        # Not asked again as after building: another load that could have sent them meanwhile waits for the pool's slot.
+        self.readings.overtake(self.run, batches.newly_unchanged(open_orders, known, verdicts))
+        return _Due(open_orders[verdicts == batches.SEND], news)
 
     def _send(self, due: _Due) -> None:
         """Send one batch unless there is a reason to stop, and give its place free; a defect stops the others."""
@@ -202,7 +206,8 @@ class Delivery:
     def _send_and_record(self, due: _Due) -> None:
         """Send one batch, and write its answer to the ledger in the same breath."""
         request = self.ledger.open_request(self.run, due.orders)
-        if request.others != due.others:
+        # Asked only now that the request is in the ledger: who overtakes one of its orders after this sees it there.
+        if self.ledger.news(self.run) != due.news:
             self.ledger.withdraw_request(request)
             due = self._take_due(due.orders)
             if len(due.orders):

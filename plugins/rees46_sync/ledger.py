@@ -38,6 +38,7 @@ from rees46_sync.ledger_tables import (
     approvals,
     deliveries,
     open_requests,
+    overtaken_orders,
     rejected_orders,
     sync_runs,
     unanswered_orders,
@@ -63,6 +64,7 @@ _ACCEPTED = pa.schema(
     }
 )
 _MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _UTC})
+_OVERTAKEN = pa.schema({"order_id": pa.string(), "overtaken_at": _UTC})
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
@@ -95,13 +97,24 @@ class OpenRequest:
 
     :param number: of its row in ``rees46_open_requests``.
     :param orders: JSON, of each order its id, status and time.
-    :param others: what :meth:`Ledger.others_delivered` said when it was opened.
     """
 
     number: int
     count: int
     orders: str
-    others: int
+
+
+@dataclass(frozen=True)
+class News:
+    """
+    What other readings have found out; as long as it stays the same, what was looked up before still holds.
+
+    :param latest_batch: the number of the shop's latest batch that came from another reading; 0 if there is none.
+    :param overtaken: how many orders of this reading another one has overtaken.
+    """
+
+    latest_batch: int
+    overtaken: int
 
 
 @dataclass(frozen=True)
@@ -228,39 +241,46 @@ class Ledger:
         """
         Return what REES46 has of these orders; orders that it never was sent are absent.
 
-        :param extraction_id: the reading of the warehouse for which ``sent_here`` is asked.
+        :param extraction_id: the reading of the warehouse for which ``sent_here`` and ``overtaken_at`` are asked.
         :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
             whether one of the order's accepted rows came from that reading; uncertain, whether a later request with
-            the order was left without a clear answer; newest_updated_at, known_updated_at or that of such a request.
+            the order was left without a clear answer; newest_updated_at, known_updated_at or that of such a request;
+            overtaken_at, the time of the newest version in which another reading found the order in the status that
+            REES46 has, after that reading had begun.
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
+        missed, overtaken_here = unanswered_orders.c, overtaken_orders.c.extraction_id == extraction_id
         parts = []
         with self.transaction() as connection:
-            accepted, unanswered = _lookup_queries(connection, shop, extraction_id)
-            missed = unanswered_orders.c
-            some = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
+            accepted, unanswered, overtaken = _lookup_queries(connection, shop, extraction_id)
+            some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
+            some_overtaken = connection.scalar(sa.select(overtaken_orders.c.id).where(overtaken_here).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
                 ids = {"ids": _json(chunk)}
                 known = _newest(connection.execute(accepted, ids).all())
-                parts.append(
-                    known if some is None else _with_uncertain(known, connection.execute(unanswered, ids).all())
-                )
-        return pd.concat(parts, ignore_index=True) if parts else _newest([])
+                if some_missed is not None:
+                    known = _with_uncertain(known, connection.execute(unanswered, ids).all())
+                notes = connection.execute(overtaken, ids).all() if some_overtaken is not None else []
+                parts.append(_with_overtaken(known, notes))
+        return pd.concat(parts, ignore_index=True) if parts else _with_overtaken(_newest([]), [])
 
-    def others_delivered(self, run: RunRef) -> int:
-        """
-        Return the number of the latest batch of the shop that came from another reading than this; 0 if there is none.
-
-        As long as it stays the same, nobody else has told REES46 anything about the shop's orders.
-        """
+    def news(self, run: RunRef) -> News:
+        """Return what other readings than this have found out."""
+        batch = deliveries.c
+        of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
+        latest = sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+        overtaken = sa.select(sa.func.count()).where(overtaken_orders.c.extraction_id == run.extraction_id)
         with self.transaction() as connection:
-            return connection.scalar(_latest_of_others(run)) or 0
+            found = connection.execute(sa.select(latest.scalar_subquery(), overtaken.scalar_subquery())).one()
+        return News(found[0] or 0, found[1])
 
     @again_after_a_race
     def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
         """
         Record that a request goes out now; return it, for when it is answered.
+
+        Whoever overtakes one of its orders from here on knows of it. What was noted before :meth:`news` says.
 
         :param orders: columns order_id, code (0, 1 or 2), updated_at.
         """
@@ -272,8 +292,7 @@ class Ledger:
         with self.transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
-            others = connection.scalar(_latest_of_others(run)) or 0
-        return OpenRequest(int(number), len(orders), request, others)
+        return OpenRequest(int(number), len(orders), request)
 
     @again_after_a_race
     def withdraw_request(self, request: OpenRequest) -> None:
@@ -516,15 +535,15 @@ def made_good(failed: sa.FromClause) -> sa.ColumnElement[bool]:
     )
 
 
-def _latest_of_others(run: RunRef) -> sa.Select[int]:
-    batch = deliveries.c
-    of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
-    return sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
+def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
+    frame: pd.DataFrame = pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema).to_pandas()
+    return frame
 
 
-def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    """Return what is asked about the orders of the parameter ids: what was accepted, and what was left unanswered."""
-    sent, missed = accepted_statuses.c, unanswered_orders.c
+def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], ...]:
+    """Return what is asked of the orders of the parameter ids: what was accepted, left unanswered, and overtaken."""
+    sent, missed, noted = accepted_statuses.c, unanswered_orders.c, overtaken_orders.c
     one_of_ids = sa.text(dialect_of(connection).one_of_ids)
     accepted = sa.select(
         sent.order_id,
@@ -533,14 +552,12 @@ def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) ->
         sa.type_coerce(sent.source_updated_at, sa.DateTime(timezone=True)),
         sent.extraction_id == extraction_id,
     ).where(sent.shop == shop, one_of_ids)
-    unanswered = (
-        sa.select(
-            missed.order_id, sa.func.max(missed.after_id), sa.func.max(missed.source_updated_at, type_=UtcDateTime)
-        )
-        .where(missed.shop == shop, one_of_ids)
-        .group_by(missed.order_id)
+    newest = sa.func.max(missed.source_updated_at, type_=UtcDateTime)
+    unanswered = sa.select(missed.order_id, sa.func.max(missed.after_id), newest).where(missed.shop == shop, one_of_ids)
+    overtaken = sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime)).where(
+        noted.extraction_id == extraction_id, one_of_ids
     )
-    return accepted, unanswered
+    return accepted, unanswered.group_by(missed.order_id), overtaken.group_by(noted.order_id)
 
 
 def _json(values: Sequence[Any]) -> str:
@@ -550,8 +567,7 @@ def _json(values: Sequence[Any]) -> str:
 
 def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Turn accepted rows (order id, number, status, time, whether sent here) into the newest of each order."""
-    columns = zip(*rows, strict=True) if rows else ((),) * len(_ACCEPTED)
-    known: pd.DataFrame = pa.table(dict(zip(_ACCEPTED.names, columns, strict=True)), schema=_ACCEPTED).to_pandas()
+    known = _frame(rows, _ACCEPTED)
     sent = known.loc[known["sent_here"], "order_id"]
     known = known.sort_values("known_id").drop_duplicates("order_id", keep="last", ignore_index=True)
     return known.assign(
@@ -561,10 +577,13 @@ def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
-    columns = zip(*missed, strict=True) if missed else ((),) * len(_MISSED)
-    late = pa.table(dict(zip(_MISSED.names, columns, strict=True)), schema=_MISSED).to_pandas()
-    both = known.merge(late, on="order_id", how="outer")
+    both = known.merge(_frame(missed, _MISSED), on="order_id", how="outer")
     both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
     uncertain = both["mark"] >= both["known_id"]
     newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
     return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
+
+
+def _with_overtaken(known: pd.DataFrame, notes: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Add the time at which another reading overtook this one: order id and time of each order that it did."""
+    return known.merge(_frame(notes, _OVERTAKEN), on="order_id", how="left")

@@ -2,8 +2,8 @@
 The tables of the ledger, as SQLAlchemy Core.
 
 Rows are only ever added, and stay as long as the shop keeps them (the record of a run that is run again replaces its
-earlier one, a request is open only until it is answered, and an alert has one row), so the ledger is the audit log as
-well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
+earlier one, a request is open only until it is answered, a reading until its run ends, and an alert has one row), so
+the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
 
 * ``rees46_accepted_statuses``: one row an accepted order status.
 * ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
@@ -11,6 +11,9 @@ well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has
   out and removed in one transaction with what was answered, so that not even a killed task leaves an unknown behind.
 * ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
   knows what REES46 has of it.
+* ``rees46_open_readings``: one row a reading of the warehouse of which something may still be sent.
+* ``rees46_overtaken_orders``: one row an order of such a reading that another one found in a newer version, in the
+  status that REES46 has; both go when the reading ends.
 * ``rees46_rejected_orders``: the quarantine.
 * ``rees46_approvals``: one row a request for approval, and one a decision about it.
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
@@ -137,6 +140,27 @@ unanswered_orders = sa.Table(
     sa.Column("source_updated_at", UtcDateTime, nullable=False),
     sa.Column("after_id", _Id, nullable=False, comment="the latest accepted row when the answer was missed"),
     sa.Index("rees46_unanswered_orders_order", "shop", "order_id", "after_id"),
+)
+
+open_readings = sa.Table(
+    "rees46_open_readings",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("shop", Exact(100), nullable=False),
+    sa.Column("extraction_id", Exact(40), nullable=False, unique=True),
+    sa.Column("began_at", UtcDateTime, nullable=False),
+    sa.Column("window_start", UtcDateTime, nullable=False),
+    sa.Index("rees46_open_readings_shop", "shop"),
+)
+
+overtaken_orders = sa.Table(
+    "rees46_overtaken_orders",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the reading that was overtaken"),
+    sa.Column("order_id", Exact(255), nullable=False),
+    sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the version that another reading has"),
+    sa.Index("rees46_overtaken_orders_order", "extraction_id", "order_id"),
 )
 
 rejected_orders = sa.Table(

@@ -24,10 +24,11 @@ from rees46_sync.shop import Shop, load_shop, load_shops
 from rees46_sync.window import Window, window_of_run
 
 if TYPE_CHECKING:
+    import pandas as pd
     from upath import UPath
 
     from rees46_sync.accounting import Closing, Results
-    from rees46_sync.ledger import Ledger, RejectedRow
+    from rees46_sync.ledger import Ledger, RejectedRow, RunRef
     from rees46_sync.preview import Preview
     from rees46_sync.warehouse import Extraction
 
@@ -118,21 +119,25 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     :return: a descriptor a partition; the reading itself is the XCom ``reading``.
     """
     from rees46_sync import data_docs, staging, warehouse
+    from rees46_sync.readings import Readings
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
     now = datetime.now(UTC)
-    root = staging.root_of(shop)
+    root, readings = staging.root_of(shop), Readings(ledger)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
     if not context["params"]["dry_run"]:
         for name in staging.remove_older(root, now):
             log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
         for name in data_docs.remove_older(shop, context["ti"].dag_id, now):
             log.info("Removed the Data Docs of %s: older than %s.", name, data_docs.KEEP)
+        readings.end_older(shop.shop, now - staging.KEEP)
     window = _window(shop, ledger, history, context)
     log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
-    # Before the first row is read: what is accepted from here on may be newer than what we read.
-    mark = ledger.mark()
     extraction_id = staging.new_extraction_id(now)
+    # Before the first row is read: what is accepted, or found unchanged, from here on may be newer than what we read.
+    if not context["params"]["dry_run"]:
+        readings.begin(_run_ref(shop, extraction_id, context), now, window.start)
+    mark = ledger.mark()
     extraction = warehouse.extract(shop, window, root / extraction_id)
     reading = Reading(
         extraction_id=extraction_id,
@@ -209,24 +214,31 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
     from rees46_sync.exceptions import EarlierReadingError
     from rees46_sync.ledger import RejectedRow
     from rees46_sync.preview import preview_of
+    from rees46_sync.readings import Readings
 
     shop, ledger, reading = _shop(shop_file, partition), _ledger(shop_file), partition["reading"]
     judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
     if (found := judged["reading"]["extraction_id"]) != reading["extraction_id"]:
         raise EarlierReadingError(partition["index"], found, reading["extraction_id"])
     orders = batches.with_codes(staging.read(staging.open_path(judged["path"])).to_pandas(), shop)
-    ledger.note_unanswered(shop.shop)
-    known = ledger.lookup(shop.shop, orders["order_id"].tolist())
-    verdicts = batches.compare(
-        orders,
-        known,
-        batches.Reading(
-            mark=reading["mark"],
-            window_end=datetime.fromisoformat(reading["window_end"]),
-            resend=reading["resend"],
-            allow_reopen=shop.allow_reopen,
-        ),
+    read = batches.Reading(
+        mark=reading["mark"],
+        window_end=datetime.fromisoformat(reading["window_end"]),
+        resend=reading["resend"],
+        allow_reopen=shop.allow_reopen,
     )
+
+    def compare() -> tuple[pd.DataFrame, pd.Series]:
+        ledger.note_unanswered(shop.shop)
+        known = ledger.lookup(shop.shop, orders["order_id"].tolist(), reading["extraction_id"])
+        return known, batches.compare(orders, known, read)
+
+    known, verdicts = compare()
+    if not context["params"]["dry_run"]:
+        run = _run_ref(shop, reading["extraction_id"], context)
+        if notes := Readings(ledger).overtake(run, batches.newly_unchanged(orders, known, verdicts)):
+            log.info("Partition %d: noted %d orders for readings that are still open.", partition["index"], notes)
+            known, verdicts = compare()
     held_back = orders[verdicts == batches.REOPENED]
     _quarantine(
         shop,
@@ -335,6 +347,7 @@ def account_for_rows(
     from rees46_sync import retention, staging
     from rees46_sync.accounting import Account, Closing, Results, close, report
     from rees46_sync.exceptions import AccountingError, RunFailedError
+    from rees46_sync.readings import Readings
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
@@ -378,6 +391,7 @@ def account_for_rows(
         )
     if reading:
         staging.remove(staging.open_path(reading["folder"]))
+        Readings(ledger).end(extraction_id)
     return closing.as_row
 
 
@@ -491,6 +505,12 @@ def _shop(shop_file: str, partition: Partition | None = None) -> Shop:
     shop = load_shop(Path(shop_file))
     bind_contextvars(shop=shop.shop, **({"partition": partition["index"]} if partition else {}))
     return shop
+
+
+def _run_ref(shop: Shop, extraction_id: str, context: dict[str, Any]) -> RunRef:
+    from rees46_sync.ledger import RunRef
+
+    return RunRef(shop.shop, context["ti"].dag_id, context["ti"].run_id, extraction_id)
 
 
 def _ledger(shop_file: str) -> Ledger:

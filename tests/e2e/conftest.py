@@ -163,13 +163,13 @@ class LiveShop:
             if ti["task_id"] == task_id
         }
 
-    def wait_for_load(self, run_id: str, dag_id: str = SYNC) -> None:
+    def wait_for_load(self, run_id: str, dag_id: str = SYNC, loads: int = PARTITIONS) -> None:
         """Return once all load tasks of the run wait for the pool."""
 
         def states() -> list[str | None]:
             return [state for state, _ in self.instances(run_id, "load_batches", dag_id).values()]
 
-        wait_until("load tasks that wait", lambda: states() == ["scheduled"] * PARTITIONS, RUN_TIMEOUT_S)
+        wait_until("load tasks that wait", lambda: states() == ["scheduled"] * loads, RUN_TIMEOUT_S)
 
     def clear(self, run_id: str, task_ids: list[str] | None) -> None:
         """Have failed tasks of the run run again, or with None all of its tasks."""

@@ -198,6 +198,34 @@ def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> No
     makes_good(live_shop, newer, older, twice=0)
 
 
+def test_older_run_that_loads_last_brings_back_no_status_that_the_warehouse_took_back(live_shop: LiveShop) -> None:
+    makes_good(live_shop, twice=0)
+    changed = 100
+
+    def turn_all(before: str, after: str, time: str) -> None:
+        with live_shop.warehouse() as db:
+            turned = db.execute(
+                "UPDATE orders SET status = ?, updated_at = ? WHERE order_id IN (SELECT order_id FROM orders "
+                "WHERE status = ? GROUP BY order_id HAVING count(*) = 1 ORDER BY max(updated_at) DESC LIMIT ?)",
+                [after, time, before, changed],
+            )
+            assert turned.rowcount == changed
+
+    turn_all("delivered", "cancelled", "2026-03-02 12:00:00")
+    live_shop.airflow.set_pool(POOL, 0)
+    older = live_shop.trigger()
+    live_shop.wait_for_load(older, loads=1)
+    turn_all("cancelled", "delivered", "2026-03-02 13:00:00")
+    newer = live_shop.trigger(HISTORY)
+    assert live_shop.end_of(newer, HISTORY) == "success"
+    live_shop.airflow.set_pool(POOL, 1)
+
+    assert live_shop.end_of(older) == "success"
+    assert_closes(live_shop.account(newer), sent=0, unchanged=ORDERS)
+    assert_closes(live_shop.account(older), sent=0, stale=changed, unchanged=ORDERS - changed)
+    makes_good(live_shop, newer, older, twice=0)
+
+
 def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
     # The third refusal ends a load task: all three hit the first of the two.
     live_shop.sandbox.reset("400@x3")
