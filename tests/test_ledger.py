@@ -62,7 +62,7 @@ def statuses_in(known: pd.DataFrame) -> dict[str, int]:
 
 def rows_of(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
     with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
+        return [dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
 
 
 def chain_of(error: BaseException | None) -> list[BaseException]:

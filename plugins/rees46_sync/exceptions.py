@@ -65,14 +65,11 @@ class ConnectionFieldsError(MendFirstError):
 
 
 class LedgerSchemaError(MendFirstError):
-    """The ledger's tables are of a version that this project cannot work with."""
+    """The ledger's tables are of a version that this project cannot work with, or may not bring up to date."""
 
-    def __init__(self, place: str, found: int, known: int) -> None:
-        super().__init__(
-            f"Ledger {place}: its schema is version {found}, and this installation of the project knows versions up to "
-            f"{known}. Nothing was written. A newer one has upgraded the ledger: install that version here (on every "
-            "worker, the scheduler and the api-server) as well."
-        )
+    def __init__(self, place: str, fault: str) -> None:
+        """The fault is "problem; remedy"."""
+        super().__init__(f"Ledger {place}: {fault}. Nothing was written.")
 
 
 class WindowError(MendFirstError):

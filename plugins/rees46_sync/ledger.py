@@ -226,7 +226,7 @@ class Ledger:
         """
         Create the tables, or bring those of an older version up to date; current ones cost a question.
 
-        :raises LedgerSchemaError: they are newer than this version of the project knows.
+        :raises LedgerSchemaError: they are newer than this version of the project knows, or may not be changed.
         """
         with self._own_errors():
             bring_up_to_date(self.engine, self.statement_timeout_s)

@@ -24,8 +24,8 @@ STATEMENT_TIMEOUT_S = 120
 
 Unit = Literal["hour", "day"]
 
-_DEADLOCKS = ("40P01", "40001")
-_MYSQL_DEADLOCK = (1213,)
+_DEADLOCKS = ("40P01", "40001", 1213)
+_DENIED = ("42501", 1044, 1142, 1143)
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,19 @@ def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int)
 
 def is_deadlock(error: BaseException | None) -> bool:
     """Return whether a database ended a transaction in favour of another one: it may be done again at once."""
+    return _code_of(error) in _DEADLOCKS
+
+
+def is_denied(error: BaseException | None) -> bool:
+    """Return whether a database says that the role has not the right to do something."""
+    return _code_of(error) in _DENIED
+
+
+def _code_of(error: BaseException | None) -> object:
+    """Return the SQLSTATE of what PostgreSQL's drivers raise, the error number of MySQL's; None of anything else."""
     fault: Any = getattr(error, "orig", None)
-    code = getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None)
-    return code in _DEADLOCKS or (fault is not None and fault.args[:1] == _MYSQL_DEADLOCK)
+    state = getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None)
+    return state or next(iter(getattr(fault, "args", ())), None)
 
 
 def _connect_with(engine: sa.Engine, defaults: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from rees46_sync.exceptions import LedgerError, LedgerSchemaError
-from rees46_sync.ledger_dialects import LOCK_TIMEOUT_S, limit
+from rees46_sync.ledger_dialects import LOCK_TIMEOUT_S, is_denied, limit
 from rees46_sync.ledger_tables import MYSQL, accepted_statuses, metadata, schema_versions
 
 VERSION = 2
@@ -104,7 +104,12 @@ def refuse_newer(engine: sa.Engine, timeout_s: int) -> int:
     """
     version = version_of(engine, timeout_s)
     if version > VERSION:
-        raise LedgerSchemaError(place_of(engine), version, VERSION)
+        raise LedgerSchemaError(
+            place_of(engine),
+            f"its schema is version {version}, and this installation of the project knows versions up to {VERSION}; a "
+            "newer one has upgraded the ledger: install that version here (on every worker, the scheduler and the "
+            "api-server) as well",
+        )
     return version
 
 
@@ -113,10 +118,26 @@ def bring_up_to_date(engine: sa.Engine, timeout_s: int) -> None:
     Make the tables of a new ledger, or change those of an older one; a current one is only asked for its version.
 
     :param timeout_s: for the answer to that question.
-    :raises LedgerSchemaError: it is newer than this project knows.
+    :raises LedgerSchemaError: it is newer than this project knows, or the role may not change it.
     """
-    if refuse_newer(engine, timeout_s) == VERSION:
+    version = refuse_newer(engine, timeout_s)
+    if version == VERSION:
         return
+    try:
+        _change(engine)
+    except sa.exc.DBAPIError as error:
+        if not is_denied(error):
+            raise
+        found = "it has no tables yet" if version == NO_TABLES else f"its schema is version {version}"
+        raise LedgerSchemaError(
+            place_of(engine),
+            f"{found}, this installation of the project needs version {VERSION}, and the role of this connection may "
+            "not change that; run python -m rees46_sync.upgrade_ledger with a connection whose role may, see "
+            "docs/ledger.md",
+        ) from error
+
+
+def _change(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         limit(connection, STEP_TIMEOUT_S)
         with _alone(connection):
