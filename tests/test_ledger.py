@@ -292,6 +292,16 @@ def test_a_batch_as_large_as_any_dialect_takes_is_opened_recorded_and_uncertain_
     assert ledger.delivered("reading-1") == {0: len(ids)}
 
 
+def test_the_longest_ids_fit_into_a_batch_and_into_a_lookup_as_large_as_there_are(ledger: Ledger) -> None:
+    ids = ["🎁" * 250 + f"{number:05}" for number in range(LOOKUP_CHUNK)]
+    orders = orders_of(*((order_id, 1) for order_id in ids[:MOST_ORDERS]))
+
+    accept(ledger, RUN, 0, orders)
+
+    assert statuses_in(ledger.lookup("test", ids)) == dict.fromkeys(ids[:MOST_ORDERS], 1)
+    assert ledger.lookup("test", ['"' * 255, *["\\" * 250 + order_id[-5:] for order_id in ids[1:]]]).empty
+
+
 def test_a_request_that_an_earlier_version_left_open_is_understood(ledger: Ledger) -> None:
     table = ledger_tables.open_requests
     with ledger.engine.begin() as connection:

@@ -44,8 +44,9 @@ from rees46_sync.ledger_tables import (
     unanswered_orders,
 )
 
-LOOKUP_CHUNK = 20_000
-"""Order ids in one lookup statement; it bounds what of its answer is in memory at once."""
+LOOKUP_CHUNK = 16_000
+"""Order ids in one lookup statement; it bounds what of its answer is in memory at once, and of the longest ids, at four
+bytes a character, it is just less than the 16 MB that MariaDB takes at once."""
 
 QUARANTINE_CHUNK = 1000
 """Rejected rows in one statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""

@@ -79,10 +79,11 @@ class Exact(sa.TypeDecorator[str]):
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Name charset and collation in MySQL, whatever the database's own are."""
         length = cast(sa.String, self.impl_instance).length
+        # Not through dialect.type_descriptor, which makes PostgreSQL's TEXT a VARCHAR.
         if dialect.name not in MYSQL:
-            return dialect.type_descriptor(sa.String(length) if length else sa.Text())
+            return sa.String(length) if length else sa.Text()
         exact = {"charset": "utf8mb4", "collation": collation_of(dialect)}
-        return dialect.type_descriptor(mysql.VARCHAR(length, **exact) if length else mysql.LONGTEXT(**exact))
+        return mysql.VARCHAR(length, **exact) if length else mysql.LONGTEXT(**exact)
 
 
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
