@@ -185,14 +185,19 @@ def mariadb() -> Iterator[mariadb_module.MariaDB]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database for a ledger, without tables; returns the Airflow connection's id."""
     if request.param == "sqlite":
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"sqlite:///{tmp_path}/ledger.db")
+        connection = f"sqlite:///{tmp_path}/ledger.db"
+    elif request.param == "postgresql":
+        connection = postgres_connection(request.getfixturevalue("postgres_home"), "postgres")
     else:
-        home = request.getfixturevalue("postgres_home")
-        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", postgres_connection(home, "postgres"))
+        server = request.getfixturevalue("mariadb")
+        # Not of the charset and the collation that the ledger wants: it must name its own.
+        connection = server.connection(server.create_database("latin1"))
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", connection)
+    if request.param == "postgresql":
         engine = Ledger.of_connection("ledger").engine
         metadata.drop_all(engine)
         engine.dispose()

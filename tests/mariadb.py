@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 TIME_ZONE = "+09:00"
 START_TIMEOUT_S = 60
+MEMORY_BYTES = 4 * 2**30
 _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _SERVER, _INSTALL = (shutil.which(name, path=_PLACES) for name in ("mariadbd", "mariadb-install-db"))
 
@@ -86,6 +87,12 @@ class MariaDB:
         return sa.create_engine(f"mysql+pymysql://root@127.0.0.1:{self.port}/{database}")
 
 
+def _memory() -> str | None:
+    """Where a folder costs no disk, if that has room: making tables is three times as fast there."""
+    place = Path("/dev/shm")
+    return str(place) if place.is_dir() and shutil.disk_usage(place).free > MEMORY_BYTES else None
+
+
 @contextmanager
 def running_mariadb(*options: str) -> Iterator[MariaDB]:
     """
@@ -96,7 +103,7 @@ def running_mariadb(*options: str) -> Iterator[MariaDB]:
     assert not missing, missing
     as_root = ["--user=root"] if os.geteuid() == 0 else []
     # A socket's path must be short, and pytest's own folders have long ones.
-    with tempfile.TemporaryDirectory(prefix="rees46-mariadb-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="rees46-mariadb-", dir=_memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         common = ["--no-defaults", *as_root, f"--datadir={folder / 'data'}"]
         made = subprocess.run(

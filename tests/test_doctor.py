@@ -405,7 +405,7 @@ BROKEN = {
         "ledger.tables",
         ERROR,
         "Connection shop_ledger: its type has no SQLAlchemy dialect",
-        "use SQLite or PostgreSQL",
+        "use SQLite, PostgreSQL, MySQL or MariaDB",
     ),
     "half-a-ledger": Broken(
         half_a_ledger, "ledger.tables", OK, "rees46_unanswered_orders: not there yet", "the next run makes them"

@@ -1,4 +1,4 @@
-"""The ledger on SQLite and on a real PostgreSQL: what it holds is what REES46 has, and nothing gets lost."""
+"""The ledger on SQLite, PostgreSQL and MariaDB: what it holds is what REES46 has, and nothing gets lost."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def statuses_in(known: pd.DataFrame) -> dict[str, int]:
 
 def rows_of(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
     with ledger.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
+        return [dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
 
 
 def chain_of(error: BaseException | None) -> list[BaseException]:
@@ -290,6 +290,16 @@ def test_a_batch_as_large_as_any_dialect_takes_is_opened_recorded_and_uncertain_
 
     assert ledger.lookup("test", ids)["uncertain"].tolist() == [True] * len(ids)
     assert ledger.delivered("reading-1") == {0: len(ids)}
+
+
+def test_the_longest_ids_fit_into_a_batch_and_into_a_lookup_as_large_as_there_are(ledger: Ledger) -> None:
+    ids = ["🎁" * 250 + f"{number:05}" for number in range(LOOKUP_CHUNK)]
+    orders = orders_of(*((order_id, 1) for order_id in ids[:MOST_ORDERS]))
+
+    accept(ledger, RUN, 0, orders)
+
+    assert statuses_in(ledger.lookup("test", ids)) == dict.fromkeys(ids[:MOST_ORDERS], 1)
+    assert ledger.lookup("test", ['"' * 255, *["\\" * 250 + order_id[-5:] for order_id in ids[1:]]]).empty
 
 
 def test_a_request_that_an_earlier_version_left_open_is_understood(ledger: Ledger) -> None:
@@ -688,7 +698,9 @@ def test_writers_at_the_same_time_lose_nothing(ledger: Ledger, open_ledger: Call
     for writer in range(len(ledgers)):
         assert ledger.delivered(f"reading-{writer}") == dict.fromkeys(range(15), 20)
         assert ledger.requests_made(f"reading-{writer}") == 15
-    assert ledger.mark() == 4 * 15 * 20 == len(rows_of(ledger, ledger_tables.accepted_statuses))
+    rows = rows_of(ledger, ledger_tables.accepted_statuses)
+    assert len(rows) == 4 * 15 * 20
+    assert ledger.mark() == rows[-1]["id"]  # MySQL leaves numbers out
     assert len(rows_of(ledger, ledger_tables.sync_runs)) == 4
 
 
@@ -709,6 +721,7 @@ BAD_4711 = RejectedRow("order-4711", "new", "2026-03-01", "status_unmapped")
 UNREACHABLE = [
     pytest.param("sqlite:////no/such/folder/ledger.db", "unable to open database file", id="sqlite"),
     pytest.param("postgres://writer:top-secret@127.0.0.1:9/ledger", "Connection refused", id="postgresql"),
+    pytest.param("mysql://writer:top-secret@127.0.0.1:9/ledger", "Connection refused", id="mysql"),
 ]
 
 
@@ -753,7 +766,7 @@ def test_an_error_of_the_database_quotes_no_rows(open_ledger: Callable[[], Ledge
         pytest.param(None, "does not exist; create it in Airflow, or set AIRFLOW_CONN_LEDGER", id="missing"),
         pytest.param("http://127.0.0.1:9", "type http.*(is not a database|has no hook here)", id="no-database"),
         pytest.param("oracle://user@127.0.0.1/x", "type oracle has no hook here.*install its", id="no-provider"),
-        pytest.param("duckdb:///:memory:", "use SQLite or PostgreSQL", id="no-dialect"),
+        pytest.param("duckdb:///:memory:", "use SQLite, PostgreSQL, MySQL or MariaDB", id="no-dialect"),
     ],
 )
 def test_a_connection_that_can_be_no_ledger_says_why(

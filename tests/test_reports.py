@@ -1,4 +1,4 @@
-"""What the page asks of the ledger, on SQLite and on a real PostgreSQL: filled through the ledger's own methods."""
+"""What the page asks of the ledger, on SQLite, PostgreSQL and MariaDB: filled through the ledger's own methods."""
 
 from __future__ import annotations
 

@@ -101,6 +101,7 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "allow_reopen": False,
         "feed_asset": None,
         "staging": None,
+        "keep_days": None,
         "freshness": timedelta(hours=24),
         "notify": (),
         "alerts": {"rejected_share": 0.01, "volume_factor": 5},
@@ -136,6 +137,8 @@ USABLE = [
     pytest.param("lookback", "007d", timedelta(days=7), id="days"),
     pytest.param("lookback", "2w", timedelta(weeks=2), id="weeks"),
     pytest.param("partition_rows", "1", 1, id="one-row"),
+    pytest.param("keep_days", "60", 60, id="fewest-days"),
+    pytest.param("keep_days", "null", None, id="for-ever"),
     pytest.param("limits", "{}", {"rejected_share": 0.05, "changed_orders": 100_000}, id="limits-of-the-defaults"),
     pytest.param("limits.rejected_share", "0", {"rejected_share": 0, "changed_orders": 100_000}, id="no-rejected-row"),
     pytest.param("limits.rejected_share", "1", {"rejected_share": 1, "changed_orders": 100_000}, id="every-row"),
@@ -241,6 +244,7 @@ REMEDIES = {
     "allow_reopen": "true or false",
     "feed_asset": "the URI of an Airflow asset",
     "staging": "an object storage URL",
+    "keep_days": "60 or more, or null for ever",
     "freshness": "a number and s, m, h, d or w",
     "notify": "one of email, slack and webhook",
     "alerts": "rejected_share and volume_factor",
@@ -262,7 +266,7 @@ def test_a_missing_key_is_named_with_what_to_give(folder: Path, key: str) -> Non
     assert REMEDIES[key] in fault
 
 
-@pytest.mark.parametrize("key", [key for key in REMEDIES if key not in ("feed_asset", "staging")])
+@pytest.mark.parametrize("key", [key for key in REMEDIES if key not in ("feed_asset", "staging", "keep_days")])
 def test_a_key_without_a_value_is_named_with_what_to_give(folder: Path, key: str) -> None:
     fault = fault_of(folder, shop_text({key: "null"}))
 
@@ -321,6 +325,8 @@ WRONG_VALUES: list[tuple[str, str, str]] = [
     ("lookback", "[24h]", "list"),
     ("lookback", "99999999999w", "longer-than-python-can-say"),
     ("lookback", "999999w", "before-the-first-year"),
+    ("keep_days", "59", "too-few"),
+    ("keep_days", "forever", "text"),
     ("partition_rows", "0", "zero"),
     ("partition_rows", "-1", "negative"),
     ("partition_rows", "many", "text"),

@@ -95,6 +95,7 @@ class Alerts:
                 )
         return known or now
 
+    @again_after_a_race
     def record(
         self, finding: Finding, channels: Sequence[Channel], message_of: Callable[[Change], Message], now: datetime
     ) -> Change | None:
@@ -150,6 +151,7 @@ class Alerts:
         with self.ledger.transaction() as connection:
             return [(number, json.loads(text)) for number, text in connection.execute(query)]
 
+    @again_after_a_race
     def claim(self, number: int, now: datetime) -> bool:
         """Take a message to send it; False where it was told meanwhile, is no more, or somebody else is sending it."""
         messages = alert_messages.c
@@ -170,6 +172,7 @@ class Alerts:
         """Note that a claimed message could not be sent."""
         self._update(number, claimed_at=None)
 
+    @again_after_a_race
     def _update(self, number: int, **values: datetime | None) -> None:
         with self.ledger.transaction() as connection:
             connection.execute(sa.update(alert_messages).where(alert_messages.c.id == number).values(**values))

@@ -109,7 +109,9 @@ class AskApprovalOperator(ApprovalOperator):
     def _ledger(self) -> Ledger:
         from rees46_sync.ledger import Ledger
 
-        return Ledger.of_connection(self.ledger_conn_id)
+        ledger = Ledger.of_connection(self.ledger_conn_id)
+        ledger.create()
+        return ledger
 
     def _run(self, context: Context, extraction_id: str) -> RunRef:
         from rees46_sync.ledger import RunRef

@@ -5,6 +5,7 @@ What can go wrong, named by what to do next.
   + MendFirstError             nothing that a retry could mend; a person acts
     - ShopFileError            mend the shop file
     - ConnectionFieldsError    mend the Airflow connection
+    - LedgerSchemaError        upgrade the project here, or the ledger: one is of another version
     - WindowError              mend the window of this run
     - QueryColumnsError        mend the query: its columns are not the ones that were agreed
     - LimitExceededError       decide: the run would change or reject more than the shop allows
@@ -61,6 +62,14 @@ class ConnectionFieldsError(MendFirstError):
     def __init__(self, conn_id: str, fault: str) -> None:
         """The fault is "problem; remedy"."""
         super().__init__(f"Connection {conn_id}: {fault}.")
+
+
+class LedgerSchemaError(MendFirstError):
+    """The ledger's tables are of a version that this project cannot work with, or may not bring up to date."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        """The fault is "problem; remedy"."""
+        super().__init__(f"Ledger {place}: {fault}. Nothing was written.")
 
 
 class WindowError(MendFirstError):

@@ -1,7 +1,8 @@
 """
 The ledger: what REES46 has accepted and the record of every run, in the database of an Airflow connection.
 
-Its tables are in ``ledger_tables.py``.
+Its tables are in ``ledger_tables.py``, their version in ``ledger_schema.py``, where databases differ in
+``ledger_dialects.py``.
 """
 
 from __future__ import annotations
@@ -12,23 +13,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 from more_itertools import chunked
-from sqlalchemy.schema import CreateIndex, CreateTable
-from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
+from rees46_sync.ledger_dialects import (
+    CONNECT_TIMEOUT_S,
+    DIALECTS,
+    STATEMENT_TIMEOUT_S,
+    dialect_of,
+    is_deadlock,
+    limit,
+    prepare,
+)
+from rees46_sync.ledger_schema import bring_up_to_date, place_of, refuse_newer
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
     approvals,
     deliveries,
-    metadata,
     open_requests,
     overtaken_orders,
     rejected_orders,
@@ -36,8 +44,9 @@ from rees46_sync.ledger_tables import (
     unanswered_orders,
 )
 
-LOOKUP_CHUNK = 20_000
-"""Order ids in one lookup statement; it bounds what of its answer is in memory at once."""
+LOOKUP_CHUNK = 16_000
+"""Order ids in one lookup statement; it bounds what of its answer is in memory at once, and of the longest ids, at four
+bytes a character, it is just less than the 16 MB that MariaDB takes at once."""
 
 QUARANTINE_CHUNK = 1000
 """Rejected rows in one statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
@@ -62,48 +71,10 @@ QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
 
 
-@dataclass(frozen=True)
-class _Json:
-    """
-    How a database reads JSON, so that thousands of orders are one parameter of a statement, not thousands of them.
-
-    :param one_of_ids: whether order_id is in the array ``:ids``.
-    :param each_order: the orders of the array ``:orders``, a row each.
-    :param values: order_id, status and source_updated_at of such a row.
-    """
-
-    one_of_ids: str
-    each_order: str
-    values: str
-
-    @cached_property
-    def insert_accepted(self) -> sa.TextClause:
-        """The statement that records a batch; the database takes it apart, which costs us nothing."""
-        return sa.text(
-            "INSERT INTO rees46_accepted_statuses (shop, dag_id, run_id, extraction_id, accepted_at, order_id, status, "
-            "source_updated_at) SELECT :shop, :dag_id, :run_id, :extraction_id, :accepted_at, "
-            f"{self.values} FROM {self.each_order}"
-        ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
-
-
-_JSON = {
-    "postgresql": _Json(
-        one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
-        each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
-        values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
-    ),
-    "sqlite": _Json(
-        one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
-        each_order="json_each(:orders) AS one",
-        values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
-    ),
-}
-
-
-# Where two tasks look and then insert the same at once, the slower one is refused: it looks again.
+# Where two tasks look and then insert the same at once, the slower one is refused: it looks again. Where they wait for
+# each other, one is ended. What either did in its transaction is undone.
 again_after_a_race = retry(
-    # PostgreSQL may also say "already exists", in spite of IF NOT EXISTS.
-    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or "already exists" in str(e)),
+    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or is_deadlock(e.__cause__)),
     stop=stop_after_attempt(8),
     wait=wait_random(0, 0.3),
     reraise=True,
@@ -211,15 +182,26 @@ def printable(text: str | None, limit: int) -> str | None:
 
 
 class Ledger:
-    """The ledger of all shops that share one database."""
+    """
+    The ledger of all shops that share one database.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    :param statement_timeout_s: how long the answer to a statement is waited for.
+    """
+
+    def __init__(self, engine: sa.Engine, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> None:
         self.engine = engine
+        self.statement_timeout_s = statement_timeout_s
+        self._version_is_known = False
 
     @classmethod
-    def of_connection(cls, conn_id: str) -> Ledger:
+    def of_connection(
+        cls,
+        conn_id: str,
+        connect_timeout_s: int = CONNECT_TIMEOUT_S,
+        statement_timeout_s: int = STATEMENT_TIMEOUT_S,
+    ) -> Ledger:
         """
-        Open the ledger in the database of an Airflow connection.
+        Open the ledger in the database of an Airflow connection; it connects to nothing yet.
 
         :raises ConnectionFieldsError: there is no such connection, or SQLAlchemy cannot speak to its database.
         """
@@ -231,28 +213,29 @@ class Ledger:
             engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
         except sa.exc.NoSuchModuleError as error:
             raise ConnectionFieldsError(
-                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite or PostgreSQL"
+                conn_id, f"its type has no SQLAlchemy dialect ({error}); use SQLite, PostgreSQL, MySQL or MariaDB"
             ) from error
-        if engine.dialect.name not in _JSON:
+        if engine.dialect.name not in DIALECTS:
             raise ConnectionFieldsError(
-                conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite or PostgreSQL"
+                conn_id, f"a ledger in {engine.dialect.name} is not supported; use SQLite, PostgreSQL, MySQL or MariaDB"
             )
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _share_sqlite)
-        return cls(engine)
+        prepare(engine, connect_timeout_s, statement_timeout_s)
+        return cls(engine, statement_timeout_s)
 
     @again_after_a_race
     def create(self) -> None:
-        """Create the tables that are not there yet."""
-        with self._transaction() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        """
+        Create the tables, or bring those of an older version up to date; current ones cost a question.
+
+        :raises LedgerSchemaError: they are newer than this version of the project knows, or may not be changed.
+        """
+        with self._own_errors():
+            bring_up_to_date(self.engine, self.statement_timeout_s)
+        self._version_is_known = True
 
     def mark(self) -> int:
         """Return the number of the latest accepted row: rows up to it were accepted before now, rows above it after."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
 
     def lookup(self, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
@@ -268,36 +251,14 @@ class Ledger:
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
-        table, missed = accepted_statuses.c, unanswered_orders.c
-        one_of_ids = sa.text(_JSON[self.engine.dialect.name].one_of_ids)
-        accepted = sa.select(
-            table.order_id,
-            table.id,
-            table.status,
-            sa.type_coerce(table.source_updated_at, sa.DateTime(timezone=True)),
-            table.extraction_id == extraction_id,
-        ).where(table.shop == shop, one_of_ids)
-        unanswered = (
-            sa.select(
-                missed.order_id,
-                sa.func.max(missed.after_id),
-                sa.func.max(missed.source_updated_at, type_=UtcDateTime),
-            )
-            .where(missed.shop == shop, one_of_ids)
-            .group_by(missed.order_id)
-        )
-        of_reading = overtaken_orders.c.extraction_id == extraction_id
-        overtaken = (
-            sa.select(overtaken_orders.c.order_id, sa.func.max(overtaken_orders.c.source_updated_at, type_=UtcDateTime))
-            .where(of_reading, one_of_ids)
-            .group_by(overtaken_orders.c.order_id)
-        )
+        missed, overtaken_here = unanswered_orders.c, overtaken_orders.c.extraction_id == extraction_id
         parts = []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
+            accepted, unanswered, overtaken = _lookup_queries(connection, shop, extraction_id)
             some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
-            some_overtaken = connection.scalar(sa.select(overtaken_orders.c.id).where(of_reading).limit(1))
+            some_overtaken = connection.scalar(sa.select(overtaken_orders.c.id).where(overtaken_here).limit(1))
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
-                ids = {"ids": json.dumps(chunk)}
+                ids = {"ids": _json(chunk)}
                 known = _newest(connection.execute(accepted, ids).all())
                 if some_missed is not None:
                     known = _with_uncertain(known, connection.execute(unanswered, ids).all())
@@ -311,10 +272,11 @@ class Ledger:
         of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
         latest = sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
         overtaken = sa.select(sa.func.count()).where(overtaken_orders.c.extraction_id == run.extraction_id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(sa.select(latest.scalar_subquery(), overtaken.scalar_subquery())).one()
         return News(found[0] or 0, found[1])
 
+    @again_after_a_race
     def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
         """
         Record that a request goes out now; return it, for when it is answered.
@@ -327,24 +289,26 @@ class Ledger:
             raise ValueError("timestamps without a time zone for the ledger")
         # UTC as SQLite stores it, and as every other database reads it.
         times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        request = json.dumps(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
-        with self._transaction() as connection:
+        request = _json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
+        with self.transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
         return OpenRequest(int(number), len(orders), request)
 
+    @again_after_a_race
     def withdraw_request(self, request: OpenRequest) -> None:
         """Forget a request that did not go out after all."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self._close_request(connection, request.number)
 
+    @again_after_a_race
     def note_unanswered(self, shop: str) -> None:
         """
         Take the shop's open requests for unanswered: until an order of theirs is accepted again, it is uncertain.
 
         One that is under way in another task is none the worse: what it records later is newer than this note.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             mark = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
             open_ = connection.execute(
                 sa.select(open_requests.c.id, open_requests.c.orders).where(open_requests.c.shop == shop)
@@ -366,6 +330,7 @@ class Ledger:
     def _close_request(connection: sa.Connection, number: int) -> None:
         connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
 
+    @again_after_a_race
     def record_accepted(self, run: RunRef, partition: int, request: OpenRequest, requests: int) -> None:
         """
         Record a batch that REES46 accepted.
@@ -374,11 +339,12 @@ class Ledger:
         :param requests: POSTs that it took.
         """
         accepted = {**asdict(run), "accepted_at": datetime.now(UTC), "orders": request.orders}
-        with self._transaction() as connection:
-            connection.execute(_JSON[self.engine.dialect.name].insert_accepted, accepted)
+        with self.transaction() as connection:
+            connection.execute(dialect_of(connection).insert_accepted, accepted)
             self._close_request(connection, request.number)
             self._insert_delivery(connection, run, partition, request.count, requests, "accepted")
 
+    @again_after_a_race
     def record_not_accepted(
         self, run: RunRef, partition: int, request: OpenRequest, requests: int, outcome: str, *, answered: bool
     ) -> None:
@@ -388,7 +354,7 @@ class Ledger:
         :param request: what :meth:`open_request` returned for it.
         :param answered: False leaves the request open, because it may have reached REES46.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if answered:
                 self._close_request(connection, request.number)
             self._insert_delivery(connection, run, partition, request.count, requests, outcome)
@@ -415,13 +381,13 @@ class Ledger:
             .where(deliveries.c.extraction_id == extraction_id, deliveries.c.outcome == "accepted")
             .group_by(deliveries.c.partition)
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return {partition: int(orders) for partition, orders in connection.execute(query)}
 
     def requests_made(self, extraction_id: str) -> int:
         """Return how many POSTs with a known end were made for a reading of the warehouse."""
         query = sa.select(sa.func.sum(deliveries.c.requests)).where(deliveries.c.extraction_id == extraction_id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return int(connection.scalar(query) or 0)
 
     def quarantine(self, shop: str, run_id: str, rows: Sequence[RejectedRow]) -> int:
@@ -440,7 +406,7 @@ class Ledger:
     def _store_rejected(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
         column = rejected_orders.c.fingerprint
         now = datetime.now(UTC)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             known = set(connection.scalars(sa.select(column).where(column.in_(list(rows)))))
             new = [
                 {
@@ -460,10 +426,11 @@ class Ledger:
                 connection.execute(sa.insert(rejected_orders), new)
         return len(new)
 
+    @again_after_a_race
     def record_approval(self, run: RunRef, outcome: str, question: str, decided_by: str | None = None) -> Approval:
         """Record that approval was asked for, or what became of it; return the record."""
         approval = Approval(run.extraction_id, outcome, question, decided_by, datetime.now(UTC))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 sa.insert(approvals).values(shop=run.shop, dag_id=run.dag_id, run_id=run.run_id, **asdict(approval))
             )
@@ -478,7 +445,7 @@ class Ledger:
             .order_by(columns.id.desc())
             .limit(1)
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query).one_or_none()
         return Approval(*found) if found else None
 
@@ -486,7 +453,7 @@ class Ledger:
     def save_run(self, **record: Any) -> None:
         """Store the record of a run (columns of ``rees46_sync_runs``); an earlier one of the same run is replaced."""
         same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(sa.delete(sync_runs).where(same_run))
             connection.execute(sa.insert(sync_runs).values(**record))
 
@@ -500,11 +467,10 @@ class Ledger:
         covered no further than the moment it was read.
         """
         runs = sync_runs.c
-        end = sa.case((runs.started_at < runs.window_end, runs.started_at), else_=runs.window_end)
         successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             covered: datetime | None = connection.scalar(
-                sa.select(sa.func.max(end, type_=UtcDateTime)).where(successful, runs.window_widened)
+                sa.select(sa.func.max(READ_UNTIL, type_=UtcDateTime)).where(successful, runs.window_widened)
             )
             if covered is None:
                 first: datetime | None = connection.scalar(
@@ -512,8 +478,8 @@ class Ledger:
                 )
                 return first + lookback if first else None
             later = connection.execute(
-                sa.select(runs.window_start, sa.type_coerce(end, UtcDateTime))
-                .where(successful, end > covered)
+                sa.select(runs.window_start, sa.type_coerce(READ_UNTIL, UtcDateTime))
+                .where(successful, covered < READ_UNTIL)
                 .order_by(runs.window_start)
             )
             for window_start, window_end in later:
@@ -522,39 +488,82 @@ class Ledger:
         return covered
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self, timeout_s: int | None = None) -> Iterator[sa.Connection]:
         """
-        One transaction for the questions and the tables of others: the reports, the alerts.
+        One transaction, committed at the end; also for the questions and the tables of others: reports, alerts.
 
-        :raises LedgerError: the database does not answer, or refuses.
+        :param timeout_s: for each of its statements; by default the ledger's own.
+        :raises LedgerError: the database does not answer, or refuses; its own words, without rows.
+        :raises LedgerSchemaError: the ledger is newer than this version of the project knows.
         """
-        with self._transaction() as connection:
-            yield connection
+        with self._own_errors():
+            if not self._version_is_known:
+                refuse_newer(self.engine, self.statement_timeout_s)
+                self._version_is_known = True
+            with self.engine.begin() as connection:
+                limit(connection, timeout_s or self.statement_timeout_s)
+                yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        """
-        One transaction, committed at the end.
-
-        :raises LedgerError: the database does not answer, or refuses; its own words, without rows.
-        """
+    def _own_errors(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            place = self.engine.url.render_as_string(hide_password=True)
             cause = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
             raise LedgerError(
-                f"Ledger {place}: {cause}. Check the database of ledger_conn_id; the run can be retried."
+                f"Ledger {place_of(self.engine)}: {cause}. Check the database of ledger_conn_id; the run can be "
+                "retried."
             ) from error
+
+
+READ_UNTIL = sa.case(
+    (sync_runs.c.started_at < sync_runs.c.window_end, sync_runs.c.started_at), else_=sync_runs.c.window_end
+)
+"""Up to when a run could see its window's changes: no further than the moment it was read."""
+
+
+def made_good(failed: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether a run of ``rees46_sync_runs`` that failed has been made good by a later one of the shop."""
+    later = sync_runs.alias("later").c
+    return sa.exists().where(
+        later.shop == failed.c.shop,
+        later.outcome == "success",
+        later.finished_at > failed.c.finished_at,
+        later.window_start <= failed.c.window_start,
+        later.window_end >= failed.c.window_end,
+    )
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
     columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
     frame: pd.DataFrame = pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema).to_pandas()
     return frame
+
+
+def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], ...]:
+    """Return what is asked of the orders of the parameter ids: what was accepted, left unanswered, and overtaken."""
+    sent, missed, noted = accepted_statuses.c, unanswered_orders.c, overtaken_orders.c
+    one_of_ids = sa.text(dialect_of(connection).one_of_ids)
+    accepted = sa.select(
+        sent.order_id,
+        sent.id,
+        sent.status,
+        sa.type_coerce(sent.source_updated_at, sa.DateTime(timezone=True)),
+        sent.extraction_id == extraction_id,
+    ).where(sent.shop == shop, one_of_ids)
+    newest = sa.func.max(missed.source_updated_at, type_=UtcDateTime)
+    unanswered = sa.select(missed.order_id, sa.func.max(missed.after_id), newest).where(missed.shop == shop, one_of_ids)
+    overtaken = sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime)).where(
+        noted.extraction_id == extraction_id, one_of_ids
+    )
+    return accepted, unanswered.group_by(missed.order_id), overtaken.group_by(noted.order_id)
+
+
+def _json(values: Sequence[Any]) -> str:
+    """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -579,16 +588,3 @@ def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.
 def _with_overtaken(known: pd.DataFrame, notes: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Add the time at which another reading overtook this one: order id and time of each order that it did."""
     return known.merge(_frame(notes, _OVERTAKEN), on="order_id", how="left")
-
-
-# SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
-@retry(
-    retry=retry_if_exception(lambda e: "database is locked" in str(e)),
-    stop=stop_after_delay(60),
-    wait=wait_random(0, 0.1),
-    reraise=True,
-)
-def _share_sqlite(connection: Any, _record: object) -> None:
-    """Let several processes write one SQLite ledger: write-ahead log, and a wait of up to 60 s for the lock."""
-    connection.execute("PRAGMA busy_timeout = 60000")
-    connection.execute("PRAGMA journal_mode = WAL")

@@ -22,7 +22,7 @@ from rees46_sync.accounting import Closing, Results, reasons_of
 from rees46_sync.alerts import Alerts, Finding
 from rees46_sync.exceptions import FreshnessLostError
 from rees46_sync.freshness import Standing, standing_of
-from rees46_sync.ledger import Ledger
+from rees46_sync.ledger import Ledger, made_good
 from rees46_sync.ledger_tables import sync_runs
 from rees46_sync.notifications import duration, message_of, tell
 from rees46_sync.reports import open_reports
@@ -201,17 +201,10 @@ def _history(shop: Shop, ledger: Ledger, run: FinishedRun) -> Finding:
 
 def failed_windows(ledger: Ledger, shop: str, dag_id: str) -> list[tuple[datetime, datetime]]:
     """Return the windows of a DAG's failed runs that no later run, of whichever DAG of the shop, made good."""
-    failed, later = sync_runs.alias("failed"), sync_runs.alias("later")
-    made_good = sa.exists().where(
-        later.c.shop == shop,
-        later.c.outcome == "success",
-        later.c.finished_at > failed.c.finished_at,
-        later.c.window_start <= failed.c.window_start,
-        later.c.window_end >= failed.c.window_end,
-    )
+    failed = sync_runs.alias("failed")
     query = (
         sa.select(failed.c.window_start, failed.c.window_end)
-        .where(failed.c.shop == shop, failed.c.dag_id == dag_id, failed.c.outcome == "failed", ~made_good)
+        .where(failed.c.shop == shop, failed.c.dag_id == dag_id, failed.c.outcome == "failed", ~made_good(failed))
         .where(failed.c.window_start.is_not(None))
         .order_by(failed.c.window_start)
     )

@@ -82,10 +82,12 @@ class Rees46SyncOrdersOperator(BaseOperator):
         bind_contextvars(shop=self.shop, partition=self.batches["index"])
         hook, metrics = Rees46Hook(self.rees46_conn_id), Metrics(self.shop, context["ti"].dag_id)
         status_text = hook.settings.status_text
+        ledger = Ledger.of_connection(self.ledger_conn_id)
+        ledger.create()
         hook.get_conn().hooks["response"].append(lambda answer, **_: metrics.request(answer.elapsed))
         self._delivery = delivery = Delivery(
             sender=hook,
-            ledger=Ledger.of_connection(self.ledger_conn_id),
+            ledger=ledger,
             run=RunRef(
                 shop=self.shop,
                 dag_id=context["ti"].dag_id,

@@ -14,7 +14,7 @@ from datetime import datetime
 import pandas as pd
 import sqlalchemy as sa
 
-from rees46_sync.ledger import Ledger, RunRef
+from rees46_sync.ledger import Ledger, RunRef, again_after_a_race
 from rees46_sync.ledger_tables import open_readings, overtaken_orders
 
 
@@ -24,6 +24,7 @@ class Readings:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
+    @again_after_a_race
     def begin(self, run: RunRef, began_at: datetime, window_start: datetime) -> None:
         """Say that a reading begins; to be called before its first row is read."""
         reading = {"shop": run.shop, "extraction_id": run.extraction_id}
@@ -38,6 +39,7 @@ class Readings:
         """End the readings of a shop that began before a time: their staged files are gone."""
         self._remove((open_readings.c.shop == shop) & (open_readings.c.began_at < limit))
 
+    @again_after_a_race
     def overtake(self, run: RunRef, orders: pd.DataFrame) -> int:
         """
         Note that this reading has orders in the status that REES46 has, in a newer version.
@@ -67,6 +69,7 @@ class Readings:
                 notes += len(rows)
         return notes
 
+    @again_after_a_race
     def _remove(self, which: sa.ColumnElement[bool]) -> None:
         still_open = sa.select(open_readings.c.extraction_id)
         with self.ledger.transaction() as connection:

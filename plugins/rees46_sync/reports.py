@@ -1,5 +1,5 @@
 """
-What the page asks of the ledger: SQLAlchemy Core, for PostgreSQL and SQLite, bounded, read only.
+What the page asks of the ledger: SQLAlchemy Core, bounded, read only.
 
 Each answer is about one shop. Lists come newest first, a page at a time, and go on before the ``id`` of their last row.
 """
@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from cachetools import TTLCache
 
 from rees46_sync.ledger import QUARANTINE_CHARACTERS, Ledger, printable, times_in_request
+from rees46_sync.ledger_dialects import Unit, dialect_of
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
@@ -36,7 +37,7 @@ CSV_ROWS = 5000
 MOST_UNMAPPED = 50
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 20
-"""A question that a PostgreSQL ledger does not answer in this time is given up: nobody waits longer for a page."""
+"""A question that the ledger does not answer in this time is given up: nobody waits longer for a page."""
 
 COUNT_KEPT_S = 60
 COUNT_TIMEOUT_S = 120
@@ -51,16 +52,7 @@ _TABLES = [
     for table in (accepted_statuses, deliveries, open_requests, rejected_orders, sync_runs, unanswered_orders)
 ]
 
-Unit = Literal["hour", "day"]
-
 _STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
-# Text, UTC and cut to the unit, because the two databases have no date function in common.
-_BEGIN = {
-    ("postgresql", "hour"): "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
-    ("postgresql", "day"): "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
-    ("sqlite", "hour"): "strftime('%Y-%m-%d %H:00', answered_at)",
-    ("sqlite", "day"): "strftime('%Y-%m-%d', answered_at)",
-}
 
 _counts: TTLCache[tuple[str, str], StatusCounts] = TTLCache(maxsize=1000, ttl=COUNT_KEPT_S)
 _counting = threading.Lock()
@@ -124,17 +116,11 @@ def open_reports(conn_id: str, shop: str) -> Iterator[Reports]:
     :raises ConnectionFieldsError: there is no such connection, or it is no ledger's.
     :raises LedgerError: here and by every question: the ledger does not answer.
     """
-    ledger = Ledger.of_connection(conn_id)
-    if ledger.engine.dialect.name == "postgresql":
-        sa.event.listen(ledger.engine, "do_connect", _be_patient_no_longer)
+    ledger = Ledger.of_connection(conn_id, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S)
     try:
         yield Reports(ledger, shop)
     finally:
         ledger.engine.dispose()
-
-
-def _be_patient_no_longer(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-    options.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
 
 
 class Reports:
@@ -146,10 +132,7 @@ class Reports:
 
     @contextmanager
     def _reading(self, timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[sa.Connection]:
-        with self.ledger.transaction() as connection:
-            if connection.dialect.name == "postgresql":
-                # For this transaction alone: a pooler may give the connection to somebody else afterwards.
-                connection.execute(sa.text(f"SET LOCAL statement_timeout = '{timeout_s}s'"))
+        with self.ledger.transaction(timeout_s) as connection:
             yield connection
 
     def has_tables(self) -> bool:
@@ -222,14 +205,11 @@ class Reports:
         if unit == "day":
             latest = latest.replace(hour=0)
         begins = [latest - _STEP[unit] * back for back in reversed(range(periods))]
-        begin: sa.ColumnElement[str] = sa.literal_column(_BEGIN[self.ledger.engine.dialect.name, unit])
         batches = deliveries.c
-        query = (
-            sa.select(begin, sa.func.sum(batches.orders))
-            .where(batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
-            .group_by(begin)
-        )
+        accepted = (batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
         with self._reading() as connection:
+            begin: sa.ColumnElement[str] = sa.literal_column(dialect_of(connection).begins[unit])
+            query = sa.select(begin, sa.func.sum(batches.orders)).where(*accepted).group_by(begin)
             sent = {datetime.fromisoformat(text).replace(tzinfo=UTC): int(n) for text, n in connection.execute(query)}
         return [(moment, sent.get(moment, 0)) for moment in begins]
 

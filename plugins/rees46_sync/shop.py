@@ -171,6 +171,11 @@ class Shop(BaseModel):
         None, description="an object storage URL, such as s3://connection@bucket/folder, or null"
     )
 
+    # At least what the alert about the volume looks back (8 weeks), and some days for it.
+    keep_days: Annotated[int, Field(ge=60, le=36_500)] | None = Field(
+        None, description="for how many days the ledger keeps what nothing needs any more, 60 or more, or null for ever"
+    )
+
     freshness: Annotated[Duration, Field(gt=timedelta(0))] = Field(
         timedelta(hours=24),
         description="the longest time without a success, and that a change may wait, before freshness counts as lost, "

@@ -122,7 +122,6 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     from rees46_sync.readings import Readings
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
-    ledger.create()
     now = datetime.now(UTC)
     root, readings = staging.root_of(shop), Readings(ledger)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
@@ -345,13 +344,12 @@ def account_for_rows(
     :raises RunFailedError: something did not finish, or was not sent.
     :raises AccountingError: a row is unaccounted for.
     """
-    from rees46_sync import staging
+    from rees46_sync import retention, staging
     from rees46_sync.accounting import Account, Closing, Results, close, report
     from rees46_sync.exceptions import AccountingError, RunFailedError
     from rees46_sync.readings import Readings
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
-    ledger.create()
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
     pull = context["ti"].xcom_pull
     reading: Reading | None = pull(task_ids="extract_orders", key="reading")
@@ -383,6 +381,8 @@ def account_for_rows(
         _record(ledger, shop, reading, window, closing, context)
         _measure(ledger, shop, reading, closing, context)
     _see_to_alerts(shop, ledger, results, window, closing, history, context)
+    if not dry_run:
+        retention.after_run(shop, ledger)
     if closing.unfinished:
         context["ti"].xcom_push(key="return_value", value=closing.as_row)
         raise RunFailedError(
@@ -514,9 +514,12 @@ def _run_ref(shop: Shop, extraction_id: str, context: dict[str, Any]) -> RunRef:
 
 
 def _ledger(shop_file: str) -> Ledger:
+    """Open the ledger, whose tables are there, and up to date, afterwards."""
     from rees46_sync.ledger import Ledger
 
-    return Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+    ledger = Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+    ledger.create()
+    return ledger
 
 
 def _window(shop: Shop, ledger: Ledger, history: bool, context: dict[str, Any]) -> Window:

@@ -35,6 +35,7 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     Say how far the shop's syncs got.
 
     :raises LedgerError: the ledger does not answer.
+    :raises LedgerSchemaError: a newer version of this project made it.
     :raises ConnectionFieldsError: it is no database for a ledger.
     """
     from rees46_sync.ledger import Ledger
@@ -45,9 +46,9 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     if missing:
         yield no_tables(missing)
         return
-    yield ok("ledger.tables", "all there", missing=[])
     with open_reports(shop.ledger_conn_id, shop.shop) as reports:
         freshness, rejections = reports.freshness(shop.lookback), reports.rejections()
+    yield ok("ledger.tables", "all there", missing=[])
     yield _last_success(shop, freshness.last_success, freshness.failed_since)
     until = freshness.covered_until
     yield ok(

@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from rees46_sync.exceptions import ConnectionFieldsError, LedgerError, SyncError
+from rees46_sync.exceptions import ConnectionFieldsError, LedgerError, LedgerSchemaError, SyncError
 from rees46_sync.page.charts import bars
 from rees46_sync.page.views import csv_lines, run_path, templates
 from rees46_sync.page.visitors import may_see, visitor
@@ -278,6 +278,11 @@ def _reason(error: SyncError, shop: Shop) -> str:
     log.warning("Page of shop %s: %s", shop.shop, error)
     if isinstance(error, ConnectionFieldsError):
         return f"{error} Connections that environment variables hold must be set for the api-server as well."
+    if isinstance(error, LedgerSchemaError):
+        return (
+            f"The ledger of connection {shop.ledger_conn_id} was made by a newer version of this project than the "
+            "api-server has: install that version here as well."
+        )
     if isinstance(error, LedgerError):
         return (
             f"The ledger does not answer: check connection {shop.ledger_conn_id} and its database. "
