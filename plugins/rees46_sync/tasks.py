@@ -120,6 +120,7 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     from rees46_sync import data_docs, staging, warehouse
 
     shop, ledger = _shop(shop_file), _ledger(shop_file)
+    staging.check_shared(shop, [task.executor for task in context["task"].dag.tasks])
     ledger.create()
     now = datetime.now(UTC)
     root = staging.root_of(shop)
