@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,16 +25,16 @@ class Bucket:
         self.root = f"s3://{CONN_ID}@{BUCKET}/{folder}"
         self.client = store.client()
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """What the test's folder holds, by names relative to it."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{self.folder}/")
         return [item["Key"].removeprefix(f"{self.folder}/") for page in pages for item in page.get("Contents", [])]
 
 
 @pytest.fixture(scope="session")
-def object_store() -> Iterator[servers.ObjectStore]:
-    """An S3 server; its folder's path is short enough for its sockets."""
-    with tempfile.TemporaryDirectory(prefix="rees46-s3-") as folder, servers.object_store(Path(folder)) as store:
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.ObjectStore]:
+    """An S3 server with a bucket."""
+    with servers.object_store(tmp_path_factory.mktemp("s3")) as store:
         store.client().create_bucket(Bucket=BUCKET)
         yield store
 

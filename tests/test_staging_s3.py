@@ -42,7 +42,7 @@ def test_what_one_task_writes_the_next_one_reads(bucket: Bucket) -> None:
 
     assert staging.read(staging.open_path(str(path))) == ROWS
     assert staging.read(path, ["code"]) == ROWS.select(["code"])
-    assert bucket.keys() == ["folder/rows.parquet"]
+    assert bucket.names() == ["folder/rows.parquet"]
 
 
 def test_a_file_that_is_gone_or_outdated_says_from_where_to_clear(bucket: Bucket) -> None:
@@ -75,7 +75,7 @@ def test_only_readings_older_than_they_are_kept_are_removed_and_nothing_that_is_
 
     assert staging.remove_older(root, NOW) == [old]
     staging.remove(root / "gone")
-    assert sorted(bucket.keys()) == sorted(f"{name}/rows.parquet" for name in (young, *others))
+    assert sorted(bucket.names()) == sorted(f"{name}/rows.parquet" for name in (young, *others))
     assert staging.remove_older(root / "gone", NOW) == []
 
 
@@ -179,9 +179,9 @@ def test_a_run_leaves_the_orders_at_rees46_and_nothing_but_data_docs_in_the_buck
     assert run.state == "success"
     assert s3_shop.sandbox.state() == {str(number): 0 for number in range(5)}
     assert (run.account["read"], run.account["sent"], run.account["rejected"]) == (6, 5, 1)
-    assert [key.split("/")[:2] for key in bucket.keys()] == [["data-docs", SYNC]] * 3
+    assert [key.split("/")[:2] for key in bucket.names()] == [["data-docs", SYNC]] * 3
     page = data_docs.root_of(s3_shop.configure(staging=bucket.root), SYNC)
-    texts = [staging.read_text(page / Path(key).parent.name / Path(key).name) for key in bucket.keys()]
+    texts = [staging.read_text(page / Path(key).parent.name / Path(key).name) for key in bucket.names()]
     assert sum("status_unmapped" in text for text in texts) == 1
 
 
@@ -191,17 +191,17 @@ def test_a_failed_run_keeps_its_files_a_dry_run_leaves_them_alone_and_a_later_on
     s3_shop.sandbox.reset(fault="error_in_200@x1")
     assert run_dag().state == "failed"
     s3_shop.sandbox.reset()
-    staged = [key for key in bucket.keys() if key.startswith("test/")]
+    staged = [key for key in bucket.names() if key.startswith("test/")]
     assert {Path(key).name.split("-")[0] for key in staged} == {"partition", "valid", "batches"}
     old = f"test/{staging.new_extraction_id(datetime.now(UTC) - staging.KEEP - timedelta(hours=1))}/rows.parquet"
     staging.write(ROWS, staging.open_path(f"{bucket.root}/{old}"))
 
-    before = bucket.keys()
+    before = bucket.names()
     assert run_dag(dry_run=True).state == "success"
-    assert bucket.keys() == before
+    assert bucket.names() == before
 
     assert run_dag().state == "success"
-    assert [key for key in bucket.keys() if key.startswith("test/")] == staged
+    assert [key for key in bucket.names() if key.startswith("test/")] == staged
 
 
 def test_no_key_of_the_object_store_is_in_a_log_an_xcom_or_a_file(
@@ -214,7 +214,7 @@ def test_no_key_of_the_object_store_is_in_a_log_an_xcom_or_a_file(
     with caplog.at_level(logging.INFO):
         assert run_dag().state == "failed"
 
-    files = [bucket.client.get_object(Bucket=BUCKET, Key=f"{bucket.folder}/{key}")["Body"] for key in bucket.keys()]
+    files = [bucket.client.get_object(Bucket=BUCKET, Key=f"{bucket.folder}/{key}")["Body"] for key in bucket.names()]
     places = {
         "logs": caplog.text + "".join(capfd.readouterr()),
         "metadata": metadata_text(SYNC),
@@ -262,7 +262,7 @@ def test_the_doctor_writes_reads_and_removes_a_file_in_s3(s3_shop: ShopUnderTest
 
     assert findings["staging.write"].level is Level.OK
     assert f"{bucket.root}/test: a file was written, read and removed" in findings["staging.write"].value
-    assert bucket.keys() == []
+    assert bucket.names() == []
 
 
 def test_the_doctor_says_that_workers_do_not_share_the_default_folder(

@@ -1,9 +1,9 @@
 """
 Servers that come as Python packages, for ``make cluster`` and the tests: an S3 object store and a Celery broker.
 
-Both listen on 127.0.0.1, on free ports, want a password that is made at each start, and end with their block. They stand
-in for those of a user, which a connection or a setting names; they are no servers for production: SeaweedFS's own ports
-behind the one of S3, on this machine alone, want no password.
+Both listen on 127.0.0.1, on free ports, want a password that is made at each start, and end with their block. They
+stand in for those of a user, which a connection or a setting names. They are no servers for production: SeaweedFS's own
+ports behind the one of S3, on this machine alone, want no password.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
         **{f"{name}.port": port for name, port in ports.items()},
         **{f"{name}.port.grpc": port for name, port in grpc.items()},
         "filer": "true",
-        "filer.localSocket": folder / "filer.sock",
         "s3": "true",
-        "s3.localSocket": folder / "s3.sock",
         "s3.config": keys,
         "s3.autoCreateBucket": "false",  # as S3 itself
         "s3.iam": "false",
@@ -122,8 +120,8 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     finally:
         process.kill()  # asked to end, it would take a quarter of a minute
         process.wait(10)
-        for name, port in grpc.items():
-            Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own choice
+        for name, port in [*ports.items(), *((f"{name}-grpc", port) for name, port in grpc.items())]:
+            Path(f"/tmp/seaweedfs-{name}-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own choice
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
