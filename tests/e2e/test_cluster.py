@@ -92,12 +92,12 @@ class Cluster:
             return {order_id: STATUSES.index(status) for order_id, status in db.execute(sa.text(newest))}
 
     def accounts(self) -> list[dict[str, Any]]:
-        """The accounts of the months that are done."""
-        query = "SELECT * FROM rees46_sync_runs WHERE dag_id = :dag_id AND window_start >= :first ORDER BY window_start"
+        """The accounts of the months that are done; the month that unpausing the DAG starts is another one."""
+        query = "SELECT * FROM rees46_sync_runs WHERE window_start BETWEEN :first AND :last ORDER BY window_start"
         with self._ledger.begin() as db:
             if not sa.inspect(db).has_table("rees46_sync_runs"):
                 return []
-            return [dict(row._mapping) for row in db.execute(sa.text(query), {"dag_id": HISTORY, "first": MONTHS[0]})]
+            return [dict(row._mapping) for row in db.execute(sa.text(query), {"first": MONTHS[0], "last": MONTHS[-1]})]
 
     def instances(self) -> list[dict[str, Any]]:
         """The task instances of all months."""
