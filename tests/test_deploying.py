@@ -1,4 +1,4 @@
-"""What docs/deploying.md and the Dockerfile do, without Docker: the package from a wheel, the folders somewhere else."""
+"""What the Dockerfile does, without Docker: the package installed, and the folders somewhere else."""
 
 from __future__ import annotations
 
