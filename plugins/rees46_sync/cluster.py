@@ -50,11 +50,11 @@ def _lay_out(place: Path) -> None:
         shutil.rmtree(place / folder, ignore_errors=True)
         shutil.copytree(up.PROJECT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shops = place / "include" / "shops"
-    for file in shops.glob("*.yaml"):
-        if file.name != live_demo.SHOP_FILE.name:
-            file.unlink()
-    with (shops / live_demo.SHOP_FILE.name).open("a") as file:
-        file.write(STAGING)
+    for shop_file in shops.glob("*.yaml"):
+        if shop_file.name != live_demo.SHOP_FILE.name:
+            shop_file.unlink()
+    with (shops / live_demo.SHOP_FILE.name).open("a") as demo:
+        demo.write(STAGING)
 
 
 def _settings(home: Path, store: servers.ObjectStore, broker: str, database: str) -> Mapping[str, str]:
