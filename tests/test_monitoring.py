@@ -389,7 +389,7 @@ def test_a_shop_file_that_cannot_be_used_is_red_and_keeps_no_other_from_being_lo
     assert sorted(map(str, run.task_names["check_freshness"])) == ["broken.yaml", "test"]
     assert run.task_states["check_freshness"] == {"failed", "success"}
     with pytest.raises(ShopFileError, match="warehouse_conn_id is missing"):
-        tasks.check_freshness(tasks.list_shops(str(shop.shops))[-1])
+        tasks.check_freshness(tasks.list_shops(str(shop.shops))[-1], str(shop.shops))
 
 
 def test_without_any_shop_the_freshness_dag_is_not_green(shop: ShopUnderTest) -> None:
@@ -399,4 +399,4 @@ def test_without_any_shop_the_freshness_dag_is_not_green(shop: ShopUnderTest) ->
 
 
 def test_the_list_of_shops_holds_no_more_than_name_file_and_faults(shop: ShopUnderTest, configured: Shop) -> None:
-    assert tasks.list_shops(str(shop.shops)) == [{"name": "test", "file": str(shop.shops / "test.yaml"), "faults": []}]
+    assert tasks.list_shops(str(shop.shops)) == [{"name": "test", "file": "test.yaml", "faults": []}]

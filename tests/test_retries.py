@@ -76,7 +76,7 @@ A_RETRY_MAY_HELP = [
     SyncError("something"),
     WarehouseError("the warehouse does not answer."),
     LedgerError("the ledger does not answer."),
-    StagingError("/staging/part-0000.parquet", OSError("No space left on device")),
+    StagingError("/staging/part-0000.parquet", "written", OSError("No space left on device")),
     TemporaryFilesError("/tmp", OSError("No space left on device")),
     LoadStoppedError("Partition 0: the task was told to stop."),
     JudgementError("Great Expectations could not judge."),

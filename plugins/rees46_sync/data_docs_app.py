@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse
 
-from rees46_sync import data_docs
+from rees46_sync import data_docs, staging
+from rees46_sync.exceptions import StagedFilesGoneError, SyncError
 from rees46_sync.pools import shop_of
 from rees46_sync.shop import load_shops, shops_dir
 from rees46_sync.staging import EXTRACTION_ID
@@ -50,13 +51,15 @@ def show(
     if shop is None:
         raise HTTPException(404, f"The API server knows no shop file of {dag_id}; it needs the shops folder as well.")
     try:
-        page = data_docs.file_of(shop, dag_id, extraction_id, index).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+        page = staging.read_text(data_docs.file_of(shop, dag_id, extraction_id, index))
+    except StagedFilesGoneError as error:
         raise HTTPException(
             404,
             f"There are no Data Docs of {dag_id}, reading {extraction_id}, partition {index}: they are kept for "
             f"{data_docs.KEEP.days} days, where the shop's staging is. The API server must reach it, too.",
         ) from error
+    except SyncError as error:
+        raise HTTPException(503, str(error)) from error
     return HTMLResponse(page, headers=HEADERS)
 
 

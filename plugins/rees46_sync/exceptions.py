@@ -20,7 +20,7 @@ What can go wrong, named by what to do next.
     - FreshnessLostError       see why no run of the shop succeeds: it is paused, it fails, or nothing runs
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
-  + StagingError               retry: the staging root cannot be written (a full disk, a missing folder)
+  + StagingError               retry: the staging root cannot be reached or written (a full disk, a missing bucket)
   + TemporaryFilesError        retry: the temporary folder cannot be written (a full disk)
   + LoadStoppedError           retry, or leave it to the next run: the task was told to stop
   + JudgementError             retry: Great Expectations could not judge a partition
@@ -153,12 +153,13 @@ class LedgerError(SyncError):
 
 
 class StagingError(SyncError):
-    """A staged file cannot be written."""
+    """A staged file cannot be written, read or removed."""
 
-    def __init__(self, path: str, cause: OSError) -> None:
+    def __init__(self, path: str, what: str, cause: Exception) -> None:
+        """``what`` cannot be done with it: written, read or removed."""
         super().__init__(
-            f"Staged file {path} cannot be written ({cause}); make room or correct staging in the shop file "
-            "(default: a folder under AIRFLOW_HOME)."
+            f"Staged file {path} cannot be {what} ({cause}); make room or correct staging in the shop file "
+            "(default: a folder under AIRFLOW_HOME), or the connection that it names."
         )
 
 

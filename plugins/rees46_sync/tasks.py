@@ -103,7 +103,10 @@ class Batches(TypedDict):
 
 
 class ListedShop(TypedDict):
-    """A shop file of which freshness is asked: what it is called; its path; what is wrong with it, if anything."""
+    """
+    A shop file of which freshness is asked: what the shop is called; the file's name, because its folder may be another
+    one on the worker that asks; what is wrong with it, if anything.
+    """
 
     name: str
     file: str
@@ -121,7 +124,9 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     from rees46_sync import data_docs, staging, warehouse
     from rees46_sync.readings import Readings
 
-    shop, ledger = _shop(shop_file), _ledger(shop_file)
+    shop = _shop(shop_file)
+    staging.check_shared(shop, [task.executor for task in context["task"].dag.tasks])
+    ledger = _ledger(shop_file)
     now = datetime.now(UTC)
     root, readings = staging.root_of(shop), Readings(ledger)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
@@ -406,13 +411,14 @@ def list_shops(shops: str) -> list[ListedShop]:
     if not found:
         raise errors[0]
     unusable = [ListedShop(name=error.file, file=error.file, faults=list(error.faults)) for error in errors]
-    return [*(ListedShop(name=shop.shop, file=str(shop.file), faults=[]) for shop in found), *unusable]
+    return [*(ListedShop(name=shop.shop, file=shop.file.name, faults=[]) for shop in found), *unusable]
 
 
-def check_freshness(shop: ListedShop) -> None:
+def check_freshness(shop: ListedShop, shops: str) -> None:
     """
     See whether a shop's changes reach REES46 in time; tell it where that changes.
 
+    :param shops: the folder of shop files.
     :raises FreshnessLostError: they do not.
     :raises LedgerError: the ledger does not answer, so nobody knows.
     :raises ShopFileError: the shop file cannot be used, so nobody knows either.
@@ -421,7 +427,7 @@ def check_freshness(shop: ListedShop) -> None:
 
     if shop["faults"]:
         raise ShopFileError(shop["file"], *shop["faults"])
-    monitoring.check_freshness(load_shop(Path(shop["file"])))
+    monitoring.check_freshness(load_shop(Path(shops) / shop["file"]))
 
 
 def _record(

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -50,40 +50,73 @@ class _Components(Manager):  # type: ignore[misc]  # honcho has no types
 
 def main() -> int:
     """Start everything, and stop all of it with Ctrl-C; return the exit code."""
-    parser = argparse.ArgumentParser("python -m rees46_sync.up", description="A whole Airflow on this machine.")
-    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (8080)")
-    parser.add_argument("--sandbox-port", type=int, default=8046, help="of the local REES46 (8046)")
-    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / "up", help="where everything is kept")
+    parser = parser_of("python -m rees46_sync.up", "A whole Airflow on this machine.", "up")
     parser.add_argument("--env-file", type=Path, default=PROJECT / ".env", help="variables for Airflow (.env)")
     options = parser.parse_args()
-    for port, name in ((options.port, "PORT"), (options.sandbox_port, "SANDBOX_PORT")):
-        if fault := _fault_of(port):
-            print(f"Port {port} cannot be used ({fault}); end what listens there, or choose another: make up {name}=…")
-            return 1
+    if taken("make up", options):
+        return 1
     home: Path = options.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    with _postgres(home) as sockets:
-        environment = _environment(home, sockets, options.port, options.sandbox_port, options.env_file)
-        live_demo.make_anew(home)
-        _make_ledger_anew(sockets)
-        print("Airflow's database is made ready …", flush=True)
-        migration = [sys.executable, "-m", "airflow", "db", "migrate"]
-        done = subprocess.run(migration, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-        if done.returncode:
-            print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be made ready.")
-            return 1
-        manager = _Components()
-        for name, arguments in _commands(options.port, options.sandbox_port, home).items():
-            manager.add_process(name, shlex.join([sys.executable, "-m", *arguments]), env=environment, cwd=str(home))
-        manager.loop()
-        _end_leftovers(home)
+    with postgres(home) as sockets:
+        # No ".env" file is an empty one.
+        own = {k: v for k, v in dotenv_values(options.env_file, interpolate=False).items() if v is not None}
+        environment = environment_of(home, sockets, options, own)
+        make_demo_anew(home, sockets)
+        return run(home, environment, commands_of(home, options))
+
+
+def parser_of(program: str, description: str, folder: str) -> argparse.ArgumentParser:
+    """Return the options of such a program; it keeps everything in a folder below ``.airflow``."""
+    parser = argparse.ArgumentParser(program, description=description)
+    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (8080)")
+    parser.add_argument("--sandbox-port", type=int, default=8046, help="of the local REES46 (8046)")
+    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / folder, help="where everything is kept")
+    return parser
+
+
+def taken(target: str, options: argparse.Namespace) -> bool:
+    """Say which port cannot be used, if any; ``target`` is how a person started this."""
+    for port, name in ((options.port, "PORT"), (options.sandbox_port, "SANDBOX_PORT")):
+        if fault := _fault_of(port):
+            print(f"Port {port} cannot be used ({fault}); end what listens there, or choose another: {target} {name}=…")
+            return True
+    return False
+
+
+def run(
+    home: Path,
+    environment: Mapping[str, str],
+    commands: Mapping[str, Sequence[str]],
+    environments: Mapping[str, Mapping[str, str]] | None = None,
+) -> int:
+    """
+    Run Airflow until Ctrl-C; return the exit code.
+
+    :param commands: the arguments of Python by what a component is called in the output.
+    :param environments: what is different for some components.
+    """
+    print("Airflow's database is made ready …", flush=True)
+    migration = [sys.executable, "-m", "airflow", "db", "migrate"]
+    done = subprocess.run(migration, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if done.returncode:
+        print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be made ready.")
+        return 1
+    manager = _Components()
+    for name, arguments in commands.items():
+        its_own = {**environment, **(environments or {}).get(name, {})}
+        command = shlex.join([sys.executable, "-m", *arguments])
+        manager.add_process(name, command, env=its_own, cwd=its_own["AIRFLOW_HOME"])
+    manager.loop()
+    _end_leftovers(home)
     if manager.returncode in (CTRL_C, TERMINATED):
         return 0
     print("A component ended by itself, and so everything was ended: see its lines above.")
     return 1
 
 
-def _commands(port: int, sandbox_port: int, home: Path) -> dict[str, list[str]]:
+def commands_of(home: Path, options: argparse.Namespace) -> dict[str, list[str]]:
+    """Return Airflow's components, the sandbox and the demo's life, each as the arguments of Python."""
+    port, sandbox_port = options.port, options.sandbox_port
     keys = ["--shop-id", live_demo.SHOP_ID, "--shop-secret", live_demo.SHOP_SECRET]
     return {
         "sandbox": ["rees46_sync.sandbox", "--port", str(sandbox_port), *keys],
@@ -96,9 +129,13 @@ def _commands(port: int, sandbox_port: int, home: Path) -> dict[str, list[str]]:
     }
 
 
-def _environment(home: Path, sockets: Path, port: int, sandbox_port: int, env_file: Path) -> dict[str, str]:
-    """Return what the components run with: nothing of the caller's own Airflow, and ``.env`` has the last word."""
-    url = f"http://127.0.0.1:{port}"
+def environment_of(home: Path, sockets: Path, options: argparse.Namespace, own: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return what the components run with: nothing of the caller's own Airflow.
+
+    :param own: what has the last word.
+    """
+    url = f"http://127.0.0.1:{options.port}"
     kept = _secrets(home)
     settings = {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
@@ -111,7 +148,7 @@ def _environment(home: Path, sockets: Path, port: int, sandbox_port: int, env_fi
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{live_demo.USER}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(live_demo.passwords_file(home)),
         "CORE__TEST_CONNECTION": "Enabled",
-        "DATABASE__SQL_ALCHEMY_CONN": _sqlalchemy_url(sockets, "airflow"),
+        "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(sockets, "airflow"),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "API__BASE_URL": url,
         "API__SECRET_KEY": kept["api_secret"],
@@ -120,10 +157,8 @@ def _environment(home: Path, sockets: Path, port: int, sandbox_port: int, env_fi
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    connections = live_demo.connections(home, _airflow_uri(sockets, "demo_ledger"), sandbox_port)
+    connections = live_demo.connections(home, _airflow_uri(sockets, "demo_ledger"), options.sandbox_port)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
-    # No ".env" file is an empty one.
-    own = {name: value for name, value in dotenv_values(env_file, interpolate=False).items() if value is not None}
     return {
         **inherited,
         "PYTHONUNBUFFERED": "1",
@@ -153,7 +188,7 @@ def _secrets(home: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def _postgres(home: Path) -> Iterator[Path]:
+def postgres(home: Path) -> Iterator[Path]:
     """Run the embedded PostgreSQL with Airflow's database; give the folder of its Unix socket."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
@@ -170,8 +205,9 @@ def _postgres(home: Path) -> Iterator[Path]:
         yield sockets
 
 
-def _make_ledger_anew(sockets: Path) -> None:
-    """Make the demo's ledger anew: it must not remember what another sandbox had."""
+def make_demo_anew(home: Path, sockets: Path) -> None:
+    """Make the demo's warehouse anew, and its ledger: it must not remember what another sandbox had."""
+    live_demo.make_anew(home)
     with _administration(sockets) as connection:
         connection.execute(sa.text("DROP DATABASE IF EXISTS demo_ledger WITH (FORCE)"))
         connection.execute(sa.text("CREATE DATABASE demo_ledger"))
@@ -179,7 +215,7 @@ def _make_ledger_anew(sockets: Path) -> None:
 
 @contextmanager
 def _administration(sockets: Path) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(_sqlalchemy_url(sockets, "postgres"), isolation_level="AUTOCOMMIT")
+    engine = sa.create_engine(sqlalchemy_url(sockets, "postgres"), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
             yield connection
@@ -187,7 +223,8 @@ def _administration(sockets: Path) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def _sqlalchemy_url(sockets: Path, database: str) -> str:
+def sqlalchemy_url(sockets: Path, database: str) -> str:
+    """Return the address of a database."""
     return f"postgresql+psycopg2://postgres@/{database}?host={sockets}"
 
 
@@ -207,12 +244,17 @@ def _fault_of(port: int) -> str:
         return str(error)
 
 
+def _works_in(process: psutil.Process, home: Path) -> bool:
+    airflow_home = process.environ().get("AIRFLOW_HOME")
+    return bool(airflow_home) and Path(airflow_home).is_relative_to(home)
+
+
 def _end_leftovers(home: Path) -> None:
     """End what outlived its component: a task's process leaves the group of the scheduler that started it."""
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get("AIRFLOW_HOME") == str(home):
+            if process.pid != os.getpid() and _works_in(process, home):
                 process.terminate()
                 left.append(process)
     for process in psutil.wait_procs(left, timeout=10)[1]:

@@ -1,6 +1,6 @@
 """
 A real Airflow for end-to-end tests: api-server, scheduler with LocalExecutor, dag-processor and triggerer on an
-embedded PostgreSQL, driven through the public REST API and through signals.
+embedded PostgreSQL, driven through the public REST API and through signals. A test may name Celery workers as well.
 
     with running_airflow(home, dags_folder, plugins_folder, env={}) as airflow:
         airflow.wait_for_dag("sync")
@@ -98,7 +98,9 @@ class AirflowStack:
     :ivar postgres: the database server; it has room for a test's own databases, see `create_database`
     """
 
-    def __init__(self, home: Path, env: Mapping[str, str], port: int, postgres: Any) -> None:
+    def __init__(
+        self, home: Path, env: Mapping[str, str], port: int, postgres: Any, workers: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self.home = home
         self.url = f"http://127.0.0.1:{port}"
         self.session = requests.Session()
@@ -109,6 +111,7 @@ class AirflowStack:
         self.postgres = postgres
         self._env = dict(env)
         self._port = port
+        self._workers = workers
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -293,16 +296,18 @@ class AirflowStack:
         self.session.close()
 
     def _launch(self, component: str) -> subprocess.Popen[bytes]:
-        options = ["--skip-serve-logs"]  # log servers listen on every interface
+        arguments = [component, "--skip-serve-logs"]  # log servers listen on every interface
         if component == "api-server":
-            options = ["--host", "127.0.0.1", "--port", str(self._port)]
+            arguments = [component, "--host", "127.0.0.1", "--port", str(self._port)]
         elif component == "dag-processor":
-            options = []
-        with (self.home / "logs-components" / f"{component}.log").open("ab") as log:
+            arguments = [component]
+        elif component in self._workers:
+            arguments = ["celery", "worker", "--skip-serve-logs", "--celery-hostname", component]
+        with self._log_of(component).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component, *options],
+                [sys.executable, "-m", "airflow", *arguments],
                 cwd=self.home,
-                env=self._env,
+                env={**self._env, **self._workers.get(component, {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -313,7 +318,12 @@ class AirflowStack:
         self._started.append(process)
         return process
 
+    def _log_of(self, component: str) -> Path:
+        return self.home / "logs-components" / f"{component}.log"
+
     def _is_healthy(self, component: str) -> bool:
+        if component in self._workers:
+            return f"@{component} ready." in self._log_of(component).read_text(errors="replace")
         with suppress(requests.ConnectionError, requests.Timeout):
             if component == "api-server":
                 # The tasks' API builds itself on its first request, which takes longer than a task waits for an answer.
@@ -375,13 +385,21 @@ def postgres_connection(home: Path, database: str) -> str:
 
 @contextmanager
 def running_airflow(
-    home: Path, dags_folder: Path, plugins_folder: Path, env: Mapping[str, str]
+    home: Path,
+    dags_folder: Path,
+    plugins_folder: Path,
+    env: Mapping[str, str],
+    workers: Mapping[str, Mapping[str, str]] | None = None,
+    databases: Sequence[str] = (),
 ) -> Iterator[AirflowStack]:
     """
     Start Airflow on an empty database, hand it over, and leave nothing running behind.
 
     :param home: AIRFLOW_HOME, a folder of this Airflow's own; the components' output is in its logs-components
     :param env: added to the components' environment last, so it has the last word: AIRFLOW_CONN_..., PYTHONPATH
+    :param workers: the names of Celery workers, and what is added to the environment of each; the executor and the
+        broker are named in `env`
+    :param databases: made before anything starts
     """
     (home / "logs-components").mkdir(parents=True)
     (home / "postgres").mkdir()
@@ -407,14 +425,15 @@ def running_airflow(
         inherited = {key: value for key, value in os.environ.items() if "AIRFLOW" not in key}
         airflow = {f"AIRFLOW__{key}": value for key, value in settings.items()}
         environment = {**inherited, "AIRFLOW_HOME": str(home), **airflow, **env}
-        stack = AirflowStack(home, environment, port, postgres)
-        stack.create_database("airflow")
+        stack = AirflowStack(home, environment, port, postgres, workers or {})
+        for database in ("airflow", *databases):
+            stack.create_database(database)
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         done = subprocess.run(migrate, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode:
             raise AirflowStackError(f"airflow db migrate failed\n{done.stdout}\n{done.stderr}")
         try:
-            stack.start(*COMPONENTS)
+            stack.start(*COMPONENTS, *(workers or {}))
             stack.log_in()
             yield stack
         finally:

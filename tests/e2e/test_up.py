@@ -1,4 +1,4 @@
-"""``make up`` starts a whole Airflow with a demo shop that syncs, and leaves nothing running behind."""
+"""``make up`` and ``make cluster`` start a whole Airflow with a demo shop that syncs, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import psutil
 import pytest
 import requests
 
+from rees46_sync.servers import free_ports
 from tests.conftest import PROJECT, postgres_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(600)]
@@ -25,19 +26,11 @@ READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
 SYNC = "order_status_sync_demo"
 
 
-def free_ports(number: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @contextmanager
-def up(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run what `make up` runs; give its process and the file of its output."""
+def up(folder: Path, *arguments: str, target: str = "up") -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run what `make up` or `make cluster` runs; give its process and the file of its output."""
     log = folder / "up.log"
-    command = [sys.executable, "-m", "rees46_sync.up", "--home", str(folder / "home"), *arguments]
+    command = [sys.executable, "-m", f"rees46_sync.{target}", "--home", str(folder / "home"), *arguments]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=PROJECT) as process:
         try:
             yield process, log
@@ -59,20 +52,23 @@ def of_home(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if str(home) in " ".join(process.cmdline()) or process.environ().get("AIRFLOW_HOME") == str(home):
+            if str(home) in " ".join([*process.cmdline(), process.environ().get("AIRFLOW_HOME", "")]):
                 found.append(process)
         except psutil.Error:
             continue
     return [process for process in found if process.pid != os.getpid()]
 
 
-def test_make_up_syncs_the_demo_shop_and_ends_with_ctrl_c() -> None:
+@pytest.mark.parametrize("target", ["up", pytest.param("cluster", marks=pytest.mark.cluster)])
+def test_it_syncs_the_demo_shop_and_ends_with_ctrl_c(target: str) -> None:
     port, sandbox_port = free_ports(2)
     with postgres_folder() as folder:
         env_file = folder / ".env"
         env_file.write_text('AIRFLOW_CONN_OF_MINE=\'{"conn_type": "sqlite", "host": "/tmp/of mine.db"}\'\n')
-        arguments = ["--port", str(port), "--sandbox-port", str(sandbox_port), "--env-file", str(env_file)]
-        with up(folder, *arguments) as (process, log):
+        arguments = ["--port", str(port), "--sandbox-port", str(sandbox_port)]
+        if target == "up":
+            arguments += ["--env-file", str(env_file)]
+        with up(folder, *arguments, target=target) as (process, log):
             wait_for("ready", lambda: process.poll() is not None or READY.search(log.read_text()))
             ready = READY.search(log.read_text())
             assert ready, log.read_text()[-3000:]
@@ -93,6 +89,7 @@ def test_make_up_syncs_the_demo_shop_and_ends_with_ctrl_c() -> None:
             assert len(held) >= 4000
             addresses = {c.laddr.ip for p in of_home(folder / "home") for c in listening(p)}
             assert addresses == {"127.0.0.1"}
+            assert ("celery@worker-2 ready" in log.read_text()) == (target == "cluster")
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
         wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 30)

@@ -56,6 +56,7 @@ def examine(shop: Shop, days: float) -> Report:
         findings += _guarded("warehouse.connection", _warehouse(shop, Window(now - timedelta(days=days), now)))
         findings += _guarded("rees46.connection", _rees46(shop))
         findings += _guarded("ledger.connection", _ledger(shop))
+        findings += _guarded("staging.shared", _shared(shop))
         findings += _guarded("staging.write", _staging(shop))
         findings += _guarded("pool", _pool(shop))
     return Report(shop.shop, str(shop.file), findings)
@@ -149,6 +150,14 @@ def _ledger(shop: Shop) -> Iterator[Finding]:
     if connected.level is not Level.ERROR:
         yield from _guarded("ledger.clock", databases.clock("ledger.clock", hook))
         yield from _guarded("ledger.tables", ledger.examine(shop, hook))
+
+
+def _shared(shop: Shop) -> Iterator[Finding]:
+    from rees46_sync import executors, staging
+
+    staging.check_shared(shop)
+    found = executors.distributed()
+    yield ok("staging.shared", f"several machines: {found}" if found else "all tasks run on one machine")
 
 
 def _staging(shop: Shop) -> Iterator[Finding]:
