@@ -33,8 +33,9 @@ dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads
 test: setup ## run the tests, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-databases: setup ## hold SQLite, DuckDB, PostgreSQL and MariaDB to the same promises, and show them as a table
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -p tests.contract_table tests/test_warehouse_contract.py
+test-databases: setup ## the same promises of four databases as a table; a million rows each; a run of each shop system
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not mutation" -p tests.contract_table \
+		tests/test_warehouse_contract.py tests/test_examples.py
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash

@@ -233,6 +233,7 @@ def extracted(shop: Shop, window: Window, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.usefixtures("database")
 def test_a_whole_run_over_a_shop_systems_table_tells_rees46_what_is_true(shop: ShopUnderTest, system: str) -> None:
@@ -262,6 +263,7 @@ def test_each_status_of_an_example_stands_in_its_table(shop: ShopUnderTest, syst
     assert set(example.codes) - found == set()
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("system", LOCAL_TIME)
 @pytest.mark.usefixtures("database")
 def test_without_the_time_zones_tables_nothing_is_sent_and_the_run_says_why(shop: ShopUnderTest, system: str) -> None:
@@ -278,6 +280,7 @@ def test_without_the_time_zones_tables_nothing_is_sent_and_the_run_says_why(shop
     }
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize(
     ("system", "columns"),
     [

@@ -584,6 +584,7 @@ for window in (Window(early, start), Window(start, end)):
 """A program that extracts two windows and says how many rows and partitions each had, and its most memory so far."""
 
 
+@pytest.mark.databases
 def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(database: WarehouseUnderTest) -> None:
     """Long ids, and a limit of the sort that is as much smaller, stand for more rows."""
     few, many, id_length, partition_rows = 100_000, 1_000_000, 100, 50_000
