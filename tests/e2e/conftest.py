@@ -227,7 +227,7 @@ class LiveShop:
             kept.rename(self.staging)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _live_shop() -> Iterator[LiveShop]:
     with postgres_folder() as folder, _running_shop(folder) as shop:
         yield shop
@@ -280,7 +280,7 @@ def live_shop(_live_shop: LiveShop) -> LiveShop:
     return _live_shop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _asking_shop() -> Iterator[LiveShop]:
     keys = {"on_limit": "ask", "limits": {"changed_orders": MOST_UNASKED}, "feed_asset": FEED}
     with postgres_folder() as folder, _running_shop(folder, **keys) as shop:

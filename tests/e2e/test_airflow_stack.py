@@ -48,7 +48,7 @@ lab()
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow() -> Iterator[AirflowStack]:
     with postgres_folder() as folder, airflow_with_one_dag(folder) as stack:
         yield stack
