@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import yaml
 from fastapi.testclient import TestClient
 from starlette.routing import Mount
@@ -20,7 +21,8 @@ from starlette.routing import Mount
 from rees46_sync import reports as reports_module
 from rees46_sync.alerts import Alerts, Finding
 from rees46_sync.ledger import Ledger, RejectedRow, RunRef
-from rees46_sync.ledger_tables import alert_messages
+from rees46_sync.ledger_schema import VERSION
+from rees46_sync.ledger_tables import alert_messages, schema_versions
 from rees46_sync.ledger_tables import alerts as alerts_table
 from tests.conftest import PROJECT, ShopUnderTest, accept
 from tests.page_auth import USERS
@@ -310,6 +312,17 @@ def test_a_ledger_that_does_not_answer_is_named_by_its_connection_without_its_se
         assert "shop_ledger" in page
         assert "p4ssw0rd" not in page
         assert "Traceback" not in page
+
+
+def test_a_ledger_of_a_newer_version_says_what_to_install(viewer: TestClient, shop: ShopUnderTest) -> None:
+    ledger = Ledger.of_connection("shop_ledger")
+    ledger.create()
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.insert(schema_versions).values(version=VERSION + 1, since=datetime.now(UTC)))
+    ledger.engine.dispose()
+
+    for page in (text_of(viewer, "/shops/test", 503), text_of(viewer, "/")):
+        assert "shop_ledger was made by a newer version of this project" in page
 
 
 @pytest.mark.parametrize("query", ["before=0", "before=x", f"before={2**63}", f"reason={'x' * 1001}"])
