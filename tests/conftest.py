@@ -186,7 +186,7 @@ def mariadb() -> Iterator[mariadb_module.MariaDB]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.databases)])
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database for a ledger, without tables; returns the Airflow connection's id."""
     if request.param == "sqlite":

@@ -30,6 +30,8 @@ from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
 from tests.warehouses import IN_WINDOW, KINDS, SERVERS, WINDOW, Row, WarehouseUnderTest, warehouse_of
 
+pytestmark = pytest.mark.contract
+
 NOON = "2026-03-01 12:00:00"
 LATER = "2026-03-01 12:00:00.000001"
 BLANKS = [character for character in map(chr, range(sys.maxunicode + 1)) if character.isspace()]
