@@ -18,6 +18,7 @@ A_MOMENT = timedelta(microseconds=1)
 OLDER = RunRef(shop="test", dag_id="dag", run_id="run-1", extraction_id="reading-1")
 NEWER = RunRef(shop="test", dag_id="dag", run_id="run-2", extraction_id="reading-2")
 THIRD = RunRef(shop="test", dag_id="dag", run_id="run-3", extraction_id="reading-3")
+ANOTHER_RUN = RunRef(shop="test", dag_id="dag", run_id="run-5", extraction_id="reading-5")
 ANOTHER_SHOP = RunRef(shop="another", dag_id="dag", run_id="run-4", extraction_id="reading-4")
 
 
@@ -79,6 +80,19 @@ def test_the_newest_of_several_notes_counts(ledger: Ledger, readings: Readings) 
         readings.overtake(run, orders_of("1", at=NOON + timedelta(hours=hours)))
 
     assert notes_for(ledger, OLDER, "1") == {"1": NOON + timedelta(hours=3)}
+
+
+def test_a_reading_is_told_of_a_version_once_however_often_it_is_read_again(ledger: Ledger, readings: Readings) -> None:
+    accept(ledger, OLDER, 0, orders_of("1", "2", at=NOON - timedelta(hours=1)))
+    begin(readings, OLDER, NEWER)
+
+    told = [
+        readings.overtake(run, orders_of("1", at=at)) for run in (THIRD, ANOTHER_RUN) for at in (NOON, NOON - A_MOMENT)
+    ]
+
+    assert told == [2, 0, 0, 0]
+    assert readings.overtake(THIRD, orders_of("1", "2", at=NOON + A_MOMENT)) == 4
+    assert count(ledger, overtaken_orders) == 6
 
 
 def test_as_many_orders_as_are_looked_up_at_once_are_told_each(ledger: Ledger, readings: Readings) -> None:

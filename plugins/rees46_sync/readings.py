@@ -49,25 +49,35 @@ class Readings:
 
         :param run: of the reading that has them.
         :param orders: columns order_id, updated_at.
-        :return: how many notes were made; none where no other reading of the shop is open.
+        :return: how many notes were made; none where no other reading of the shop is open, or each was told already.
         """
         if orders.empty:
             return 0
         others = (open_readings.c.shop == run.shop) & (open_readings.c.extraction_id != run.extraction_id)
-        notes = 0
         with self.ledger.transaction() as connection:
-            readings = sa.select(open_readings.c.extraction_id, open_readings.c.window_start).where(others)
-            for extraction_id, window_start in connection.execute(readings).all():
-                # A reading has no version from before its window, so what is older than that overtakes none of its own.
-                newer = orders[orders["updated_at"] >= window_start]
-                rows = [
-                    {"extraction_id": extraction_id, "order_id": order_id, "source_updated_at": updated_at}
-                    for order_id, updated_at in newer[["order_id", "updated_at"]].itertuples(index=False, name=None)
-                ]
-                if rows:
-                    connection.execute(sa.insert(overtaken_orders), rows)
-                notes += len(rows)
+            found = sa.select(open_readings.c.extraction_id, open_readings.c.window_start).where(others)
+            readings = connection.execute(found).all()
+        notes = 0
+        for extraction_id, window_start in readings:
+            # A reading has no version from before its window, so what is older than that overtakes none of its own.
+            newer = orders.loc[orders["updated_at"] >= window_start, ["order_id", "updated_at"]]
+            noted = self.ledger.lookup(run.shop, newer["order_id"].tolist(), extraction_id)[
+                ["order_id", "overtaken_at"]
+            ]
+            both = newer.merge(noted, on="order_id", how="left")
+            # Each run looks back over the same orders, and a failed one stays open for days.
+            notes += self._insert(extraction_id, both[~(both["overtaken_at"] >= both["updated_at"])])
         return notes
+
+    def _insert(self, extraction_id: str, orders: pd.DataFrame) -> int:
+        rows = [
+            {"extraction_id": extraction_id, "order_id": order_id, "source_updated_at": updated_at}
+            for order_id, updated_at in orders[["order_id", "updated_at"]].itertuples(index=False, name=None)
+        ]
+        if rows:
+            with self.ledger.transaction() as connection:
+                connection.execute(sa.insert(overtaken_orders), rows)
+        return len(rows)
 
     @again_after_a_race
     def _remove(self, which: sa.ColumnElement[bool]) -> None:
