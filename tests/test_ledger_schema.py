@@ -78,7 +78,8 @@ def versions_of(ledger: Ledger) -> list[int]:
 def shape_of(ledger: Ledger) -> list[Any]:
     """What differs between the tables that are there and those of ``ledger_tables.py``."""
     with ledger.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        ours = {"include_name": lambda name, kind, _parents: kind != "table" or name in metadata.tables}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **ours})
         differences = compare_metadata(context, metadata)
     # Former versions gave PostgreSQL no comments.
     return [one for one in differences if not (isinstance(one, list) and one[0][0] == "modify_comment")]

@@ -231,7 +231,7 @@ def test_a_dry_run_leaves_no_trace(shop: ShopUnderTest) -> None:
     assert run.state == "success"
     assert (run.account["would_send"], run.account["sent"], run.account["rejected"]) == (1, 0, 1)
     assert shop.sandbox.stats()["requests"] == 0
-    for table in metadata.tables:
+    for table in metadata.tables.keys() - {"rees46_schema_versions"}:
         assert shop.ledger_rows(f"SELECT * FROM {table}") == []
 
 
@@ -242,7 +242,7 @@ def test_a_dry_run_changes_nothing_and_the_next_run_does_what_it_foretold(shop: 
         """What a run could find: the ledger, staged files and REES46."""
         tables = [name for (name,) in shop.ledger_rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {
-            **{name: shop.ledger_rows(f"SELECT * FROM {name} ORDER BY id") for name in tables},
+            **{name: shop.ledger_rows(f"SELECT * FROM {name} ORDER BY 1") for name in tables},
             "staged files": sorted(staging.rglob("*")),
             "requests": shop.sandbox.requests(),
             "statuses": shop.sandbox.state(),
@@ -260,7 +260,7 @@ def test_a_dry_run_changes_nothing_and_the_next_run_does_what_it_foretold(shop: 
     shop.add_rows([("refunded", "cancelled", later), ("reopened", "new", later), ("new", "paid", later)])
     shop.add_rows([("broken", "on_hold", later), (None, "new", later)])
     before = everything()
-    assert len(before) == 14
+    assert before.keys() > metadata.tables.keys()
     assert before["staged files"]
 
     dry = run_dag(dry_run=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 LABELS = 4
 """Labels on the time axis: as many as can be read on a telephone."""
@@ -43,8 +46,14 @@ def bars(what: str, values: Sequence[tuple[str, int]]) -> str:
     return _plain(chart.render_tree(), what)
 
 
-def _plain(svg: ElementTree.Element, what: str) -> str:
-    """Take out pygal's scripts, styles and notes to its own script; say instead what each bar is."""
+def _plain(svg: Element, what: str) -> str:
+    """
+    Take out pygal's scripts, styles and notes to its own script; say instead what each bar is.
+
+    :param svg: of ``xml.etree``, or of lxml where that is installed.
+    """
+    from pygal.etree import etree
+
     for parent in svg.iter():
         for child in list(parent):
             if child.tag in ("defs", "style", "script") or child.get("class") == "tooltip":
@@ -54,6 +63,7 @@ def _plain(svg: ElementTree.Element, what: str) -> str:
         for note in group.findall("desc"):
             group.remove(note)
         if "x_label" in notes and "value" in notes:
-            ElementTree.SubElement(group, "title").text = f"{notes['x_label'].text}: {notes['value'].text}"
-    svg.attrib |= {"role": "img", "aria-label": what}
-    return ElementTree.tostring(svg, encoding="unicode")
+            etree.SubElement(group, "title").text = f"{notes['x_label'].text}: {notes['value'].text}"
+    svg.set("role", "img")
+    svg.set("aria-label", what)
+    return str(etree.tostring(svg, encoding="unicode"))
