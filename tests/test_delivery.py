@@ -740,7 +740,7 @@ def test_what_is_under_way_when_something_fails_is_heard_and_recorded_where_poss
 ) -> None:
     monkeypatch.setattr(delivery_module, "ASKED_AT_ONCE", 10)
     orders = numbered(100)
-    sandbox.reset(latency_ms=500)
+    sandbox.reset(latency_ms=2000)  # four requests begin before the first is answered, also on a busy machine
     failing = LedgerWithFailures(partition.ledger.engine, method, calls, failure)
 
     with pytest.raises(type(failure())):

@@ -133,7 +133,7 @@ def go_through(ledger: Ledger) -> None:
     assert alerts.claim(number, NOON)
     alerts.told(number, NOON)
     readings.end_older("test", NOON)
-    readings.end(RUN.extraction_id)
+    readings.end("test", RUN.extraction_id)
     later = datetime.now(UTC) + timedelta(days=1)
     ledger.save_run(**run_record("run-0", **widened(0, 1, read_at=1), finished_at=NOON))
     removed = remove_older(ledger, "test", later)

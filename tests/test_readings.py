@@ -61,7 +61,7 @@ def test_every_other_open_reading_of_the_shop_is_told_and_no_one_else(ledger: Le
         accept(ledger, run, 0, orders_of("1", "2", at=NOON - timedelta(hours=1)))
     begin(readings, *runs)
 
-    assert readings.overtake(NEWER, orders_of("1")) == 2
+    assert readings.overtake(NEWER, orders_of("1")) == 1
 
     assert {run.extraction_id: notes_for(ledger, run, "1", "2") for run in runs} == {
         "reading-1": {"1": NOON},
@@ -82,17 +82,43 @@ def test_the_newest_of_several_notes_counts(ledger: Ledger, readings: Readings) 
     assert notes_for(ledger, OLDER, "1") == {"1": NOON + timedelta(hours=3)}
 
 
-def test_a_reading_is_told_of_a_version_once_however_often_it_is_read_again(ledger: Ledger, readings: Readings) -> None:
+def test_a_version_is_noted_once_however_often_it_is_read_again_and_for_however_many_readings(
+    ledger: Ledger, readings: Readings
+) -> None:
     accept(ledger, OLDER, 0, orders_of("1", "2", at=NOON - timedelta(hours=1)))
     begin(readings, OLDER, NEWER)
 
-    told = [
+    noted = [
         readings.overtake(run, orders_of("1", at=at)) for run in (THIRD, ANOTHER_RUN) for at in (NOON, NOON - A_MOMENT)
     ]
 
-    assert told == [2, 0, 0, 0]
-    assert readings.overtake(THIRD, orders_of("1", "2", at=NOON + A_MOMENT)) == 4
-    assert count(ledger, overtaken_orders) == 6
+    assert noted == [1, 0, 0, 0]
+    assert readings.overtake(THIRD, orders_of("1", "2", at=NOON + A_MOMENT)) == 2
+    assert count(ledger, overtaken_orders) == 3
+
+
+def test_what_was_noted_before_a_reading_began_is_no_news_to_it(ledger: Ledger, readings: Readings) -> None:
+    accept(ledger, OLDER, 0, orders_of("1", at=NOON - timedelta(hours=1)))
+    begin(readings, OLDER)
+    readings.overtake(NEWER, orders_of("1"))
+    begin(readings, THIRD)
+
+    assert notes_for(ledger, OLDER, "1") == {"1": NOON}
+    assert notes_for(ledger, THIRD, "1") == {}
+    assert (ledger.news(OLDER).overtaken, ledger.news(THIRD).overtaken) == (1, 0)
+
+
+def test_a_note_is_news_also_where_all_those_before_it_are_gone(ledger: Ledger, readings: Readings) -> None:
+    accept(ledger, OLDER, 0, orders_of("1", at=NOON - timedelta(hours=1)))
+    begin(readings, OLDER)
+    readings.overtake(NEWER, orders_of("1"))
+    begin(readings, THIRD)
+    readings.end("test", OLDER.extraction_id)
+    assert count(ledger, overtaken_orders) == 0
+
+    readings.overtake(NEWER, orders_of("1"))
+
+    assert notes_for(ledger, THIRD, "1") == {"1": NOON}
 
 
 def test_as_many_orders_as_are_looked_up_at_once_are_told_each(ledger: Ledger, readings: Readings) -> None:
@@ -116,31 +142,36 @@ def test_a_version_from_before_its_window_is_no_news_to_a_reading(
 
 def test_where_no_other_reading_is_open_nothing_is_noted(ledger: Ledger, readings: Readings) -> None:
     begin(readings, NEWER, OLDER)
-    readings.end(OLDER.extraction_id)
+    readings.end("test", OLDER.extraction_id)
 
     assert readings.overtake(NEWER, orders_of("1")) == 0
     assert readings.overtake(THIRD, orders_of()) == 0
     assert count(ledger, overtaken_orders) == 0
 
 
-def test_what_was_noted_goes_with_the_reading_that_it_is_for(ledger: Ledger, readings: Readings) -> None:
+def test_what_was_noted_goes_with_the_last_reading_that_it_is_news_to(ledger: Ledger, readings: Readings) -> None:
     accept(ledger, OLDER, 0, orders_of("1", at=NOON - timedelta(hours=1)))
-    begin(readings, OLDER, NEWER)
+    begin(readings, OLDER, NEWER, ANOTHER_SHOP)
     readings.overtake(THIRD, orders_of("1"))
+    begin(readings, THIRD)
 
-    readings.end(OLDER.extraction_id)
-
+    readings.end("test", OLDER.extraction_id)
     assert notes_for(ledger, OLDER, "1") == {}
     assert notes_for(ledger, NEWER, "1") == {"1": NOON}
 
+    readings.end("test", NEWER.extraction_id)
+    assert count(ledger, overtaken_orders) == 0
+    assert count(ledger, open_readings) == 2
 
-def test_a_note_that_was_written_as_its_reading_ended_goes_with_the_next(ledger: Ledger, readings: Readings) -> None:
+
+def test_a_note_that_was_written_as_the_last_reading_ended_goes_with_the_next(
+    ledger: Ledger, readings: Readings
+) -> None:
+    note = {"shop": "test", "order_id": "1", "source_updated_at": NOON, "extraction_id": "ended"}
     with ledger.engine.begin() as connection:
-        connection.execute(
-            sa.insert(overtaken_orders).values(extraction_id="ended", order_id="1", source_updated_at=NOON)
-        )
+        connection.execute(sa.insert(overtaken_orders).values(note))
 
-    readings.end(OLDER.extraction_id)
+    readings.end("test", OLDER.extraction_id)
 
     assert count(ledger, overtaken_orders) == 0
 

@@ -28,7 +28,7 @@ from rees46_sync.exceptions import QueryColumnsError, TemporaryFilesError, Wareh
 from rees46_sync.warehouse import extract
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
-from tests.warehouses import IN_WINDOW, KINDS, SERVERS, WINDOW, Row, WarehouseUnderTest, warehouse_of
+from tests.warehouses import IN_WINDOW, KINDS, SERVERS, WINDOW, Row, ServerUnderTest, WarehouseUnderTest, warehouse_of
 
 pytestmark = pytest.mark.contract
 
@@ -44,9 +44,11 @@ def database(request: pytest.FixtureRequest, shop: ShopUnderTest) -> WarehouseUn
 
 
 @pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, shop: ShopUnderTest) -> WarehouseUnderTest:
+def server(request: pytest.FixtureRequest, shop: ShopUnderTest) -> ServerUnderTest:
     """The same, of the kinds that a network may cut off."""
-    return warehouse_of(request.param, shop, request)
+    made = warehouse_of(request.param, shop, request)
+    assert isinstance(made, ServerUnderTest)
+    return made
 
 
 def utc(text: str) -> datetime:
@@ -473,7 +475,7 @@ def test_a_query_that_writes_is_refused(database: WarehouseUnderTest) -> None:
 
 
 def test_a_connection_that_is_lost_half_way_stages_nothing_and_is_worth_a_retry(
-    server: WarehouseUnderTest, monkeypatch: pytest.MonkeyPatch
+    server: ServerUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.generate(100_000, 100)
     rows_of = warehouse.staged_rows

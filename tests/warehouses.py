@@ -101,10 +101,6 @@ class WarehouseUnderTest(ABC):
             "INSERT INTO orders (order_id) SELECT order_id FROM late"
         )
 
-    def lose_the_reader(self) -> None:
-        """End the session of whoever reads, as a restart of the server or a firewall does."""
-        raise NotImplementedError
-
     def fill(self, rows: Sequence[Row], time_type: str = "text", id_type: str = "text") -> None:
         """Make the table anew, with these rows."""
         columns = {"n": "integer", "order_id": id_type, "status": "text", "updated_at": time_type}
@@ -232,8 +228,16 @@ class DuckDB(_File):
         )
 
 
-class PostgreSQL(WarehouseUnderTest):
-    """By way of SQLAlchemy and psycopg2; the role's own time zone is not UTC."""
+class ServerUnderTest(WarehouseUnderTest):
+    """A database in processes of its own, which can part with who reads."""
+
+    @abstractmethod
+    def lose_the_reader(self) -> None:
+        """End the session of whoever reads, as a restart of the server or a firewall does."""
+
+
+class PostgreSQL(ServerUnderTest):
+    """By way of SQLAlchemy and psycopg; the role's own time zone is not UTC."""
 
     kind = "postgresql"
     types: ClassVar = {
@@ -303,7 +307,7 @@ class PostgreSQL(WarehouseUnderTest):
         self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
 
 
-class MySQL(WarehouseUnderTest):
+class MySQL(ServerUnderTest):
     """By way of SQLAlchemy and PyMySQL, on a MariaDB; the server's own time zone is not UTC, and its user may read."""
 
     kind = "mariadb"

@@ -37,6 +37,7 @@ from rees46_sync.ledger_tables import (
     accepted_statuses,
     approvals,
     deliveries,
+    open_readings,
     open_requests,
     overtaken_orders,
     rejected_orders,
@@ -251,14 +252,16 @@ class Ledger:
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
             :data:`NOTHING_ACCEPTED` and known_updated_at missing.
         """
-        missed, overtaken_here = unanswered_orders.c, overtaken_orders.c.extraction_id == extraction_id
+        missed = unanswered_orders.c
         parts = []
         with self.transaction() as connection:
             accepted, unanswered, overtaken = _lookup_queries(connection, shop, extraction_id)
             some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
-            some_overtaken = connection.scalar(sa.select(overtaken_orders.c.id).where(overtaken_here).limit(1))
+            some_overtaken = connection.scalar(
+                sa.select(overtaken_orders.c.id).where(_overtakes(shop, extraction_id)).limit(1)
+            )
             for chunk in chunked(order_ids, LOOKUP_CHUNK):
-                ids = {"ids": _json(chunk)}
+                ids = {"ids": as_json(chunk)}
                 known = _newest(connection.execute(accepted, ids).all())
                 if some_missed is not None:
                     known = _with_uncertain(known, connection.execute(unanswered, ids).all())
@@ -271,7 +274,7 @@ class Ledger:
         batch = deliveries.c
         of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
         latest = sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
-        overtaken = sa.select(sa.func.count()).where(overtaken_orders.c.extraction_id == run.extraction_id)
+        overtaken = sa.select(sa.func.count(overtaken_orders.c.id)).where(_overtakes(run.shop, run.extraction_id))
         with self.transaction() as connection:
             found = connection.execute(sa.select(latest.scalar_subquery(), overtaken.scalar_subquery())).one()
         return News(found[0] or 0, found[1])
@@ -289,7 +292,7 @@ class Ledger:
             raise ValueError("timestamps without a time zone for the ledger")
         # UTC as SQLite stores it, and as every other database reads it.
         times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        request = _json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
+        request = as_json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
         with self.transaction() as connection:
             added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
             [number] = added.inserted_primary_key or []
@@ -556,12 +559,19 @@ def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) ->
     newest = sa.func.max(missed.source_updated_at, type_=UtcDateTime)
     unanswered = sa.select(missed.order_id, sa.func.max(missed.after_id), newest).where(missed.shop == shop, one_of_ids)
     overtaken = sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime)).where(
-        noted.extraction_id == extraction_id, one_of_ids
+        _overtakes(shop, extraction_id), one_of_ids
     )
     return accepted, unanswered.group_by(missed.order_id), overtaken.group_by(noted.order_id)
 
 
-def _json(values: Sequence[Any]) -> str:
+def _overtakes(shop: str, extraction_id: str) -> sa.ColumnElement[bool]:
+    """Return whether a row of ``rees46_overtaken_orders`` is news to an open reading: another found it out since."""
+    noted, reading = overtaken_orders.c, open_readings.c
+    began_after = sa.select(reading.after_id).where(reading.extraction_id == extraction_id).scalar_subquery()
+    return (noted.shop == shop) & (noted.id > began_after) & (noted.extraction_id != extraction_id)
+
+
+def as_json(values: Sequence[Any]) -> str:
     """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
     return json.dumps(values, ensure_ascii=False)
 

@@ -12,8 +12,8 @@ the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row
 * ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
   knows what REES46 has of it.
 * ``rees46_open_readings``: one row a reading of the warehouse of which something may still be sent.
-* ``rees46_overtaken_orders``: one row an order of such a reading that another one found in a newer version, in the
-  status that REES46 has; both go when the reading ends.
+* ``rees46_overtaken_orders``: one row an order that a reading found in the status that REES46 has, in a newer version,
+  while others were open: what they read of it before may be older. It goes when no reading is open that it is news to.
 * ``rees46_rejected_orders``: the quarantine.
 * ``rees46_approvals``: one row a request for approval, and one a decision about it.
 * ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
@@ -151,6 +151,7 @@ open_readings = sa.Table(
     sa.Column("extraction_id", Exact(40), nullable=False, unique=True),
     sa.Column("began_at", UtcDateTime, nullable=False),
     sa.Column("window_start", UtcDateTime, nullable=False),
+    sa.Column("after_id", _Id, nullable=False, comment="the latest row of rees46_overtaken_orders when it began"),
     sa.Index("rees46_open_readings_shop", "shop"),
 )
 
@@ -158,10 +159,13 @@ overtaken_orders = sa.Table(
     "rees46_overtaken_orders",
     metadata,
     sa.Column("id", _Id, primary_key=True),
-    sa.Column("extraction_id", Exact(40), nullable=False, comment="the reading that was overtaken"),
+    sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
-    sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the version that another reading has"),
-    sa.Index("rees46_overtaken_orders_order", "extraction_id", "order_id"),
+    sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the version that was found unchanged"),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the reading that found it"),
+    sa.Index("rees46_overtaken_orders_order", "shop", "order_id"),
+    sa.Index("rees46_overtaken_orders_shop", "shop", "id"),
+    sqlite_autoincrement=True,
 )
 
 rejected_orders = sa.Table(

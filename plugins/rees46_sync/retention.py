@@ -53,7 +53,7 @@ def after_run(shop: Shop, ledger: Ledger) -> None:
         return
     try:
         removed = remove_older(ledger, shop.shop, datetime.now(UTC) - timedelta(days=shop.keep_days))
-    except Exception:
+    except Exception:  # the orders are sent: whatever fails here, the next run tries again
         log.exception("Old rows of shop %s could not be removed from the ledger; the next run tries again.", shop.shop)
         return
     if removed:

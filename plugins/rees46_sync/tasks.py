@@ -396,7 +396,7 @@ def account_for_rows(
         )
     if reading:
         staging.remove(staging.open_path(reading["folder"]))
-        Readings(ledger).end(extraction_id)
+        Readings(ledger).end(shop.shop, extraction_id)
     return closing.as_row
 
 

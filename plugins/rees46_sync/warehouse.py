@@ -213,7 +213,7 @@ def _sqlalchemy_query(
             result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
             try:
                 yield list(result.keys()), result.partitions(FETCH_ROWS)
-            except BaseException:
+            except BaseException:  # whatever stops us, the rest of the rows is not to be read
                 if engine.dialect.name == "mysql":
                     mysql.abandon(result.cursor)
                 connection.invalidate()
