@@ -139,8 +139,8 @@ def abandon(cursor: Any) -> None:
     """
     Have PyMySQL not read the rest of a server-side cursor's rows, of which there may be millions.
 
-    It does so whenever such a cursor is closed or forgotten, even if its connection is lost. Nothing else can be done
-    with the connection afterwards but to close it.
+    It tries to whenever such a cursor is closed or forgotten, and complains on stderr where the connection is gone by
+    then. Nothing else can be done with the connection afterwards but to close it.
     """
     if cursor is not None and cursor._result is not None:
         cursor._result.unbuffered_active = False
