@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from rees46_sync import ledger_tables
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger import LOOKUP_CHUNK, QUARANTINE_CHUNK, Ledger, OpenRequest, RejectedRow, RunRef
+from rees46_sync.ledger import QUARANTINE_CHUNK, Ledger, OpenRequest, RejectedRow, RunRef
+from rees46_sync.ledger_lookup import LOOKUP_CHUNK
 from rees46_sync.payload import DIALECTS
 from tests.conftest import accept
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from rees46_sync.ledger import LOOKUP_CHUNK, Ledger, RunRef
+from rees46_sync.ledger import Ledger, RunRef
+from rees46_sync.ledger_lookup import LOOKUP_CHUNK
 from rees46_sync.ledger_tables import open_readings, overtaken_orders
 from rees46_sync.readings import Readings
 from tests.conftest import accept

@@ -26,18 +26,19 @@ from rees46_sync.ledger_dialects import (
     CONNECT_TIMEOUT_S,
     DIALECTS,
     STATEMENT_TIMEOUT_S,
+    as_json,
     dialect_of,
     is_deadlock,
     limit,
     prepare,
 )
+from rees46_sync.ledger_lookup import look_up, overtakes
 from rees46_sync.ledger_schema import bring_up_to_date, place_of, refuse_newer
 from rees46_sync.ledger_tables import (
     UtcDateTime,
     accepted_statuses,
     approvals,
     deliveries,
-    open_readings,
     open_requests,
     overtaken_orders,
     rejected_orders,
@@ -45,28 +46,8 @@ from rees46_sync.ledger_tables import (
     unanswered_orders,
 )
 
-LOOKUP_CHUNK = 16_000
-"""Order ids in one lookup statement; it bounds what of its answer is in memory at once, and of the longest ids, at four
-bytes a character, it is just less than the 16 MB that MariaDB takes at once."""
-
 QUARANTINE_CHUNK = 1000
 """Rejected rows in one statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
-
-NOTHING_ACCEPTED = -1
-"""In the place of a status: REES46 has accepted none, and may have taken one all the same."""
-
-_UTC = pa.timestamp("us", "UTC")
-_ACCEPTED = pa.schema(
-    {
-        "order_id": pa.string(),
-        "known_id": pa.int64(),
-        "known_status": pa.int64(),
-        "known_updated_at": _UTC,
-        "sent_here": pa.bool_(),
-    }
-)
-_MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _UTC})
-_OVERTAKEN = pa.schema({"order_id": pa.string(), "overtaken_at": _UTC})
 
 QUARANTINE_CHARACTERS = 1000
 """What is stored of a value in the quarantine: enough to find the row again."""
@@ -250,33 +231,15 @@ class Ledger:
             overtaken_at, the time of the newest version in which another reading found the order in the status that
             REES46 has, after that reading had begun.
             Of an uncertain order of which nothing was accepted known_id is 0, known_status
-            :data:`NOTHING_ACCEPTED` and known_updated_at missing.
+            :data:`rees46_sync.ledger_lookup.NOTHING_ACCEPTED` and known_updated_at missing.
         """
-        missed = unanswered_orders.c
-        parts = []
         with self.transaction() as connection:
-            accepted, unanswered, overtaken = _lookup_queries(connection, shop, extraction_id)
-            some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
-            some_overtaken = connection.scalar(
-                sa.select(overtaken_orders.c.id).where(_overtakes(shop, extraction_id)).limit(1)
-            )
-            for chunk in chunked(order_ids, LOOKUP_CHUNK):
-                ids = {"ids": as_json(chunk)}
-                known = _newest(connection.execute(accepted, ids).all())
-                if some_missed is not None:
-                    known = _with_uncertain(known, connection.execute(unanswered, ids).all())
-                notes = connection.execute(overtaken, ids).all() if some_overtaken is not None else []
-                parts.append(_with_overtaken(known, notes))
-        return pd.concat(parts, ignore_index=True) if parts else _with_overtaken(_newest([]), [])
+            return look_up(connection, shop, order_ids, extraction_id)
 
     def news(self, run: RunRef) -> News:
         """Return what other readings than this have found out."""
-        batch = deliveries.c
-        of_others = (batch.shop == run.shop) & (batch.extraction_id != run.extraction_id)
-        latest = sa.select(batch.id).where(of_others).order_by(batch.id.desc()).limit(1)
-        overtaken = sa.select(sa.func.count(overtaken_orders.c.id)).where(_overtakes(run.shop, run.extraction_id))
         with self.transaction() as connection:
-            found = connection.execute(sa.select(latest.scalar_subquery(), overtaken.scalar_subquery())).one()
+            found = connection.execute(_NEWS, {"shop": run.shop, "extraction_id": run.extraction_id}).one()
         return News(found[0] or 0, found[1])
 
     @again_after_a_race
@@ -294,7 +257,7 @@ class Ledger:
         times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
         request = as_json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
         with self.transaction() as connection:
-            added = connection.execute(sa.insert(open_requests).values(shop=run.shop, orders=request))
+            added = connection.execute(_OPEN, {"shop": run.shop, "orders": request})
             [number] = added.inserted_primary_key or []
         return OpenRequest(int(number), len(orders), request)
 
@@ -331,7 +294,7 @@ class Ledger:
 
     @staticmethod
     def _close_request(connection: sa.Connection, number: int) -> None:
-        connection.execute(sa.delete(open_requests).where(open_requests.c.id == number))
+        connection.execute(_CLOSE, {"number": number})
 
     @again_after_a_race
     def record_accepted(self, run: RunRef, partition: int, request: OpenRequest, requests: int) -> None:
@@ -366,16 +329,8 @@ class Ledger:
     def _insert_delivery(
         connection: sa.Connection, run: RunRef, partition: int, orders: int, requests: int, outcome: str
     ) -> None:
-        connection.execute(
-            sa.insert(deliveries).values(
-                **asdict(run),
-                partition=partition,
-                orders=orders,
-                requests=requests,
-                outcome=outcome,
-                answered_at=datetime.now(UTC),
-            )
-        )
+        batch = {"partition": partition, "orders": orders, "requests": requests, "outcome": outcome}
+        connection.execute(_DELIVERED, {**asdict(run), **batch, "answered_at": datetime.now(UTC)})
 
     def delivered(self, extraction_id: str) -> dict[int, int]:
         """Return how many orders of each partition of a reading of the warehouse were accepted."""
@@ -521,6 +476,19 @@ class Ledger:
             ) from error
 
 
+# Each request of a load asks these: what SQLAlchemy makes of an expression costs more than its answer.
+_OPEN, _DELIVERED = sa.insert(open_requests), sa.insert(deliveries)
+_CLOSE = sa.delete(open_requests).where(open_requests.c.id == sa.bindparam("number"))
+_SHOP, _EXTRACTION = sa.bindparam("shop", type_=sa.String), sa.bindparam("extraction_id", type_=sa.String)
+_NEWS = sa.select(
+    sa.select(deliveries.c.id)
+    .where(deliveries.c.shop == _SHOP, deliveries.c.extraction_id != _EXTRACTION)
+    .order_by(deliveries.c.id.desc())
+    .limit(1)
+    .scalar_subquery(),
+    sa.select(sa.func.count(overtaken_orders.c.id)).where(overtakes(_SHOP, _EXTRACTION)).scalar_subquery(),
+)
+
 READ_UNTIL = sa.case(
     (sync_runs.c.started_at < sync_runs.c.window_end, sync_runs.c.started_at), else_=sync_runs.c.window_end
 )
@@ -537,64 +505,3 @@ def made_good(failed: sa.FromClause) -> sa.ColumnElement[bool]:
         later.window_start <= failed.c.window_start,
         later.window_end >= failed.c.window_end,
     )
-
-
-def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
-    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
-    frame: pd.DataFrame = pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema).to_pandas()
-    return frame
-
-
-def _lookup_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], ...]:
-    """Return what is asked of the orders of the parameter ids: what was accepted, left unanswered, and overtaken."""
-    sent, missed, noted = accepted_statuses.c, unanswered_orders.c, overtaken_orders.c
-    one_of_ids = sa.text(dialect_of(connection).one_of_ids)
-    accepted = sa.select(
-        sent.order_id,
-        sent.id,
-        sent.status,
-        sa.type_coerce(sent.source_updated_at, sa.DateTime(timezone=True)),
-        sent.extraction_id == extraction_id,
-    ).where(sent.shop == shop, one_of_ids)
-    newest = sa.func.max(missed.source_updated_at, type_=UtcDateTime)
-    unanswered = sa.select(missed.order_id, sa.func.max(missed.after_id), newest).where(missed.shop == shop, one_of_ids)
-    overtaken = sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime)).where(
-        _overtakes(shop, extraction_id), one_of_ids
-    )
-    return accepted, unanswered.group_by(missed.order_id), overtaken.group_by(noted.order_id)
-
-
-def _overtakes(shop: str, extraction_id: str) -> sa.ColumnElement[bool]:
-    """Return whether a row of ``rees46_overtaken_orders`` is news to an open reading: another found it out since."""
-    noted, reading = overtaken_orders.c, open_readings.c
-    began_after = sa.select(reading.after_id).where(reading.extraction_id == extraction_id).scalar_subquery()
-    return (noted.shop == shop) & (noted.id > began_after) & (noted.extraction_id != extraction_id)
-
-
-def as_json(values: Sequence[Any]) -> str:
-    """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
-    return json.dumps(values, ensure_ascii=False)
-
-
-def _newest(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Turn accepted rows (order id, number, status, time, whether sent here) into the newest of each order."""
-    known = _frame(rows, _ACCEPTED)
-    sent = known.loc[known["sent_here"], "order_id"]
-    known = known.sort_values("known_id").drop_duplicates("order_id", keep="last", ignore_index=True)
-    return known.assign(
-        sent_here=known["order_id"].isin(sent), newest_updated_at=known["known_updated_at"], uncertain=False
-    )
-
-
-def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
-    both = known.merge(_frame(missed, _MISSED), on="order_id", how="outer")
-    both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
-    uncertain = both["mark"] >= both["known_id"]
-    newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
-    return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
-
-
-def _with_overtaken(known: pd.DataFrame, notes: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add the time at which another reading overtook this one: order id and time of each order that it did."""
-    return known.merge(_frame(notes, _OVERTAKEN), on="order_id", how="left")

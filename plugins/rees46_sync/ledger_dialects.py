@@ -8,11 +8,12 @@ hour. What takes longer is a ``LedgerError``, after which Airflow does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
@@ -36,16 +37,20 @@ class LedgerDialect:
     :param one_of_ids: whether order_id is in the array ``:ids``.
     :param each_order: the orders of the array ``:orders``, a row each.
     :param values: order_id, status and source_updated_at of such a row.
+    :param array: what makes one JSON array, as text, of a column.
+    :param utc: source_updated_at in UTC, without a zone.
     :param begins: when the hour, or the day, of the column answered_at began: text, UTC, cut to the unit.
-    :param limit: keeps the statements of a transaction within ``:seconds``, and its waits for a lock within
+    :param limits: keeps the statements of a transaction within ``:seconds``, and its waits for a lock within
         ``:lock_seconds``; None where the connection sees to it.
     """
 
     one_of_ids: str
     each_order: str
     values: str
+    array: str
+    utc: str
     begins: Mapping[Unit, str]
-    limit: str | None = None
+    limits: str | None = None
 
     @cached_property
     def insert_accepted(self) -> sa.TextClause:
@@ -56,23 +61,44 @@ class LedgerDialect:
             f"{self.values} FROM {self.each_order}"
         ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
 
+    @cached_property
+    def lookup_accepted(self) -> sa.TextClause:
+        """
+        The question for the accepted rows of orders of ``:ids``, as one row of JSON arrays (NULL may stand for none).
+
+        They are order_id, id, status, source_updated_at, and 1 where the row is from ``:extraction_id``, else 0.
+        """
+        from_here = "CASE extraction_id WHEN :extraction_id THEN 1 ELSE 0 END"
+        columns = ("order_id", "id", "status", self.utc, from_here)
+        arrays = ", ".join(f"{self.array.format(column)} AS array_{n}" for n, column in enumerate(columns))
+        return sa.text(f"SELECT {arrays} FROM rees46_accepted_statuses WHERE shop = :shop AND {self.one_of_ids}")
+
+    @cached_property
+    def limit(self) -> sa.TextClause | None:
+        """The statement of ``limits``."""
+        return sa.text(self.limits) if self.limits else None
+
 
 _POSTGRESQL = LedgerDialect(
     one_of_ids="order_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))",
     each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
     values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
+    array="CAST(json_agg({}) AS text)",
+    utc="source_updated_at AT TIME ZONE 'UTC'",
     begins={
         "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
         "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     },
     # For the transaction alone: a pooler may give the connection to somebody else afterwards.
-    limit="SELECT set_config('statement_timeout', CAST(1000 * :seconds AS text), true), "
+    limits="SELECT set_config('statement_timeout', CAST(1000 * :seconds AS text), true), "
     "set_config('lock_timeout', CAST(1000 * :lock_seconds AS text), true)",
 )
 _SQLITE = LedgerDialect(
     one_of_ids="order_id IN (SELECT value FROM json_each(:ids))",
     each_order="json_each(:orders) AS one",
     values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
+    array="json_group_array({})",
+    utc="source_updated_at",
     begins={"hour": "strftime('%Y-%m-%d %H:00', answered_at)", "day": "strftime('%Y-%m-%d', answered_at)"},
 )
 _MARIADB = LedgerDialect(
@@ -81,15 +107,17 @@ _MARIADB = LedgerDialect(
     each_order="JSON_TABLE(:orders, '$[*]' COLUMNS (id varchar(255) CHARACTER SET utf8mb4 PATH '$[0]', "
     "code smallint PATH '$[1]', updated_at datetime(6) PATH '$[2]')) AS one",
     values="one.id, one.code, one.updated_at",
+    array="JSON_ARRAYAGG({})",
+    utc="source_updated_at",
     begins={"hour": "date_format(answered_at, '%Y-%m-%d %H:00')", "day": "date_format(answered_at, '%Y-%m-%d')"},
-    limit="SET SESSION max_statement_time = :seconds, innodb_lock_wait_timeout = :lock_seconds, "
+    limits="SET SESSION max_statement_time = :seconds, innodb_lock_wait_timeout = :lock_seconds, "
     "lock_wait_timeout = :lock_seconds",
 )
 _MYSQL = replace(
     _MARIADB,
     one_of_ids=_MARIADB.one_of_ids.replace("utf8mb4_nopad_bin", "utf8mb4_0900_bin"),
     # It counts in milliseconds, and only what a SELECT takes.
-    limit="SET SESSION max_execution_time = 1000 * :seconds, innodb_lock_wait_timeout = :lock_seconds, "
+    limits="SET SESSION max_execution_time = 1000 * :seconds, innodb_lock_wait_timeout = :lock_seconds, "
     "lock_wait_timeout = :lock_seconds",
 )
 DIALECTS = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MARIADB}
@@ -102,6 +130,11 @@ def dialect_of(connection: sa.Connection) -> LedgerDialect:
     return DIALECTS["mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name]
 
 
+def as_json(values: Sequence[Any]) -> str:
+    """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
+    return msgspec.json.encode(values).decode()
+
+
 def limit(connection: sa.Connection, timeout_s: int) -> None:
     """
     Keep the rest of a transaction from making somebody wait for ever.
@@ -109,9 +142,8 @@ def limit(connection: sa.Connection, timeout_s: int) -> None:
     :param timeout_s: for each statement; for a lock :data:`LOCK_TIMEOUT_S` at most.
     """
     statement = dialect_of(connection).limit
-    if statement:
-        seconds = {"seconds": timeout_s, "lock_seconds": min(timeout_s, LOCK_TIMEOUT_S)}
-        connection.execute(sa.text(statement), seconds)
+    if statement is not None:
+        connection.execute(statement, {"seconds": timeout_s, "lock_seconds": min(timeout_s, LOCK_TIMEOUT_S)})
 
 
 def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int) -> None:
@@ -183,3 +215,5 @@ def _be_strict_in_mysql(connection: Any, _record: object) -> None:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         # Added, because SQLAlchemy and the driver have looked already at what else is set.
         cursor.execute("SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')")
+        # MariaDB cuts a JSON array at 1 MB; the longest that is asked for is below 16.
+        cursor.execute("SET SESSION group_concat_max_len = 16777216")

@@ -15,8 +15,9 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger import LOOKUP_CHUNK, Ledger, RunRef, again_after_a_race, as_json
-from rees46_sync.ledger_dialects import dialect_of
+from rees46_sync.ledger import Ledger, RunRef, again_after_a_race
+from rees46_sync.ledger_dialects import as_json, dialect_of
+from rees46_sync.ledger_lookup import LOOKUP_CHUNK
 from rees46_sync.ledger_tables import UtcDateTime, open_readings, overtaken_orders
 
 
