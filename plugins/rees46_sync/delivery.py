@@ -1,6 +1,10 @@
 """
 Send a partition's orders to REES46 in batches, several at a time, and record each answer as soon as it is read.
 
+While requests are under way, the ledger is told of the next one, and of the answers to those before: a place among the
+requests is held from a last look at the ledger to the answer, and given free before the answer is recorded. At most
+:data:`UNRECORDED` answers wait for that.
+
 The ledger is asked once more what REES46 has: another run may have sent newer versions since the batches were built,
 and an earlier try of this task may have sent some of them. So a retry sends only what is missing; only a batch whose
 answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead, for many batches at once;
@@ -12,11 +16,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 import pandas as pd
@@ -36,6 +42,9 @@ MOST_REJECTED = 3
 
 MOST_UNANSWERED = 3
 """Batches in a row without a clear answer after which a task stops: the service is down, Airflow waits better."""
+
+UNRECORDED = 2
+"""Answers that may wait to be recorded while further requests go out; a killed task loses them as well."""
 
 ASKED_AT_ONCE = 20_000
 """Orders about which the ledger is asked at once, ahead of their requests."""
@@ -114,6 +123,7 @@ class Delivery:
         self._not_tried = 0
         self._unanswered_in_a_row = 0
         self._places = threading.BoundedSemaphore(concurrency)
+        self._unrecorded = threading.BoundedSemaphore(UNRECORDED)
         self._counting = threading.Lock()
 
     def stop(self) -> None:
@@ -129,18 +139,21 @@ class Delivery:
         :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
         self.tally, self._not_tried = Tally(orders=len(orders)), 0
+        self._sent: list[Future[None]] = []
+        self._recorded: list[Future[None]] = []
         self.ledger.note_unanswered(self.run.shop)
-        under_way: list[Future[None]] = []
-        # Whatever happens, leaving the block waits for what is under way: it may be accepted, so it is recorded.
-        with ThreadPoolExecutor(self.concurrency, "rees46") as threads, ThreadPoolExecutor(1, "rees46-ledger") as ahead:
+        # Whatever happens, leaving the block waits for what is under way, the senders first: it may be accepted, so it
+        # is recorded.
+        with (
+            ThreadPoolExecutor(1, "rees46-record") as recorder,
+            ThreadPoolExecutor(1, "rees46-ledger") as ahead,
+            ThreadPoolExecutor(self.concurrency, "rees46-send") as senders,
+        ):
+            self._recorder = recorder
             for due in ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE)):
                 for batch in batches.in_batches(due.orders, self.batch_size):
-                    self._places.acquire()
-                    # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
-                    fields = copy_context()
-                    fields.run(bind_contextvars, batch=len(under_way))
-                    under_way.append(threads.submit(fields.run, self._send, _Due(batch, due.news)))
-        for ended in under_way:
+                    self._start(senders, _Due(batch, due.news))
+        for ended in [*self._sent, *self._recorded]:
             ended.result()
         if self._not_tried:
             log.error(
@@ -174,7 +187,8 @@ class Delivery:
         """Count what need not be sent any more; return the rest."""
         news = self.ledger.news(self.run)
         known = self.ledger.lookup(self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
-        sent_here = orders["order_id"].isin(known.loc[known["sent_here"], "order_id"])
+        found = orders[["order_id"]].merge(known[["order_id", "sent_here"]], on="order_id", how="left")
+        sent_here = found["sent_here"].eq(True).set_axis(orders.index)
         open_orders = orders[~sent_here]
         verdicts = batches.compare(open_orders, known, self.reading)
         counts = batches.counts_of(verdicts)
@@ -188,47 +202,65 @@ class Delivery:
         self.readings.overtake(self.run, batches.newly_unchanged(open_orders, known, verdicts))
         return _Due(open_orders[verdicts == batches.SEND], news)
 
-    def _send(self, due: _Due) -> None:
-        """Send one batch unless there is a reason to stop, and give its place free; a defect stops the others."""
-        try:
-            if self._why_stopped:
-                self._count(failed=len(due.orders))
-                with self._counting:
-                    self._not_tried += len(due.orders)
-            else:
-                self._send_and_record(due)
-        except BaseException:  # whatever it is, SystemExit too: nothing more is started, and it goes on to the task
-            self.stop()
-            raise
-        finally:
-            self._places.release()
+    def _start(self, senders: Executor, due: _Due) -> None:
+        """Write a batch's request down, and have it sent as soon as there is a place; nothing where all has stopped."""
+        if self._why_stopped:
+            self._leave_out(due)
+            return
+        request = self._write_down(due)
+        self._places.acquire()
+        # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
+        fields = copy_context()
+        fields.run(bind_contextvars, batch=len(self._sent))
+        self._sent.append(senders.submit(fields.run, self._send, due, request))
 
-    def _send_and_record(self, due: _Due) -> None:
-        """Send one batch, and write its answer to the ledger in the same breath."""
-        request = self.ledger.open_request(self.run, due.orders)
+    def _write_down(self, due: _Due) -> OpenRequest:
+        return self.ledger.open_request(self.run, due.orders)
+
+    def _send(self, due: _Due, request: OpenRequest) -> None:
+        with self._giving_free(self._places):
+            self._send_what_is_still_due(due, request)
+
+    def _send_what_is_still_due(self, due: _Due, request: OpenRequest) -> None:
+        if self._why_stopped:
+            self.ledger.withdraw_request(request)
+            self._leave_out(due)
+            return
         # Asked only now that the request is in the ledger: who overtakes one of its orders after this sees it there.
         if self.ledger.news(self.run) != due.news:
             self.ledger.withdraw_request(request)
             due = self._take_due(due.orders)
             if len(due.orders):
-                self._send_and_record(due)
+                self._send_what_is_still_due(due, self._write_down(due))
             return
         order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_of(due.orders)
         try:
             requests = self.sender.send(list(zip(order_ids, statuses, strict=True)))
         except Rees46Error as error:
-            self._record_error(error, order_ids[0], request)
+            self._note_error(error, order_ids[0], request)
+            answer = partial(self._record_error, error, request)
         else:
-            self.ledger.record_accepted(self.run, self.partition, request, requests)
             self._unanswered_in_a_row = 0
-            self._count(sent=request.count)
+            answer = partial(self._record_accepted, requests, request)
+        self._unrecorded.acquire()
+        self._recorded.append(self._recorder.submit(self._record, answer))
 
-    def _record_error(self, error: Rees46Error, first_id: str, request: OpenRequest) -> None:
+    def _record(self, answer: Callable[[], None]) -> None:
+        with self._giving_free(self._unrecorded):
+            answer()
+
+    def _record_accepted(self, requests: int, request: OpenRequest) -> None:
+        self.ledger.record_accepted(self.run, self.partition, request, requests)
+        self._count(sent=request.count)
+
+    def _note_error(self, error: Rees46Error, first_id: str, request: OpenRequest) -> None:
         log.error("Batch of %d orders, from order %s on: %s", request.count, first_id, error)
-        refused = isinstance(error, Rees46RejectedError)
         self.errors.append(error)
+        refused = isinstance(error, Rees46RejectedError)
         self._unanswered_in_a_row = 0 if refused else self._unanswered_in_a_row + 1
         self._count(failed=request.count)
+
+    def _record_error(self, error: Rees46Error, request: OpenRequest) -> None:
         self.ledger.record_not_accepted(
             self.run,
             self.partition,
@@ -236,8 +268,23 @@ class Delivery:
             error.requests,
             error.outcome,
             # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
-            answered=refused and error.requests == 1,
+            answered=isinstance(error, Rees46RejectedError) and error.requests == 1,
         )
+
+    def _leave_out(self, due: _Due) -> None:
+        self._count(failed=len(due.orders))
+        with self._counting:
+            self._not_tried += len(due.orders)
+
+    @contextmanager
+    def _giving_free(self, place: threading.Semaphore) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:  # a defect, SystemExit too: nothing more is started, and it goes on to the task
+            self.stop()
+            raise
+        finally:
+            place.release()
 
     def _count(self, **counts: int) -> None:
         """Add to the tally, from whichever thread."""

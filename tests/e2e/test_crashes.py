@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from rees46_sync.delivery import UNRECORDED
+
 from .conftest import (
     BATCH,
     CONCURRENCY,
@@ -31,7 +33,7 @@ from .conftest import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
-UNANSWERED = CONCURRENCY * BATCH
+UNANSWERED = (CONCURRENCY + UNRECORDED) * BATCH
 """Orders whose answer a kill can lose: only they can be sent twice."""
 
 READ = ORDERS + SUPERSEDED + UNMAPPED
