@@ -282,9 +282,8 @@ def approve_changes(
         the XCom ``question`` holds them.
     :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
     """
-    from rees46_sync.accounting import reasons_of
     from rees46_sync.exceptions import LimitExceededError
-    from rees46_sync.validation import Judge
+    from rees46_sync.limits import exceeded_limits
 
     shop, params = _shop(shop_file), context["params"]
     # A slice asks Airflow once; iterating over the results of a mapped task asks once for each, and once too often.
@@ -293,7 +292,7 @@ def approve_changes(
     read = reading["read"]
     rejected, changed = sum(result["rejected"] for result in judged), sum(result["orders"] for result in built)
     counters = {"rejected_share": rejected / read, "changed_orders": changed}
-    exceeded = Judge().exceeded_limits(counters, shop.limits)
+    exceeded = exceeded_limits(counters, shop.limits)
     figures = {
         "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
         "changed_orders": f"{changed} orders would change",
@@ -312,6 +311,8 @@ def approve_changes(
             monitoring.when_asked(shop, _ledger(shop_file), _window_of(reading), found, ti.dag_id, ti.run_id)
             log.warning("Shop %s: %s. A person is asked.", shop.shop, found)
             return []
+        from rees46_sync.accounting import reasons_of
+
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
         raise LimitExceededError(
             f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
