@@ -10,6 +10,8 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make a private Airflow in .airflow
+	@# For where Python is told to write no bytecode, or may not: each process would compile the package anew.
+	@$(BIN)/python -m compileall -q plugins || true
 
 run: setup ## run the demo shop once through Airflow, and once more
 	@$(BIN)/python -m rees46_sync.demo

@@ -90,7 +90,8 @@ class Ours:
             "password": SHOP_SECRET,
             "extra": {"concurrency": concurrency} if concurrency else {},
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+        callers = ("AIRFLOW", "REES46", "PYTHON")  # such as PYTHONDONTWRITEBYTECODE: every process would compile anew
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(callers)}
         return kept | {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),

@@ -1,6 +1,6 @@
 """
-How long Airflow takes to parse a DAG file: as its DAG processor does it, in a fork of a process that has imported
-Airflow and what the file imports of it.
+How long Airflow takes to parse a DAG file: as its DAG processor does it, in a fork of a process that has loaded the
+plugins, and imported Airflow and what the file imports of it.
 
     python -m bench.parsing dags/order_status_sync.py   # prints the seconds of each try, as JSON
 """
@@ -40,7 +40,11 @@ def main() -> None:
     """Import what the parent of a parser has imported, then parse in forks."""
     import importlib
 
+    from airflow.listeners.listener import get_listener_manager
     from airflow.utils.file import iter_airflow_imports
+
+    # Loads the plugins. Every Airflow job does it before it begins (airflow.jobs.job.Job), the DAG processor as well.
+    get_listener_manager()
 
     file = sys.argv[1]
     for module in iter_airflow_imports(file):

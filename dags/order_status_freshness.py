@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow.sdk import DAG, CronTriggerTimetable, task
+from airflow.providers.standard.decorators.python import python_task  # as in order_status_sync.py
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from rees46_sync import tasks
 from rees46_sync.shop import shops_dir
@@ -29,8 +30,8 @@ with DAG(
 ):
     # Asked for at each run, so that no shop that comes or goes changes this DAG.
     folder = str(shops_dir(Path(__file__).resolve().parents[1]))
-    shops = task(tasks.list_shops, task_display_name="List shops")(folder)
-    task(
+    shops = python_task(tasks.list_shops, task_display_name="List shops")(folder)
+    python_task(
         tasks.check_freshness,
         task_display_name="Check freshness",
         map_index_template="{{ task.op_kwargs['shop']['name'] }}",

@@ -12,7 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, task
+# What airflow.sdk calls task, by its own module: what a DAG file imports of Airflow by name of its module, the DAG
+# processor imports once, before it forks for each parsing.
+from airflow.providers.standard.decorators.python import python_task
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
@@ -67,7 +70,7 @@ PARAMS = {
 }
 
 
-def step(function: Callable[..., Any], decorate: Callable[..., Any] = task, **options: Any) -> Any:
+def step(function: Callable[..., Any], decorate: Callable[..., Any] = python_task, **options: Any) -> Any:
     """Make a task of a step; one XCom each, where Airflow would make one of each key of a returned dict."""
     name = function.__name__.replace("_", " ").capitalize()
     return decorate(function, multiple_outputs=False, task_display_name=name, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,6 +15,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from rees46_sync.retries import Rees46RetryPolicy
 from tests.conftest import PROJECT, ShopUnderTest
+from tests.whole_run import make_metadata_database
 
 FRESHNESS = "order_status_freshness"
 TASKS = [
@@ -147,3 +149,50 @@ def test_parsing_imports_nothing_heavy(shop: ShopUnderTest, file: str) -> None:
     assert imported & {"pandas", "great_expectations", "sqlalchemy", "requests", "duckdb", "pyarrow", "rich"} == set()
     providers = {module.split(".")[2] for module in modules if module.startswith("airflow.providers.")}
     assert providers & {"smtp", "slack", "http"} == set()
+
+
+def test_the_dag_processor_has_loaded_the_plugin_before_it_forks_to_parse(tmp_path: Path) -> None:
+    """What the plugin imports, parsing a file does not import anew: bench/parsing.py measures it so."""
+    make_metadata_database()
+    (tmp_path / "dags").mkdir()
+    found = tmp_path / "found.json"
+    file = tmp_path / "dags" / "probe.py"
+    file.write_text(
+        "# Airflow looks only into files that contain the words airflow and dag.\n"
+        "import json, os, pathlib, sys\n"
+        f"pathlib.Path({str(found)!r}).write_text(json.dumps([os.getppid(), sorted(sys.modules)]))\n"
+    )
+    command = [Path(sys.executable).with_name("airflow"), "dag-processor", "--num-runs", "1"]
+    environment = os.environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(file.parent)}
+
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.wait(timeout=120) == 0
+
+    parent, modules = json.loads(found.read_text())
+    assert parent == process.pid
+    assert {"rees46_plugin", "rees46_sync.shop", "pydantic", "sqlparse", "croniter"} <= set(modules)
+
+
+@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])
+def test_parsing_imports_only_what_is_ours_after_what_the_dag_processor_has_imported(
+    shop: ShopUnderTest, file: str
+) -> None:
+    path = str(PROJECT / "dags" / file)
+    code = (
+        "import importlib, json, sys; "
+        "from airflow.dag_processing.dagbag import DagBag; "
+        "from airflow.listeners.listener import get_listener_manager; "
+        "from airflow.utils.file import iter_airflow_imports; "
+        "get_listener_manager(); "
+        f"[importlib.import_module(module) for module in iter_airflow_imports({path!r})]; "
+        "before = set(sys.modules); "
+        f"errors = DagBag({path!r}).import_errors; "
+        "print(json.dumps([errors, sorted(set(sys.modules) - before)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    errors, modules = json.loads(done.stdout.splitlines()[-1])
+    assert errors == {}
+    assert "rees46_sync.tasks" in modules
+    imported = {module.partition(".")[0] for module in modules if not module.startswith("unusual_prefix_")}
+    # Where tasks are made by airflow.sdk.task, packaging is among them, whose patterns cost as much as a DAG.
+    assert imported - {"airflow", "encodings"} == {"rees46_sync"}

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from rees46_sync.exceptions import JudgementError
 from rees46_sync.ledger import RejectedRow
-from rees46_sync.shop import Limits
 from rees46_sync.validation import MAX_ID_CHARACTERS, WHAT_TO_DO, Judge, Judgement, UnmappedStatus
 from rees46_sync.warehouse import SCHEMA, exact_text, staged_rows
 from rees46_sync.window import Window
@@ -338,65 +337,6 @@ def test_judging_shows_nothing_of_a_row(
 
     assert "private" not in caplog.text + str(caught.value)
     assert capfd.readouterr() == ("", "")
-
-
-# The limits of a run
-
-
-@pytest.mark.parametrize(
-    ("share", "changed", "exceeded"),
-    [
-        pytest.param(0, 0, [], id="nothing"),
-        pytest.param(0.049, 9, [], id="below"),
-        pytest.param(5 / 100, 10, [], id="at"),
-        pytest.param(0.1 / 2, 10, [], id="at-by-another-sum"),
-        pytest.param(0.05 + 1e-9, 10, ["rejected_share"], id="share-just-above"),
-        pytest.param(0.05, 11, ["changed_orders"], id="changed-just-above"),
-        pytest.param(1.0, 0, ["rejected_share"], id="all-rejected"),
-        pytest.param(0.0, 10**9, ["changed_orders"], id="very-many"),
-        pytest.param(0.5, 11, ["changed_orders", "rejected_share"], id="both"),
-    ],
-)
-def test_a_limit_is_exceeded_above_it_and_not_at_it(
-    judge: Judge, share: float, changed: int, exceeded: list[str]
-) -> None:
-    limits = Limits(rejected_share=0.05, changed_orders=10)
-
-    assert judge.exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
-
-
-@pytest.mark.parametrize(
-    ("limits", "share", "changed", "exceeded"),
-    [
-        pytest.param(Limits(rejected_share=0, changed_orders=0), 0.0, 0, [], id="zero-takes-nothing"),
-        pytest.param(
-            Limits(rejected_share=0, changed_orders=0), 1e-6, 1, ["changed_orders", "rejected_share"], id="zero"
-        ),
-        pytest.param(Limits(rejected_share=1, changed_orders=5), 1.0, 5, [], id="one-takes-every-row"),
-        pytest.param(Limits.model_validate({}), 0.05, 100_000, [], id="at-the-defaults"),
-        pytest.param(
-            Limits.model_validate({}), 0.0501, 100_001, ["changed_orders", "rejected_share"], id="above-the-defaults"
-        ),
-    ],
-)
-def test_each_shop_has_its_own_limits(
-    judge: Judge, limits: Limits, share: float, changed: int, exceeded: list[str]
-) -> None:
-    assert judge.exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
-
-
-@pytest.mark.parametrize(
-    ("counters", "name"),
-    [
-        pytest.param({"rejected_share": 0.0}, "changed_orders", id="one-missing"),
-        pytest.param({"changed_orders": 0}, "rejected_share", id="other-missing"),
-        pytest.param({"rejected_share": "low", "changed_orders": 0}, "rejected_share", id="text"),
-        pytest.param({"rejected_share": float("nan"), "changed_orders": 0}, "rejected_share", id="nan"),
-    ],
-)
-def test_a_run_whose_counters_cannot_be_judged_is_stopped(judge: Judge, counters: dict[str, Any], name: str) -> None:
-    with pytest.raises(JudgementError, match=f"could not judge {name} "):
-        judge.exceeded_limits(counters, Limits.model_validate({}))
 
 
 # Any rows at all

@@ -45,6 +45,8 @@ STATUS_NAMES = ("created", "completed", "cancelled")
 
 WINDOW_PARAMETERS = (":window_start", ":window_end")
 
+# Made here, like a compiled pattern: once where this is imported, not anew for each process that is forked afterwards.
+_LEXER = sqlparse.lexer.Lexer.get_default_instance()  # type: ignore[no-untyped-call] # it has no types
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -319,7 +321,7 @@ def read_query(path: Path) -> Query:
     types = sqlparse.tokens
     statements: list[list[str]] = [[]]
     binds = set()
-    tokens: Iterator[tuple[Any, str]] = sqlparse.lexer.tokenize(text)  # type: ignore[no-untyped-call] # it has no types
+    tokens: Iterator[tuple[Any, str]] = _LEXER.get_tokens(text)
     for kind, value in tokens:
         if kind in types.Comment and kind not in types.Comment.Single.Hint and kind not in types.Comment.Multiline.Hint:
             statements[-1].append("\n" if value.endswith("\n") else " ")

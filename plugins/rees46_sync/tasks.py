@@ -126,7 +126,7 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
 
     shop = _shop(shop_file)
     staging.check_shared(shop, [task.executor for task in context["task"].dag.tasks])
-    ledger = _ledger(shop_file)
+    ledger = _ledger(shop)
     now = datetime.now(UTC)
     root, readings = staging.root_of(shop), Readings(ledger)
     # What an old failed run left may still be cleared and sent: a dry run, which changes nothing, lets it be.
@@ -221,7 +221,8 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
     from rees46_sync.preview import preview_of
     from rees46_sync.readings import Readings
 
-    shop, ledger, reading = _shop(shop_file, partition), _ledger(shop_file), partition["reading"]
+    shop, reading = _shop(shop_file, partition), partition["reading"]
+    ledger = _ledger(shop)
     judged: Judged = context["ti"].xcom_pull(task_ids="validate_statuses", map_indexes=context["ti"].map_index)
     if (found := judged["reading"]["extraction_id"]) != reading["extraction_id"]:
         raise EarlierReadingError(partition["index"], found, reading["extraction_id"])
@@ -282,9 +283,8 @@ def approve_changes(
         the XCom ``question`` holds them.
     :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
     """
-    from rees46_sync.accounting import reasons_of
     from rees46_sync.exceptions import LimitExceededError
-    from rees46_sync.validation import Judge
+    from rees46_sync.limits import exceeded_limits
 
     shop, params = _shop(shop_file), context["params"]
     # A slice asks Airflow once; iterating over the results of a mapped task asks once for each, and once too often.
@@ -293,7 +293,7 @@ def approve_changes(
     read = reading["read"]
     rejected, changed = sum(result["rejected"] for result in judged), sum(result["orders"] for result in built)
     counters = {"rejected_share": rejected / read, "changed_orders": changed}
-    exceeded = Judge().exceeded_limits(counters, shop.limits)
+    exceeded = exceeded_limits(counters, shop.limits)
     figures = {
         "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
         "changed_orders": f"{changed} orders would change",
@@ -309,9 +309,11 @@ def approve_changes(
             # Not returned: what may go out without a person's word is nothing, also in a DAG that does not ask yet.
             context["ti"].xcom_push(key="question", value=question_of(shop, counters, exceeded, found, judged, built))
             ti = context["ti"]
-            monitoring.when_asked(shop, _ledger(shop_file), _window_of(reading), found, ti.dag_id, ti.run_id)
+            monitoring.when_asked(shop, _ledger(shop), _window_of(reading), found, ti.dag_id, ti.run_id)
             log.warning("Shop %s: %s. A person is asked.", shop.shop, found)
             return []
+        from rees46_sync.accounting import reasons_of
+
         largest = ", ".join(f"{code} {count}" for code, count in reasons_of(judged).most_common(3))
         raise LimitExceededError(
             f"Shop {shop.shop}: {found}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}. "
@@ -354,7 +356,8 @@ def account_for_rows(
     from rees46_sync.exceptions import AccountingError, RunFailedError
     from rees46_sync.readings import Readings
 
-    shop, ledger = _shop(shop_file), _ledger(shop_file)
+    shop = _shop(shop_file)
+    ledger = _ledger(shop)
     # Pulled, not passed: a task that failed or was skipped left none, and a pull takes that without an error line.
     pull = context["ti"].xcom_pull
     reading: Reading | None = pull(task_ids="extract_orders", key="reading")
@@ -519,11 +522,11 @@ def _run_ref(shop: Shop, extraction_id: str, context: dict[str, Any]) -> RunRef:
     return RunRef(shop.shop, context["ti"].dag_id, context["ti"].run_id, extraction_id)
 
 
-def _ledger(shop_file: str) -> Ledger:
+def _ledger(shop: Shop) -> Ledger:
     """Open the ledger, whose tables are there, and up to date, afterwards."""
     from rees46_sync.ledger import Ledger
 
-    ledger = Ledger.of_connection(load_shop(Path(shop_file)).ledger_conn_id)
+    ledger = Ledger.of_connection(shop.ledger_conn_id)
     ledger.create()
     return ledger
 
@@ -559,7 +562,7 @@ def _quarantine(shop: Shop, rows: Sequence[RejectedRow], context: dict[str, Any]
     """Store rejected rows; a dry run leaves no trace."""
     if not rows or context["params"]["dry_run"]:
         return
-    new = _ledger(str(shop.file)).quarantine(shop.shop, context["ti"].run_id, rows)
+    new = _ledger(shop).quarantine(shop.shop, context["ti"].run_id, rows)
     log.info("Quarantine: %d rows, %d of them for the first time.", len(rows), new)
 
 

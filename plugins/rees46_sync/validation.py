@@ -1,7 +1,7 @@
 """
-Great Expectations judges: each row of a partition by the shop's suite, and the run as a whole by its limits.
+Great Expectations judges each row of a partition by the shop's suite.
 
-The suites are code; every expectation carries a ``code`` that names what is wrong with a row that breaks it. A check
+The suite is code; every expectation carries a ``code`` that names what is wrong with a row that breaks it. A check
 that Great Expectations could not run is an error of the run: it never rejects rows and never lets rows through.
 """
 
@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 
 from rees46_sync.exceptions import JudgementError
 from rees46_sync.ledger import RejectedRow, printable
-from rees46_sync.shop import Limits
 from rees46_sync.window import Window
 
 if TYPE_CHECKING:
@@ -130,18 +129,6 @@ class Judge:
         counts = {code: len(positions) for code, positions in broken.items()}
         return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])), result)
 
-    def exceeded_limits(self, counters: Mapping[str, float], limits: Limits) -> list[str]:
-        """
-        Judge a run by its counters, ``rejected_share`` and ``changed_orders``.
-
-        :return: the names of the limits that are exceeded.
-        :raises JudgementError: a check could not be run.
-        """
-        frame = pd.DataFrame([counters])
-        for name in frame.columns[frame.isna().any()]:
-            raise _cannot_judge(name, frame)  # a missing value passes every check
-        return sorted(_broken(frame, self._validate(frame, _run_suite(limits))))
-
     def _validate(self, frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
         result: ExpectationSuiteValidationResult = self._rows.get_batch({"dataframe": frame}).validate(
             suite, result_format=_THIN
@@ -202,18 +189,6 @@ def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
             "updated_at_outside_window": expect.ExpectColumnValuesToBeBetween(
                 column="updated_at", min_value=window.start, max_value=window.end, strict_max=True
             ),
-        },
-    )
-
-
-def _run_suite(limits: Limits) -> ExpectationSuite:
-    from great_expectations import expectations as expect
-
-    return _suite(
-        "run",
-        {
-            name: expect.ExpectColumnValuesToBeBetween(column=name, min_value=0, max_value=limit)
-            for name, limit in limits.model_dump().items()
         },
     )
 
