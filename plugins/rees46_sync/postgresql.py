@@ -116,6 +116,6 @@ def _within_the_calendar(batch: pa.RecordBatch) -> pa.RecordBatch:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_timestamp(column.type) and len(column):
             edges = pc.min_max(column.cast(pa.int64())).as_py()
-            if edges["min"] is not None and not (_FIRST <= edges["min"] and edges["max"] < _END):
+            if edges["min"] is not None and (edges["min"] < _FIRST or edges["max"] >= _END):
                 raise ValueError(f"column {name} holds a time before the year 1 or after the year 9999")
     return batch

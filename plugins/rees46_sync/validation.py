@@ -87,7 +87,7 @@ class Judge:
         # Before the import: it logs some 200 lines a task that nobody reads.
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         # A third of the import, and for expectations about distributions alone.
-        put_off("scipy.stats")
+        put_off("scipy", "stats")
         import great_expectations as gx
         from great_expectations.data_context.types.base import (
             DataContextConfig,
