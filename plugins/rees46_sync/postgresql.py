@@ -91,7 +91,7 @@ def _begin(session: sa.Connection, statement: str, columns: Sequence[str], opene
     options = {StatementOptions.USE_COPY.value: "true", StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)}
     try:
         connection = opened.enter_context(closing(dbapi.connect(make_conninfo(**parameters))))
-        cursor = opened.enter_context(closing(connection.cursor()))
+        cursor: Cursor = opened.enter_context(closing(connection.cursor()))
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute("SET LOCAL TIME ZONE 'UTC'")
         metadata = {field.name.lower(): field.metadata or {} for field in cursor.adbc_execute_schema(statement)}

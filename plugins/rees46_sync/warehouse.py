@@ -46,7 +46,7 @@ COLUMNS = ("order_id", "status", "updated_at")
 FETCH_ROWS = 10_000
 """Rows of one round trip to the warehouse, and of one chunk in memory before the sort."""
 
-SORT_MEMORY = "256MB"
+SORT_MEMORY = "96MB"
 """What DuckDB may hold while it sorts; the rest goes to the temporary folder."""
 
 EXACT_FLOAT = 2**53
