@@ -237,7 +237,7 @@ class ServerUnderTest(WarehouseUnderTest):
 
 
 class PostgreSQL(ServerUnderTest):
-    """By way of SQLAlchemy and psycopg; the role's own time zone is not UTC."""
+    """By way of ADBC where it can, else of SQLAlchemy and psycopg; the role's own time zone is not UTC."""
 
     kind = "postgresql"
     types: ClassVar = {
@@ -304,7 +304,7 @@ class PostgreSQL(ServerUnderTest):
         return CALLS_TOUCHED
 
     def lose_the_reader(self) -> None:
-        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY (%'")
 
 
 class MySQL(ServerUnderTest):

@@ -36,6 +36,9 @@ from rees46_sync.shop import Shop
 KEEP = timedelta(days=7)
 """How long the files of a failed run are kept: long enough to come back from a holiday and clear it."""
 
+REPEATED = ["status"]
+"""The columns whose values repeat; a dictionary of what is different in each row takes time, and room in the file."""
+
 _STAMP = "%Y%m%dT%H%M%S"
 OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "adl")
 """What Airflow's providers call object stores in a URL (Amazon, Google, Microsoft Azure)."""
@@ -98,7 +101,7 @@ def write(table: pa.Table, path: UPath) -> None:
     """
     with _staging_errors(path, "written"):
         _make_folder(path.parent)
-        pq.write_table(table, path.path, filesystem=path.fs, compression="zstd")
+        pq.write_table(table, path.path, filesystem=path.fs, compression="zstd", use_dictionary=REPEATED)
 
 
 def write_text(text: str, path: UPath) -> None:

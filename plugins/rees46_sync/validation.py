@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rees46_sync.exceptions import JudgementError
+from rees46_sync.lazy_imports import put_off
 from rees46_sync.ledger import RejectedRow, printable
 from rees46_sync.window import Window
 
@@ -84,6 +85,8 @@ class Judge:
     def __init__(self) -> None:
         # Before the import: it logs some 200 lines a task that nobody reads.
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        # A third of the import, and for expectations about distributions alone.
+        put_off("scipy", "stats")
         import great_expectations as gx
         from great_expectations.data_context.types.base import (
             DataContextConfig,

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,11 +33,11 @@ import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from upath import UPath
 
-from rees46_sync import lineage, mysql, staging
+from rees46_sync import lineage, mysql, postgresql, staging
 from rees46_sync.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.ledger import printable
-from rees46_sync.shop import Query, Shop, read_query
+from rees46_sync.shop import WINDOW_PARAMETERS, Query, Shop, read_query
 from rees46_sync.window import Window
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ COLUMNS = ("order_id", "status", "updated_at")
 FETCH_ROWS = 10_000
 """Rows of one round trip to the warehouse, and of one chunk in memory before the sort."""
 
-SORT_MEMORY = "256MB"
+SORT_MEMORY = "96MB"
 """What DuckDB may hold while it sorts; the rest goes to the temporary folder."""
 
 EXACT_FLOAT = 2**53
@@ -64,6 +66,12 @@ SCHEMA = pa.schema(
 )
 """A staged row: the three columns as text and timestamp; ``updated_at_text`` is what the warehouse gave where it gave a
 text or a number instead of a timestamp; ``copy`` numbers equal rows without an id, from 1."""
+
+Chunk: TypeAlias = Sequence[Sequence[Any] | pa.Array]
+"""Some rows, column by column: values as a database driver gives them, or Arrow's."""
+
+Answer: TypeAlias = tuple[list[str], Iterable[Chunk]]
+"""What a query returns: the names of its columns, and its rows in chunks."""
 
 _SESSION = {
     "postgresql": ["SET TIME ZONE 'UTC'"],
@@ -149,12 +157,14 @@ def _spool(shop: Shop, window: Window, spool: Path) -> tuple[int, list[str]]:
     schema = SCHEMA.remove(SCHEMA.get_field_index("copy")).append(pa.field("seq", pa.int64()))
     with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
         columns = _positions(names, shop)
-        with pq.ParquetWriter(spool, schema, compression="zstd", compression_level=1) as writer:
+        with pq.ParquetWriter(
+            spool, schema, compression="zstd", compression_level=1, use_dictionary=staging.REPEATED
+        ) as writer:
             for chunk in chunks:
-                table = staged_rows(*([row[position] for row in chunk] for position in columns))
-                numbers = pa.array(range(seq, seq + len(chunk)), pa.int64())
+                table = staged_rows(*(chunk[position] for position in columns))
+                numbers = pa.array(np.arange(seq, seq + table.num_rows))
                 writer.write_table(table.append_column("seq", numbers))
-                seq += len(chunk)
+                seq += table.num_rows
     return seq, names
 
 
@@ -182,8 +192,8 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
 
 
 @contextmanager
-def _open_query(shop: Shop, window: Window) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
-    """Run the shop's query over a window; give its column names and its rows in chunks, from a server-side cursor."""
+def _open_query(shop: Shop, window: Window) -> Iterator[Answer]:
+    """Run the shop's query over a window, by a server-side cursor."""
     hook = get_database_hook(shop.warehouse_conn_id)
     query = read_query(shop.query)
     # Naive UTC is what every database takes; its session is set to UTC where it has one.
@@ -198,21 +208,26 @@ def _open_query(shop: Shop, window: Window) -> Iterator[tuple[list[str], Iterabl
 
 
 @contextmanager
-def _sqlalchemy_query(
-    engine: sa.Engine, query: Query, bounds: dict[str, datetime]
-) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
+def _sqlalchemy_query(engine: sa.Engine, query: Query, bounds: dict[str, datetime]) -> Iterator[Answer]:
     parameters: dict[str, object] = dict(bounds)
     if engine.dialect.name == "sqlite":
         # SQLite has no timestamps: its own functions, SQLAlchemy and pandas all write "YYYY-MM-DD HH:MM:SS[.ffffff]".
         parameters = {name: value.isoformat(" ") for name, value in bounds.items()}
     try:
         with engine.connect().execution_options(postgresql_readonly=True) as connection:
+            if engine.dialect.name == "postgresql":
+                statement = _with_literals(query, bounds)
+                with postgresql.arrow_answer(connection, statement, COLUMNS) as answer:
+                    if answer:
+                        names, batches = answer
+                        yield names, (batch.columns for batch in batches)
+                        return
             for setting in _SESSION.get(engine.dialect.name, []):
                 connection.exec_driver_sql(setting)
             connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
             result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
             try:
-                yield list(result.keys()), result.partitions(FETCH_ROWS)
+                yield list(result.keys()), map(_columns, result.partitions(FETCH_ROWS))
             except BaseException:  # whatever stops us, the rest of the rows is not to be read
                 if engine.dialect.name == "mysql":
                     mysql.abandon(result.cursor)
@@ -223,9 +238,7 @@ def _sqlalchemy_query(
 
 
 @contextmanager
-def _native_query(
-    hook: DbApiHook, query: Query, bounds: dict[str, datetime]
-) -> Iterator[tuple[list[str], Iterable[Sequence[Sequence[Any]]]]]:
+def _native_query(hook: DbApiHook, query: Query, bounds: dict[str, datetime]) -> Iterator[Answer]:
     """Run the query on the driver's own connection, with the parameters in the driver's own style (PEP 249)."""
     with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
         driver = sys.modules[type(connection).__module__.partition(".")[0]]
@@ -233,7 +246,17 @@ def _native_query(
             cursor.execute("SET TimeZone = 'UTC'")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
         cursor.execute(*query.for_driver(_paramstyle(connection), bounds))
-        yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
+        rows = iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
+        yield [column[0] for column in cursor.description], map(_columns, rows)
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> Chunk:
+    return list(zip(*rows, strict=True))
+
+
+def _with_literals(query: Query, bounds: dict[str, datetime]) -> str:
+    """Write the query with the bounds in it, as COPY takes no parameters; of the type that psycopg gives to them."""
+    return "".join(f"(TIMESTAMP '{bounds[part[1:]]}')" if part in WINDOW_PARAMETERS else part for part in query.parts)
 
 
 def _paramstyle(connection: object) -> str:
@@ -257,9 +280,13 @@ def _positions(names: Sequence[str], shop: Shop) -> list[int]:
     return [lower.index(column) for column in COLUMNS]
 
 
-def staged_rows(order_ids: Sequence[Any], statuses: Sequence[Any], updated_at: Sequence[Any]) -> pa.Table:
+def staged_rows(
+    order_ids: Sequence[Any] | pa.Array, statuses: Sequence[Any] | pa.Array, updated_at: Sequence[Any] | pa.Array
+) -> pa.Table:
     """
     Turn values as a database driver gives them into staged rows (:data:`SCHEMA` without ``copy``).
+
+    Arrow's arrays are texts, integers or timestamps; all else are Python's values.
 
     Order ids keep their exact text, numbers their exact digits; statuses are trimmed, blank ones are missing;
     timestamps without a zone are UTC.
@@ -281,11 +308,13 @@ def staged_rows(order_ids: Sequence[Any], statuses: Sequence[Any], updated_at: S
     )
 
 
-def _texts(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+def _texts(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return the values as text, and for each whether that text is exactly the value."""
-    if all(value is None or type(value) is str for value in values):
+    if isinstance(values, pa.Array):
+        return values.cast(pa.string()), pa.repeat(True, len(values))
+    if {*map(type, values)} <= {str, NoneType}:
         try:
-            return pa.array(values, pa.string()), pa.array([True] * len(values))
+            return pa.array(values, pa.string()), pa.repeat(True, len(values))
         except UnicodeEncodeError:
             pass  # a lone surrogate in one of them: one by one
     pairs = [exact_text(value) for value in values]
@@ -331,10 +360,14 @@ def exact_text(value: object) -> tuple[str | None, bool]:
             return str(value), False
 
 
-def _timestamps(values: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+def _timestamps(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return the values as UTC timestamps (null where they are none) and as text where the warehouse gave no such."""
     kind = pa.timestamp("us", "UTC")
-    if all(value is None or type(value) is datetime for value in values):
+    if isinstance(values, pa.Array):
+        if pa.types.is_timestamp(values.type):
+            return values.cast(kind), pa.nulls(len(values), pa.string())
+        values = values.to_pylist()
+    if {*map(type, values)} <= {datetime, NoneType}:
         return pa.array(values, kind), pa.nulls(len(values), pa.string())
     texts = [_timestamp_text(value) for value in values]
     dates = pd.Series([text if text and _DATE_FIRST.match(text) else None for text in texts], dtype="str")
