@@ -57,7 +57,7 @@ test-mutations: setup ## break one safeguard after the other and see its test fa
 	@$(BIN)/python -m pytest -m mutation
 
 bench: setup .venv-peers/.installed ## measure ours and the peers; QUICK=1: smaller, for a first impression
-	@$(BIN)/python -m bench.run $(if $(QUICK),--quick)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 lint: .venv/.installed ## ruff, mypy and the floors of the package
 	$(BIN)/ruff check .

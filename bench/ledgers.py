@@ -99,7 +99,7 @@ class GrowingLedger:
         batches = [
             pd.DataFrame(
                 {
-                    "order_id": [f"{self.rows + number:010}" for number in range(start, start + BATCH)],
+                    "order_id": [f"{self.rows + number:010}" for number in range(start + 1, start + BATCH + 1)],
                     "code": 1,
                     "updated_at": now,
                 }

@@ -13,7 +13,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -324,7 +323,7 @@ def table_of(results: dict[str, Any], quick: bool) -> Table:
 
 def main() -> int:
     """Run the benchmark; return its exit code: 0 also where a target is missed, 1 where a contestant failed."""
-    parser = argparse.ArgumentParser("python -m bench.run", description=__doc__)
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes: for a first impression only")
     parser.add_argument("--only", metavar="STAGE", help="one stage alone, such as parsing; writes no results")
     options = parser.parse_args()
@@ -355,7 +354,3 @@ def main() -> int:
     console.print(table_of(results, options.quick))
     console.print(f"Everything: {RESULTS.relative_to(PROJECT)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -164,7 +164,7 @@ def _run_task(job: _Job) -> Task:
 
     def pull(task_ids: str, key: str = "return_value", map_indexes: int = 0) -> Any:
         earlier = job.xcoms[task_ids][map_indexes]
-        return earlier.result if key == "return_value" else earlier.pushed[key]
+        return earlier.result if key == "return_value" else earlier.pushed.get(key)
 
     instance = SimpleNamespace(
         dag_id="steps",
@@ -174,7 +174,8 @@ def _run_task(job: _Job) -> Task:
         xcom_pull=pull,
     )
     run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual")
-    context = {"ti": instance, "dag_run": run, "params": job.params}
+    task = SimpleNamespace(dag=SimpleNamespace(tasks=[SimpleNamespace(executor=None)]))
+    context = {"ti": instance, "dag_run": run, "params": job.params, "task": task}
     began = time.perf_counter()
     match job.name:
         case "extract_orders":
