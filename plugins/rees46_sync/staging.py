@@ -1,7 +1,7 @@
 """
 Staged files: what one task of a run leaves for the next, under one root that all workers reach.
 
-The root is an Airflow ``ObjectStoragePath`` (a folder below AIRFLOW_HOME, or the shop's ``staging`` URL); below it each
+The root is a folder below AIRFLOW_HOME, or the shop's ``staging`` URL (an Airflow ``ObjectStoragePath``); below it each
 reading of the warehouse has a folder of its own, named by when it began. A folder is removed after the full success
 of its run, or by age: a run that failed keeps its files, so that its tasks can be cleared and run again.
 """
@@ -71,18 +71,19 @@ def root_of(shop: Shop) -> UPath:
 
     :raises ConnectionFieldsError: the staging URL names a connection that does not exist.
     """
-    from airflow.sdk import ObjectStoragePath
-
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser().absolute()
-    root = ObjectStoragePath(shop.staging or f"file://{home}/rees46_staging")
-    if root.conn_id:
+    root = open_path(shop.staging or f"file://{home}/rees46_staging")
+    if conn_id := getattr(root, "conn_id", None):
         # Asked for here: the object store's client would go on without it, by whatever credentials the machine has.
-        get_connection(root.conn_id)
-    return cast("UPath", root / shop.shop)
+        get_connection(conn_id)
+    return root / shop.shop
 
 
 def open_path(path: str) -> UPath:
-    """Return the path that a descriptor names."""
+    """Return the path that a shop file or a descriptor names."""
+    if path.startswith("file://"):
+        # Airflow's class would import the object stores' clients of all providers first: half a second in each task.
+        return UPath(path)
     from airflow.sdk import ObjectStoragePath
 
     return cast("UPath", ObjectStoragePath(path))
