@@ -86,7 +86,7 @@ def _newest(arrays: Sequence[str | None]) -> pd.DataFrame:
             "sent_here": pa.array(sent_here, pa.int8()).cast(pa.bool_()),
         }
     )
-    sent = table.filter(pc.field("sent_here"))["order_id"]
+    sent = table["order_id"].filter(table["sent_here"])
     table = table.set_column(4, "sent_here", pc.is_in(table["order_id"], sent))
     known: pd.DataFrame = table.sort_by("known_id").to_pandas()
     known = known.drop_duplicates("order_id", keep="last", ignore_index=True)
