@@ -52,6 +52,7 @@ def arrow_answer(session: sa.Connection, statement: str, columns: Sequence[str])
     with ExitStack() as opened:
         cursor = _begin(session, statement, columns, opened)
         if cursor is None:
+            opened.close()  # no session is to wait in a transaction while the other one reads
             yield None
             return
         reader = cursor.fetch_record_batch()
