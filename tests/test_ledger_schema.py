@@ -194,6 +194,15 @@ def test_tasks_that_start_at_once_make_a_new_ledger_once(open_ledger: Callable[[
     assert shape_of(ledgers[0]) == []
 
 
+def test_a_table_that_another_task_makes_between_two_looks_is_no_error(open_ledger: Callable[[], Ledger]) -> None:
+    ledger, faster = open_ledger(), open_ledger()
+
+    sa.event.listen(ledger.engine, "handle_error", lambda _: faster.create())
+    ledger.create()
+
+    assert versions_of(ledger) == [ledger_schema.VERSION]
+
+
 def break_down(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE rees46_approvals"))
     raise RuntimeError("the step breaks down")

@@ -79,11 +79,15 @@ def version_of(engine: sa.Engine, timeout_s: int) -> int:
             limit(connection, timeout_s)
             return _newest_row(connection) or _without_a_row(connection)
     except (sa.exc.ProgrammingError, sa.exc.OperationalError):
+        # Most likely the table is not there; another task may be making it just now. Anything else is raised once more.
         with engine.begin() as connection:
             limit(connection, timeout_s)
-            if sa.inspect(connection).has_table(schema_versions.name):
-                raise
-            return _without_a_row(connection)
+            return _version_in(connection)
+
+
+def _version_in(connection: sa.Connection) -> int:
+    has_versions = sa.inspect(connection).has_table(schema_versions.name)
+    return (_newest_row(connection) if has_versions else None) or _without_a_row(connection)
 
 
 def _newest_row(connection: sa.Connection) -> int | None:
@@ -141,8 +145,7 @@ def _change(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         limit(connection, STEP_TIMEOUT_S)
         with _alone(connection):
-            has_versions = sa.inspect(connection).has_table(schema_versions.name)
-            version = (_newest_row(connection) if has_versions else None) or _without_a_row(connection)
+            version = _version_in(connection)
             if version >= VERSION:  # somebody else was faster
                 return
             if version != NO_TABLES:
