@@ -14,6 +14,7 @@ from rees46_sync import exceptions
 from rees46_sync.batches import REOPENED
 from rees46_sync.provider import get_provider_info
 from rees46_sync.shop import Shop, load_shop
+from rees46_sync.up import LOCAL_SETTINGS
 from rees46_sync.validation import WHAT_TO_DO
 from tests.conftest import PROJECT
 
@@ -57,6 +58,10 @@ def test_every_link_to_a_file_of_the_project_leads_to_one(page: Path) -> None:
     missing = [target for target in targets if not urlsplit(target).scheme and not (page.parent / target).exists()]
 
     assert not missing
+
+
+def test_the_settings_of_workers_are_those_that_make_up_has() -> None:
+    assert f"```python\n{LOCAL_SETTINGS}```" in text_of("scaling.md")
 
 
 def test_the_example_of_an_own_shop_is_a_shop_file_that_can_be_used(tmp_path: Path) -> None:

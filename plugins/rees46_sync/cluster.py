@@ -29,6 +29,8 @@ def main() -> int:
     shutil.rmtree(home / "s3", ignore_errors=True)
     for place in (home, *(home / name for name in WORKERS)):
         _lay_out(place)
+    for name in WORKERS:
+        up.preload(home / name)
     with (
         up.postgres(home) as sockets,
         servers.object_store(home / "s3") as store,

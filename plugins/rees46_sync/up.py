@@ -33,6 +33,15 @@ from honcho.manager import Manager
 from rees46_sync import live_demo
 
 PROJECT = Path(__file__).resolve().parents[2]
+LOCAL_SETTINGS = """\
+import sys
+
+# A scheduler, or a worker of Celery's, forks its tasks: they need not import again what it has imported.
+if {"scheduler", "worker"} & set(sys.argv):
+    import rees46_sync.preload
+"""
+"""What Airflow reads as it starts, from ``airflow_local_settings.py``; docs/scaling.md says the same."""
+
 CTRL_C, TERMINATED = 130, 143
 """Honcho's exit codes after SIGINT, which is how this is meant to end, and after SIGTERM."""
 
@@ -62,6 +71,7 @@ def main() -> int:
         own = {k: v for k, v in dotenv_values(options.env_file, interpolate=False).items() if v is not None}
         environment = environment_of(home, sockets, options, own)
         make_demo_anew(home, sockets)
+        preload(home)
         return run(home, environment, commands_of(home, options))
 
 
@@ -185,6 +195,14 @@ def _secrets(home: Path) -> Mapping[str, str]:
         file.write_text(json.dumps(made))  # last: what is there is whole
     kept: dict[str, str] = json.loads(file.read_text())
     return kept
+
+
+def preload(home: Path) -> None:
+    """Have what forks tasks below an AIRFLOW_HOME import what they need; settings that are there already stay."""
+    settings = home / "config" / "airflow_local_settings.py"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    if not settings.exists():
+        settings.write_text(LOCAL_SETTINGS)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -79,15 +80,22 @@ class Judgement:
     result: ExpectationSuiteValidationResult
 
 
+def import_great_expectations() -> ModuleType:
+    """Return the module of Great Expectations; its first import takes seconds."""
+    # Before the import: it logs some 200 lines a task that nobody reads.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # A third of the import, and for expectations about distributions alone.
+    put_off("scipy", "stats")
+    import great_expectations as gx
+
+    return gx
+
+
 class Judge:
-    """Great Expectations, started once for a task: its import costs seconds."""
+    """Great Expectations, started once for a task."""
 
     def __init__(self) -> None:
-        # Before the import: it logs some 200 lines a task that nobody reads.
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        # A third of the import, and for expectations about distributions alone.
-        put_off("scipy", "stats")
-        import great_expectations as gx
+        gx = import_great_expectations()
         from great_expectations.data_context.types.base import (
             DataContextConfig,
             InMemoryStoreBackendDefaults,

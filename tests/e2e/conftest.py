@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import yaml
 
 from rees46_sync import sandbox as sandbox_module
+from rees46_sync import up
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_airflow
@@ -50,13 +51,8 @@ QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
 """
 
-LOCAL_SETTINGS = """
-import sys
+LOCAL_SETTINGS = f"""{up.LOCAL_SETTINGS}
 from datetime import timedelta
-
-if "scheduler" in sys.argv:
-    # Its workers are forks of it: what every task would spend seconds on importing is there already.
-    import duckdb, great_expectations, pandas, pyarrow.parquet
 
 
 def task_policy(task):

@@ -46,16 +46,13 @@ HELD_S = 20
 HEARTBEAT_TIMEOUT_S = 30
 """After which the tasks of a dead worker are tried again; more than a busy machine keeps a living one waiting."""
 
-WORKER_SETTINGS = (
-    LOCAL_SETTINGS.replace('"scheduler" in', '"worker" in').replace("import duckdb", "import boto3, s3fs, duckdb")
-    + """
+WORKER_SETTINGS = f"""{LOCAL_SETTINGS}
 
 def worker_name():
     import os
 
     return os.environ["WORKER_NAME"]
 """
-)
 """A worker forks its tasks from what has imported all that they need; and it is told from the other one by its name."""
 
 
