@@ -4,7 +4,7 @@ BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
 .PHONY: help setup run up cluster doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
-	test-cluster test-mutations bench lint lock clean
+	test-backfill test-cluster test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (
 
 test-soak: setup ## 200 hours of faults, 36 months of backfill beside the hourly runs, make up (twenty minutes)
 	@$(BIN)/python -m pytest -m soak
+
+test-backfill: setup ## 36 months of backfill beside the hourly runs, with ORDERS=2000000 (a quarter of an hour)
+	@$(BIN)/python -m pytest tests/e2e/test_backfill.py -m soak -k three_years --backfill-orders $(or $(ORDERS),2000000)
 
 test-cluster: setup ## a year on two Celery workers that share no disk, one of which is killed
 	@$(BIN)/python -m pytest -m cluster

@@ -137,6 +137,8 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
             ledger_conn_id=shop.ledger_conn_id,
             allow_reopen=shop.allow_reopen,
             pool=pool_of(shop.shop),
+            # Airflow gives a slot to the oldest date first: a backfill's loads would keep the hourly one waiting.
+            priority_weight=1 if history else 2,
             retries=10,
         ).expand(batches=approved)
         step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output, history=history)

@@ -62,6 +62,7 @@ def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, re
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="where the browser tests keep pictures")
+    parser.addoption("--backfill-orders", type=int, metavar="N", help="how many orders three years' backfill has")
 
 
 def pytest_sessionfinish() -> None:

@@ -104,6 +104,12 @@ def test_every_task_retries_by_the_policy_and_only_the_load_waits_for_the_pool(d
     assert pools == {"load_batches": "rees46_test"}
 
 
+def test_the_hourly_load_goes_before_those_of_a_backfill(dags: dict[str, Any]) -> None:
+    hourly, history = (dags[f"order_status_{name}_test"].task_dict["load_batches"] for name in ("sync", "history"))
+    assert hourly.weight_rule == history.weight_rule
+    assert hourly.priority_weight > history.priority_weight
+
+
 def test_the_hourly_interval_is_an_hour_long(dags: dict[str, Any]) -> None:
     timetable = dags["order_status_sync_test"].timetable
     assert type(timetable).__name__ == "CronDataIntervalTimetable"

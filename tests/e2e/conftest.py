@@ -93,6 +93,8 @@ class LiveShop:
         self._generation = 0
         with self.warehouse() as db:
             db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
+            db.execute("CREATE INDEX orders_by_id ON orders (order_id)")
+            db.execute("CREATE INDEX orders_by_time ON orders (updated_at)")
 
     @contextmanager
     def warehouse(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
@@ -225,12 +227,13 @@ class LiveShop:
 
 @pytest.fixture(scope="module")
 def _live_shop() -> Iterator[LiveShop]:
-    with postgres_folder() as folder, _running_shop(folder) as shop:
+    with postgres_folder() as folder, running_shop(folder) as shop:
         yield shop
 
 
 @contextmanager
-def _running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
+def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
+    """Give a shop on an Airflow of its own; ``keys`` are further ones of its shop file."""
     home, shops = folder / "home", folder / "shops"
     shops.mkdir()
     (home / "config").mkdir(parents=True)
@@ -279,7 +282,7 @@ def live_shop(_live_shop: LiveShop) -> LiveShop:
 @pytest.fixture(scope="module")
 def _asking_shop() -> Iterator[LiveShop]:
     keys = {"on_limit": "ask", "limits": {"changed_orders": MOST_UNASKED}, "feed_asset": FEED}
-    with postgres_folder() as folder, _running_shop(folder, **keys) as shop:
+    with postgres_folder() as folder, running_shop(folder, **keys) as shop:
         yield shop
 
 

@@ -1,20 +1,27 @@
-"""Years of history on a live Airflow: a backfill over months, beside runs of the hourly DAG and stopped half-way."""
+"""
+Years of history on a live Airflow: a backfill over months, beside runs of the hourly DAG and stopped half-way.
+
+`make test-backfill ORDERS=2000000` does the first of them with so many orders.
+"""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from tests.conftest import postgres_folder
+
 from .airflow_stack import FINISHED
-from .conftest import HISTORY, STATUSES, SYNC, LiveShop, wait_until
+from .conftest import HISTORY, POOL, STATUSES, SYNC, LiveShop, running_shop, wait_until
 from .test_crashes import assert_closes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(2 * 3600)]
 
 MONTHS = [datetime(2023 + number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in range(2, 38)]
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,7 +29,10 @@ SINCE = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-05-01T00:00:
 ORDERS_A_MONTH = 150
 CHANGES = 200
 BACKFILL_TIMEOUT_S = 900
-"""For three years beside other work; an idle machine of two cores takes a quarter of it."""
+"""For three years of few orders beside other work; an idle machine of two cores takes a quarter of it."""
+
+TIMEOUT_S_PER_ORDER = 2e-3
+"""On top of it, where there are many."""
 
 BACKWARDS = """
 SELECT order_id FROM (
@@ -32,17 +42,23 @@ SELECT order_id FROM (
 """
 
 
-def rows_of(months: Sequence[datetime]) -> list[tuple[int, str, datetime]]:
+@pytest.fixture(scope="module")
+def _live_shop() -> Iterator[LiveShop]:
+    # A month is one partition, as most are by default.
+    with postgres_folder() as folder, running_shop(folder, partition_rows=250_000) as shop:
+        yield shop
+
+
+def rows_of(months: Sequence[datetime], orders_a_month: int = ORDERS_A_MONTH) -> Iterator[tuple[int, str, datetime]]:
     """Orders that are made in each month, most of them delivered in it, some returned in the next one."""
-    rows = []
-    for number in range(len(months) * ORDERS_A_MONTH):
-        made = months[number // ORDERS_A_MONTH].replace(tzinfo=None) + timedelta(days=1, seconds=number)
-        rows.append((number, "new", made))
+    for number in range(len(months) * orders_a_month):
+        month, second = divmod(number, orders_a_month)
+        made = months[month].replace(tzinfo=None) + timedelta(days=1, seconds=second)
+        yield number, "new", made
         if number % 3:
-            rows.append((number, "delivered", made + timedelta(days=7)))
+            yield number, "delivered", made + timedelta(days=7)
         if number % 5 == 0:
-            rows.append((number, "cancelled", made + timedelta(days=31)))
-    return rows
+            yield number, "cancelled", made + timedelta(days=31)
 
 
 def sync_changes(shop: LiveShop, syncs: list[str]) -> None:
@@ -81,8 +97,12 @@ def last_record(shop: LiveShop) -> int:
     return int(last)
 
 
-def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth(live_shop: LiveShop) -> None:
-    live_shop.lay(rows_of(MONTHS))
+def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth(
+    live_shop: LiveShop, pytestconfig: pytest.Config
+) -> None:
+    orders = pytestconfig.getoption("--backfill-orders") or len(MONTHS) * ORDERS_A_MONTH
+    timeout_s = BACKFILL_TIMEOUT_S + TIMEOUT_S_PER_ORDER * orders
+    live_shop.lay(rows_of(MONTHS, math.ceil(orders / len(MONTHS))))
     since, syncs = last_record(live_shop), list[str]()
     sync_changes(live_shop, syncs)
     already_newer = live_shop.sandbox.state()
@@ -92,11 +112,11 @@ def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth
         wait_until(
             f"{number} months",
             lambda number=number: len(months_done(live_shop, since)) >= number,
-            BACKFILL_TIMEOUT_S,
+            timeout_s,
             every_s=1,
         )
         sync_changes(live_shop, syncs)
-    live_shop.airflow.wait_for_backfill(three_years, BACKFILL_TIMEOUT_S)
+    live_shop.airflow.wait_for_backfill(three_years, timeout_s)
 
     months = months_done(live_shop, since)
     assert len(months) == len(MONTHS)
@@ -119,6 +139,36 @@ def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth
     )
     assert len(loads) > len(MONTHS)
     assert [pair for pair in pairwise(loads) if pair[0][1] > pair[1][0]] == []
+
+
+def test_hourly_load_goes_before_those_of_months_that_have_waited_for_longer(live_shop: LiveShop) -> None:
+    live_shop.airflow.set_pool(POOL, 0)
+    few = [month.replace(year=2021) for month in MONTHS[:2]]
+    live_shop.lay(rows_of(few))
+    months = backfill(live_shop, few, max_active_runs=2)
+
+    def under_way() -> list[str]:
+        return [run["dag_run_id"] for run in live_shop.airflow.runs(HISTORY) if run["state"] == "running"]
+
+    wait_until("both months", lambda: len(under_way()) == len(few))
+    for run_id in (runs := under_way()):
+        live_shop.wait_for_load(run_id, HISTORY, loads=1)
+    hourly = live_shop.trigger(SYNC, window_start="2021-03-01T00:00:00", window_end="2021-06-01T00:00:00")
+    live_shop.wait_for_load(hourly, loads=1)
+
+    live_shop.airflow.set_pool(POOL, 1)
+
+    assert live_shop.end_of(hourly) == "success"
+    live_shop.airflow.wait_for_backfill(months, BACKFILL_TIMEOUT_S)
+    started = {
+        run_id: ti["start_date"]
+        for dag_id, run_ids in ((HISTORY, runs), (SYNC, [hourly]))
+        for run_id in run_ids
+        for ti in live_shop.airflow.task_instances(dag_id, run_id)
+        if ti["task_id"] == "load_batches"
+    }
+    assert min(started, key=started.__getitem__) == hourly
+    assert live_shop.sandbox.state() == live_shop.final_statuses()
 
 
 def test_months_that_are_looked_at_cancelled_and_begun_again_send_each_order_once(live_shop: LiveShop) -> None:

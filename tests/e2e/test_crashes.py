@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -180,21 +179,21 @@ def test_kills_before_anything_is_sent_cost_nothing(live_shop: LiveShop) -> None
 def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> None:
     changed = 100
     live_shop.airflow.set_pool(POOL, 0)
-    older = live_shop.trigger(SYNC)
-    live_shop.wait_for_load(older)
+    older = live_shop.trigger(HISTORY)
+    live_shop.wait_for_load(older, HISTORY)
     with live_shop.warehouse() as db:
         db.execute(
             "UPDATE orders SET status = 'delivered', updated_at = '2026-03-02 12:00:00' WHERE order_id IN "
             "(SELECT order_id FROM orders GROUP BY order_id HAVING max(status) = 'new' AND count(*) = 1 LIMIT ?)",
             [changed],
         )
-    # An earlier logical date goes first through the pool.
-    newer = live_shop.trigger(HISTORY, logical_date=datetime(2020, 1, 1, tzinfo=UTC))
-    live_shop.wait_for_load(newer, HISTORY)
+    # The hourly load goes first through the pool.
+    newer = live_shop.trigger(SYNC)
+    live_shop.wait_for_load(newer)
     live_shop.airflow.set_pool(POOL, 1)
 
-    assert live_shop.end_of(newer, HISTORY) == "success"
-    assert live_shop.end_of(older) == "success"
+    assert live_shop.end_of(newer) == "success"
+    assert live_shop.end_of(older, HISTORY) == "success"
     assert_closes(live_shop.account(newer), sent=ORDERS)
     assert_closes(live_shop.account(older), sent=0, stale=changed, unchanged=ORDERS - changed)
     makes_good(live_shop, newer, older, twice=0)
