@@ -1,22 +1,22 @@
 """
 Send a partition's orders to REES46 in batches, several at a time, and record each answer as soon as it is read.
 
-While requests are under way, the ledger is told of the next one, and of the answers to those before: a place among the
+While requests are under way, the ledger is told of the next ones, and of the answers to those before: a place among the
 requests is held from a last look at the ledger to the answer, and given free before the answer is recorded. At most
 :data:`UNRECORDED` answers wait for that.
 
-The ledger is asked once more what REES46 has: another run may have sent newer versions since the batches were built,
-and an earlier try of this task may have sent some of them. So a retry sends only what is missing; only a batch whose
-answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead, for many batches at once;
-where another run has found out anything since, the batch is asked for again. That a request goes out is in the
-ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
+The ledger is asked once more what REES46 has where that can have changed: another run may have sent newer versions
+since the batches were built, and an earlier try of this task may have sent some of them. So a retry sends only what is
+missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead,
+for many batches at once; where another run has found out anything since, the batch is asked for again. That a request
+goes out is in the ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -26,6 +26,7 @@ from functools import partial
 from typing import Protocol
 
 import pandas as pd
+from more_itertools import chunked
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync import batches
@@ -45,6 +46,9 @@ MOST_UNANSWERED = 3
 
 UNRECORDED = 2
 """Answers that may wait to be recorded while further requests go out; a killed task loses them as well."""
+
+WRITTEN_AT_ONCE = 4
+"""Requests that are written down together, and then go out one by one: one transaction instead of one each."""
 
 ASKED_AT_ONCE = 20_000
 """Orders about which the ledger is asked at once, ahead of their requests."""
@@ -130,11 +134,12 @@ class Delivery:
         """Start no further batch; what is under way is heard and recorded."""
         self.told_to_stop = True
 
-    def deliver(self, orders: pd.DataFrame) -> Tally:
+    def deliver(self, orders: pd.DataFrame, compared_at: News | None = None) -> Tally:
         """
         Send the orders; every one of them ends up in the tally.
 
         :param orders: columns order_id, code, updated_at, and what ``statuses_of`` needs.
+        :param compared_at: what other readings had found out when these orders were compared with the ledger.
         :return: the tally; what went wrong is in :attr:`errors`.
         :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
@@ -150,9 +155,10 @@ class Delivery:
             ThreadPoolExecutor(self.concurrency, "rees46-send") as senders,
         ):
             self._recorder = recorder
-            for due in ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE)):
-                for batch in batches.in_batches(due.orders, self.batch_size):
-                    self._start(senders, _Due(batch, due.news))
+            for due in self._still_due(orders, compared_at, ahead):
+                pieces = batches.in_batches(due.orders, self.batch_size)
+                for some in chunked(pieces, WRITTEN_AT_ONCE):
+                    self._start(senders, [_Due(batch, due.news) for batch in some])
         for ended in [*self._sent, *self._recorded]:
             ended.result()
         if self._not_tried:
@@ -183,6 +189,14 @@ class Delivery:
             return f"Stopped after {self._unanswered_in_a_row} batches in a row without a clear answer"
         return ""
 
+    def _still_due(self, orders: pd.DataFrame, compared_at: News | None, ahead: Executor) -> Iterable[_Due]:
+        """Return what is to be sent, piece by piece: all, where nothing has happened since the orders were compared."""
+        pieces = batches.in_batches(orders, ASKED_AT_ONCE)
+        tried_before = self.partition in self.ledger.delivered(self.run.extraction_id)
+        if compared_at is None or tried_before or self.ledger.news(self.run) != compared_at:
+            return ahead.map(self._take_due, pieces)
+        return (_Due(piece, compared_at) for piece in pieces)
+
     def _take_due(self, orders: pd.DataFrame) -> _Due:
         """Count what need not be sent any more; return the rest."""
         news = self.ledger.news(self.run)
@@ -202,20 +216,21 @@ class Delivery:
         self.readings.overtake(self.run, batches.newly_unchanged(open_orders, known, verdicts))
         return _Due(open_orders[verdicts == batches.SEND], news)
 
-    def _start(self, senders: Executor, due: _Due) -> None:
-        """Write a batch's request down, and have it sent as soon as there is a place; nothing where all has stopped."""
+    def _start(self, senders: Executor, dues: Sequence[_Due]) -> None:
+        """Write requests down, and have each sent as soon as there is a place; nothing where all has stopped."""
         if self._why_stopped:
-            self._leave_out(due)
+            for due in dues:
+                self._leave_out(due)
             return
-        request = self._write_down(due)
-        self._places.acquire()
-        # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
-        fields = copy_context()
-        fields.run(bind_contextvars, batch=len(self._sent))
-        self._sent.append(senders.submit(fields.run, self._send, due, request))
+        for due, request in zip(dues, self._write_down(*dues), strict=True):
+            self._places.acquire()
+            # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
+            fields = copy_context()
+            fields.run(bind_contextvars, batch=len(self._sent))
+            self._sent.append(senders.submit(fields.run, self._send, due, request))
 
-    def _write_down(self, due: _Due) -> OpenRequest:
-        return self.ledger.open_request(self.run, due.orders)
+    def _write_down(self, *dues: _Due) -> list[OpenRequest]:
+        return self.ledger.open_requests(self.run, [due.orders for due in dues])
 
     def _send(self, due: _Due, request: OpenRequest) -> None:
         with self._giving_free(self._places):
@@ -231,7 +246,8 @@ class Delivery:
             self.ledger.withdraw_request(request)
             due = self._take_due(due.orders)
             if len(due.orders):
-                self._send_what_is_still_due(due, self._write_down(due))
+                [request] = self._write_down(due)
+                self._send_what_is_still_due(due, request)
             return
         order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_of(due.orders)
         try:

@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -125,6 +125,18 @@ class Rees46Hook(BaseHook):
         session.trust_env = not is_loopback(urlsplit(self.settings.url).hostname or "")
         return session
 
+    @cached_property
+    def _template(self) -> requests.PreparedRequest:
+        """A request without a body; to prepare each anew would take a quarter of the time that sending takes."""
+        headers = {"Content-Type": "application/json"}
+        return self._session.prepare_request(requests.Request("POST", self.settings.url, headers=headers))
+
+    @cached_property
+    def _way(self) -> Mapping[str, Any]:
+        """What the environment says of the way to REES46: the proxy, and the certificates that are trusted."""
+        around: Mapping[str, Any] = self._session.merge_environment_settings(self.settings.url, {}, False, None, None)
+        return around
+
     def test_connection(self) -> tuple[bool, str]:
         """
         Say whether REES46 can be reached; Airflow's "Test" button asks it in the API server, the command line here.
@@ -137,9 +149,8 @@ class Rees46Hook(BaseHook):
             url = self.settings.url
         except ConnectionFieldsError as error:
             return False, str(error)
-        # The way that a batch would take: its proxy, and the certificates that it trusts.
-        around = self._session.merge_environment_settings(url, {}, False, None, None)
-        proxy, trusted = select_proxy(url, around["proxies"]), around["verify"]
+        # The way that a batch would take.
+        proxy, trusted = select_proxy(url, self._way["proxies"]), self._way["verify"]
         asked = urlsplit(proxy or url)
         try:
             seen = _look(asked, trusted if isinstance(trusted, str) else DEFAULT_CA_BUNDLE_PATH)
@@ -201,13 +212,14 @@ class Rees46Hook(BaseHook):
         settings = self.settings
         self._wait_for_turn()
         try:
-            answer = self._session.post(
-                settings.url,
-                data=body,
-                headers={"Content-Type": "application/json"},
+            request = self._template.copy()
+            request.prepare_body(body, None)
+            answer = self._session.send(
+                request,
                 timeout=(CONNECT_TIMEOUT_S, settings.timeout_s),
                 # A followed redirect would turn the POST into a GET, and its 200 into a false acceptance.
                 allow_redirects=False,
+                **self._way,
             )
         except requests.Timeout as error:
             raise Rees46UnavailableError(

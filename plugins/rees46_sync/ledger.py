@@ -94,10 +94,12 @@ class News:
 
     :param latest_batch: the number of the shop's latest batch that came from another reading; 0 if there is none.
     :param overtaken: how many orders of this reading another one has overtaken.
+    :param latest_unanswered: the number of the shop's latest order that was left without an answer; 0 if there is none.
     """
 
     latest_batch: int
     overtaken: int
+    latest_unanswered: int
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,15 @@ class RejectedRow:
     def fingerprint(self, shop: str) -> str:
         """Return the same text for the same broken row of the same shop, in whichever run it is met."""
         return hashlib.sha256(json.dumps([shop, *asdict(self).values()]).encode()).hexdigest()
+
+
+def _as_request(orders: pd.DataFrame) -> str:
+    """Return the text of ``rees46_open_requests.orders``."""
+    if orders["updated_at"].dt.tz is None:
+        raise ValueError("timestamps without a time zone for the ledger")
+    # UTC as SQLite stores it, and as every other database reads it.
+    times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
+    return as_json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
 
 
 def times_in_request(orders: str) -> dict[str, datetime]:
@@ -240,26 +251,29 @@ class Ledger:
         """Return what other readings than this have found out."""
         with self.transaction() as connection:
             found = connection.execute(_NEWS, {"shop": run.shop, "extraction_id": run.extraction_id}).one()
-        return News(found[0] or 0, found[1])
+        return News(found[0] or 0, found[1], found[2] or 0)
+
+    def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
+        """Record that a request goes out; as :meth:`open_requests`, for one."""
+        [request] = self.open_requests(run, [orders])
+        return request
 
     @again_after_a_race
-    def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
+    def open_requests(self, run: RunRef, batches: Sequence[pd.DataFrame]) -> list[OpenRequest]:
         """
-        Record that a request goes out now; return it, for when it is answered.
+        Record that requests go out now; return them, for when they are answered.
 
-        Whoever overtakes one of its orders from here on knows of it. What was noted before :meth:`news` says.
+        Whoever overtakes one of their orders from here on knows of it. What was noted before :meth:`news` says.
 
-        :param orders: columns order_id, code (0, 1 or 2), updated_at.
+        :param batches: the orders of each, columns order_id, code (0, 1 or 2), updated_at.
         """
-        if orders["updated_at"].dt.tz is None:
-            raise ValueError("timestamps without a time zone for the ledger")
-        # UTC as SQLite stores it, and as every other database reads it.
-        times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        request = as_json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))
+        texts = [_as_request(orders) for orders in batches]
         with self.transaction() as connection:
-            added = connection.execute(_OPEN, {"shop": run.shop, "orders": request})
-            [number] = added.inserted_primary_key or []
-        return OpenRequest(int(number), len(orders), request)
+            added = [connection.execute(_OPEN, {"shop": run.shop, "orders": text}) for text in texts]
+            numbers = [int(number) for row in added for number in row.inserted_primary_key or []]
+        return [
+            OpenRequest(number, len(orders), text) for number, orders, text in zip(numbers, batches, texts, strict=True)
+        ]
 
     @again_after_a_race
     def withdraw_request(self, request: OpenRequest) -> None:
@@ -487,6 +501,7 @@ _NEWS = sa.select(
     .limit(1)
     .scalar_subquery(),
     sa.select(sa.func.count(overtaken_orders.c.id)).where(overtakes(_SHOP, _EXTRACTION)).scalar_subquery(),
+    sa.select(sa.func.max(unanswered_orders.c.id)).where(unanswered_orders.c.shop == _SHOP).scalar_subquery(),
 )
 
 READ_UNTIL = sa.case(

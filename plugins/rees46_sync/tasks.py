@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from rees46_sync.accounting import Closing, Results
-    from rees46_sync.ledger import Ledger, RejectedRow, RunRef
+    from rees46_sync.ledger import Ledger, News, RejectedRow, RunRef
     from rees46_sync.preview import Preview
     from rees46_sync.warehouse import Extraction
 
@@ -87,6 +87,7 @@ class Batches(TypedDict):
     """
     What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status.
 
+    :param compared_at: what other readings had found out by then, :class:`rees46_sync.ledger.News`.
     :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
     """
 
@@ -95,6 +96,7 @@ class Batches(TypedDict):
     reading: Reading
     path: str
     orders: int
+    compared_at: dict[str, int]
     by_status: dict[str, int]
     preview: Preview | None
     unchanged: int
@@ -234,17 +236,19 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         allow_reopen=shop.allow_reopen,
     )
 
-    def compare() -> tuple[pd.DataFrame, pd.Series]:
-        ledger.note_unanswered(shop.shop)
-        known = ledger.lookup(shop.shop, orders["order_id"].tolist(), reading["extraction_id"])
-        return known, batches.compare(orders, known, read)
+    run = _run_ref(shop, reading["extraction_id"], context)
 
-    known, verdicts = compare()
-    if not context["params"]["dry_run"]:
-        run = _run_ref(shop, reading["extraction_id"], context)
-        if notes := Readings(ledger).overtake(run, batches.newly_unchanged(orders, known, verdicts)):
-            log.info("Partition %d: noted %d orders for readings that are still open.", partition["index"], notes)
-            known, verdicts = compare()
+    def compare() -> tuple[News, pd.DataFrame, pd.Series]:
+        ledger.note_unanswered(shop.shop)
+        news = ledger.news(run)
+        known = ledger.lookup(shop.shop, orders["order_id"].tolist(), reading["extraction_id"])
+        return news, known, batches.compare(orders, known, read)
+
+    news, known, verdicts = compare()
+    unchanged = batches.newly_unchanged(orders, known, verdicts)
+    if not context["params"]["dry_run"] and (notes := Readings(ledger).overtake(run, unchanged)):
+        log.info("Partition %d: noted %d orders for readings that are still open.", partition["index"], notes)
+        news, known, verdicts = compare()
     held_back = orders[verdicts == batches.REOPENED]
     _quarantine(
         shop,
@@ -265,6 +269,7 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         reading=reading,
         path=str(path),
         orders=len(due),
+        compared_at=asdict(news),
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
         preview=preview_of(due, known) if context["params"]["dry_run"] or shop.on_limit == "ask" else None,
         unchanged=counts[batches.UNCHANGED],
