@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import PROJECT
 
@@ -116,3 +120,31 @@ def test_the_image_is_that_of_the_airflow_in_the_lock() -> None:
 
 def test_everything_that_the_image_takes_is_there() -> None:
     assert [name for sources, _ in copies() for name in sources if not (PROJECT / name).exists()] == []
+
+
+def test_the_short_list_of_packages_brings_all_that_the_sync_and_the_page_ask_for() -> None:
+    [command] = re.findall(
+        r"pip install --constraint \S+ \\\n(.*?)\n\n", (PROJECT / "docs" / "deploying.md").read_text(), re.DOTALL
+    )
+    to_look_at = [Requirement(word) for word in shlex.split(command.replace("\\\n", " "))]
+    brought: set[str] = set()
+    while to_look_at:
+        package = to_look_at.pop()
+        if (name := canonicalize_name(package.name)) in brought:
+            continue
+        brought.add(name)
+        asked_for = [Requirement(one) for one in metadata.requires(name) or []]
+        extras = package.extras or {""}
+        to_look_at += [
+            one for one in asked_for if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in extras)
+        ]
+    headings = (PROJECT / "requirements.in").read_text().split("\n# ")
+    needed = {
+        canonicalize_name(Requirement(line.partition(" #")[0]).name)
+        for heading in headings
+        if heading.startswith(("the sync\n", "the page in"))
+        for line in heading.splitlines()[1:]
+        if line.strip()
+    }
+    assert len(needed) > 15
+    assert needed - brought == set()

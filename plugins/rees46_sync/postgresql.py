@@ -34,7 +34,7 @@ BATCH_BYTES = 2**20
 """Of one batch: some 25,000 rows. One is read while the one before is worked on."""
 
 CANCEL_S = 10
-"""How long a server that is told to stop is waited for: a dead network must not hold up a task that is to end."""
+"""How long a server is waited for to hear that it is to stop, and then to stop: no dead network may hold up a task."""
 
 _FIRST, _END = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """The years 1 to 9999, in microseconds since 1970."""
@@ -69,8 +69,10 @@ def arrow_answer(session: sa.Connection, statement: str, columns: Sequence[str])
         try:
             yield reader.schema.names, batches()
         except BaseException:  # whatever stops us, the rest of the rows is not to be read
-            Thread(target=cursor.adbc_cancel, daemon=True).start()
-            if not wait([ahead], CANCEL_S).done:
+            cancelling = Thread(target=cursor.adbc_cancel, daemon=True)
+            cancelling.start()
+            cancelling.join(CANCEL_S)
+            if cancelling.is_alive() or not wait([ahead], CANCEL_S).done:
                 opened.pop_all()  # what a thread still uses cannot be closed
             raise
         finally:
