@@ -71,6 +71,8 @@ class Ours:
             "query": "orders.sql",
             "statuses": STATUSES,
             "limits": {"rejected_share": 0.05, "changed_orders": 1_000_000_000},
+            # Twice the default, as docs/scaling.md has it for a shop of millions of orders.
+            "partition_rows": 500_000,
         }
         self.shop_file.write_text(yaml.safe_dump(shop))
 
@@ -113,6 +115,14 @@ class Ours:
         """
         params = {"window_start": window[0].isoformat(), "window_end": window[1].isoformat()}
         seconds = self.run_dag(DAG_ID, self.environment(orders, ledger), params)
+        return Finished(seconds, self.account(ledger, orders))
+
+    def account(self, ledger: str, orders: Orders) -> dict[str, Any]:
+        """
+        Return the ledger's account of the latest run.
+
+        :raises RunFailedError: it is red, or read another number of rows than there are.
+        """
         engine = sa.create_engine(self.databases.uri(ledger))
         with engine.connect() as connection:
             newest = sa.text("SELECT * FROM rees46_sync_runs ORDER BY id DESC LIMIT 1")
@@ -120,7 +130,7 @@ class Ours:
         engine.dispose()
         if account["outcome"] != "success" or account["read"] != orders.count:
             raise RunFailedError(f"Ours: {account['outcome']}, {account['read']} of {orders.count} rows were read.")
-        return Finished(seconds, account)
+        return account
 
     def run_empty_dag(self, orders: Orders, ledger: str) -> float:
         """Run the DAG of six empty tasks in the same way; return the seconds."""

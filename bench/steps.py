@@ -1,6 +1,6 @@
 """
-Ours, step by step: each task in a process of its own, forked from one that has Airflow imported, as a LocalExecutor
-does it; two at a time where the step is mapped, one at a time where the shop's pool says so.
+Ours, step by step: each task in a process of its own, forked from one that has imported what it needs, as with a
+LocalExecutor; two at a time where the step is mapped, one at a time where the shop's pool says so.
 
 What a task's function does is the DAG's own code. Airflow's part (scheduling, the XComs' way through its database) is
 not in these figures; it is in those of whole runs. A process's peak memory is what the kernel saw (VmHWM), with what
@@ -23,8 +23,8 @@ from types import SimpleNamespace
 from typing import Any
 
 CORES = 2
-PRELOADED = ["airflow.sdk", "rees46_sync.tasks", "rees46_sync.operators"]
-"""What a task's parent has imported: Airflow, and the DAG file's own imports."""
+PRELOADED = ["airflow.sdk", "rees46_sync.tasks", "rees46_sync.operators", "rees46_sync.preload"]
+"""What a task's parent has imported: Airflow, the DAG file's own imports, and what docs/scaling.md says of workers."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""
+Ours as it is used: a run started by hand on a live Airflow, through its API.
+
+The API server, a scheduler with LocalExecutor, the DAG processor and the triggerer run with a PostgreSQL of Airflow's
+own, on the same processors as everything else. The scheduler has imported what tasks need (docs/scaling.md, "Imports").
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.data import SINCE, UNTIL, Orders
+from bench.ours import DAG_ID, PROJECT, Finished, Ours, RunFailedError
+from rees46_sync import up
+from tests.e2e.airflow_stack import AirflowStack, running_airflow
+
+TIMEOUT_S = 1800
+AS_AIRFLOW_COMES = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "5",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "300",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "300",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
+}
+"""Airflow's own defaults, where its stack for tests is more impatient."""
+
+
+class Live:
+    """
+    The shop on a live Airflow.
+
+    :param ledger: the name of the ledger's database, which may be made anew between runs.
+    """
+
+    def __init__(self, ours: Ours, airflow: AirflowStack, ledger: str) -> None:
+        self.ours = ours
+        self.airflow = airflow
+        self.ledger = ledger
+
+    def run(self, orders: Orders) -> Finished:
+        """
+        Run the shop's hourly DAG over a year.
+
+        :raises RunFailedError: it is red, or read another number of rows than there are.
+        """
+        window = {"window_start": SINCE.isoformat(), "window_end": UNTIL.isoformat()}
+        began = time.perf_counter()
+        run_id = self.airflow.trigger(DAG_ID, conf=window)
+        state = self.airflow.wait_for_run(DAG_ID, run_id, TIMEOUT_S)
+        seconds = time.perf_counter() - began
+        if state != "success":
+            raise RunFailedError(f"Ours on a live Airflow: {run_id} ended as {state}.")
+        return Finished(seconds, self.ours.account(self.ledger, orders))
+
+
+@contextmanager
+def live(ours: Ours, orders: Orders, ledger: str) -> Iterator[Live]:
+    """Start Airflow with the shop, whose warehouse has these orders, and end it afterwards."""
+    home = ours.home / "live"
+    up.preload(home)
+    shutil.copytree(ours.shop_file.parent, home / "shops")
+    # Once a year: no run of its own comes in between, but the one that Airflow makes up for at once.
+    with (home / "shops" / ours.shop_file.name).open("a") as shop_file:
+        shop_file.write("schedule: 0 0 1 1 *\n")
+    environment = ours.environment(orders, ledger) | {"REES46_SHOPS_DIR": str(home / "shops")}
+    own = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_CONN", "REES46"))}
+    with running_airflow(home, PROJECT / "dags", PROJECT / "plugins", own | AS_AIRFLOW_COMES) as airflow:
+        airflow.wait_for_dag(DAG_ID)
+        airflow.unpause(DAG_ID)
+        while not (runs := airflow.runs(DAG_ID)):
+            time.sleep(1)
+        airflow.wait_for_run(DAG_ID, runs[0]["dag_run_id"], TIMEOUT_S)
+        yield Live(ours, airflow, ledger)
