@@ -106,9 +106,11 @@ def running_mariadb(*options: str) -> Iterator[MariaDB]:
     with tempfile.TemporaryDirectory(prefix="rees46-mariadb-", dir=_memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         common = ["--no-defaults", *as_root, f"--datadir={folder / 'data'}"]
+        # A server that starts removes the temporary files of all others from the folder that it has for its own.
+        environment = {**os.environ, "TMPDIR": name}
         made = subprocess.run(
             [str(_INSTALL), *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
-            capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False,
+            env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stdout + made.stderr
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -118,7 +120,7 @@ def running_mariadb(*options: str) -> Iterator[MariaDB]:
         zone = f"--default-time-zone={TIME_ZONE}"
         with (folder / "log").open("wb") as log:
             command = [str(_SERVER), *common, *place, *quick, zone, *options]
-            server = subprocess.Popen(command, stdout=log, stderr=log)
+            server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             _wait_for(server, port, folder / "log")
             yield MariaDB(port)
