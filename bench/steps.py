@@ -23,8 +23,15 @@ from types import SimpleNamespace
 from typing import Any
 
 CORES = 2
-PRELOADED = ["airflow.sdk", "rees46_sync.tasks", "rees46_sync.operators", "rees46_sync.preload"]
-"""What a task's parent has imported: Airflow, the DAG file's own imports, and what docs/scaling.md says of workers."""
+PRELOADED = [
+    "airflow.sdk",
+    "airflow.sdk.execution_time.supervisor",
+    "rees46_sync.tasks",
+    "rees46_sync.operators",
+    "rees46_sync.preload",
+]
+"""What a task's parent has imported: Airflow, its supervisor of tasks among it, the DAG file's own imports, and what
+docs/scaling.md says of workers."""
 
 
 @dataclass(frozen=True)

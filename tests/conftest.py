@@ -41,7 +41,7 @@ import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
 from rees46_sync import sandbox as sandbox_module  # noqa: E402
-from rees46_sync.ledger import Ledger, RunRef  # noqa: E402
+from rees46_sync.ledger import Answer, Ledger, OpenRequest, RunRef  # noqa: E402
 from rees46_sync.ledger_tables import metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
 from tests import mariadb as mariadb_module  # noqa: E402
@@ -55,9 +55,15 @@ WHERE (updated_at >= :window_start AND updated_at < :window_end) OR updated_at I
 """
 
 
+def open_request(ledger: Ledger, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
+    """Have the ledger know that a request goes out."""
+    [request] = ledger.open_requests(run, [orders])
+    return request
+
+
 def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, requests: int = 1) -> None:
     """Have the ledger know that REES46 accepted a batch."""
-    ledger.record_accepted(run, partition, ledger.open_request(run, orders), requests)
+    ledger.record_answer(run, partition, Answer(open_request(ledger, run, orders), requests))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -39,7 +39,7 @@ from rees46_sync.ledger import Ledger, RunRef
 from rees46_sync.ledger_tables import accepted_statuses, deliveries, open_requests
 from rees46_sync.readings import Readings
 from rees46_sync.sandbox import Sandbox
-from tests.conftest import accept, rees46_connection
+from tests.conftest import accept, open_request, rees46_connection
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW_END = NOON + timedelta(hours=12)
@@ -570,7 +570,7 @@ def answer_another_reading(ledger: Ledger) -> None:
 
 
 def leave_an_order_unanswered(ledger: Ledger) -> None:
-    ledger.open_request(OTHER_RUN, orders_of(("another", 1)))
+    open_request(ledger, OTHER_RUN, orders_of(("another", 1)))
     ledger.note_unanswered("test")
 
 
@@ -630,7 +630,10 @@ def test_a_newer_status_is_the_last_word_though_an_older_batch_waits_for_its_ret
     assert codes_at(sandbox) == {"1": 1}
 
 
-def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(sandbox: Sandbox, partition: Partition) -> None:
+@pytest.mark.parametrize("compared", [False, True], ids=["not-compared", "compared-just-now"])
+def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(
+    sandbox: Sandbox, partition: Partition, compared: bool
+) -> None:
     class SenderWhoseFirstRequestTakesAsLongAsAnotherRun:
         hook = Rees46Hook("shop_rees46")
 
@@ -641,7 +644,8 @@ def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(sandbox: S
                 accept(partition.ledger, OTHER_RUN, 0, newer, 1)
             return self.hook.send(orders)
 
-    tally = partition.deliver(numbered(20), sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
+    load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
+    tally = load.deliver(numbered(20), partition.ledger.news(partition.run) if compared else None)
 
     assert tally == tally_of(20, sent=19, stale=1)
     assert codes_at(sandbox) == statuses_of(numbered(20)) | {"order-00015": 2}
@@ -742,9 +746,9 @@ def test_requests_go_out_while_answers_wait_to_be_recorded_but_a_kill_loses_only
     may_record = threading.Event()
 
     class SlowLedger(Ledger):
-        def record_accepted(self, *arguments: Any, **options: Any) -> None:
+        def record_answer(self, *arguments: Any, **options: Any) -> None:
             assert may_record.wait(60)
-            super().record_accepted(*arguments, **options)
+            super().record_answer(*arguments, **options)
 
     slow = SlowLedger(partition.ledger.engine)
     with ThreadPoolExecutor(1) as thread:
@@ -780,9 +784,9 @@ class LedgerWithFailures(Ledger):
         self._may_fail("lookup")
         return super().lookup(*arguments, **options)
 
-    def record_accepted(self, *arguments: Any, **options: Any) -> None:
-        self._may_fail("record_accepted")
-        super().record_accepted(*arguments, **options)
+    def record_answer(self, *arguments: Any, **options: Any) -> None:
+        self._may_fail("record_answer")
+        super().record_answer(*arguments, **options)
 
 
 def lost_database() -> BaseException:
@@ -792,9 +796,9 @@ def lost_database() -> BaseException:
 @pytest.mark.parametrize(
     ("method", "calls", "failure", "unrecorded"),
     [
-        pytest.param("record_accepted", {1}, lost_database, 1, id="one-answer-could-not-be-recorded"),
-        pytest.param("record_accepted", {1, 2}, lost_database, 2, id="two-answers-could-not-be-recorded"),
-        pytest.param("record_accepted", {1, 2, 3, 4}, lost_database, 4, id="no-answer-could-be-recorded"),
+        pytest.param("record_answer", {1}, lost_database, 1, id="one-answer-could-not-be-recorded"),
+        pytest.param("record_answer", {1, 2}, lost_database, 2, id="two-answers-could-not-be-recorded"),
+        pytest.param("record_answer", {1, 2, 3, 4}, lost_database, 4, id="no-answer-could-be-recorded"),
         pytest.param("lookup", {4}, lost_database, 0, id="a-lookup-failed-while-three-were-under-way"),
         pytest.param("lookup", {4}, SystemExit, 0, id="the-task-is-ended-while-three-are-under-way"),
     ],

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from rees46_sync import ledger_tables
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger import QUARANTINE_CHUNK, Ledger, OpenRequest, RejectedRow, RunRef
+from rees46_sync.ledger import QUARANTINE_CHUNK, Answer, Ledger, OpenRequest, RejectedRow, RunRef
 from rees46_sync.ledger_lookup import LOOKUP_CHUNK
 from rees46_sync.payload import DIALECTS
-from tests.conftest import accept
+from tests.conftest import accept, open_request
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKYO = timezone(timedelta(hours=9))
@@ -274,7 +274,7 @@ def test_an_order_is_uncertain_from_a_missing_answer_until_it_is_accepted_again(
         if event == ACCEPTED:
             accept(ledger, RUN, 0, orders_of((order_id, 1)), 1)
         else:
-            ledger.open_request(RUN, orders_of((order_id, 1)))
+            open_request(ledger, RUN, orders_of((order_id, 1)))
             ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ["1"])["uncertain"].tolist() == uncertain
@@ -286,7 +286,7 @@ def test_a_batch_as_large_as_any_dialect_takes_is_opened_recorded_and_uncertain_
 
     accept(ledger, RUN, 0, orders)
     assert statuses_in(ledger.lookup("test", ids)) == dict(zip(ids, orders["code"], strict=True))
-    ledger.open_request(LATER_RUN, orders)
+    open_request(ledger, LATER_RUN, orders)
     ledger.note_unanswered("test")
 
     assert ledger.lookup("test", ids)["uncertain"].tolist() == [True] * len(ids)
@@ -319,8 +319,8 @@ def test_a_missing_answer_makes_only_the_orders_of_its_shop_and_batch_uncertain(
     ids = [f"order-{number}" for number in range(LOOKUP_CHUNK + 200)]
     accept(ledger, RUN, 0, orders_of(*((order_id, 1) for order_id in ids)), 1)
     orders = orders_of(*((order_id, 1) for order_id in ids))
-    ledger.open_request(replace(RUN, shop="another-shop"), orders)
-    ledger.open_request(RUN, orders[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
+    open_request(ledger, replace(RUN, shop="another-shop"), orders)
+    open_request(ledger, RUN, orders[LOOKUP_CHUNK - 5 : LOOKUP_CHUNK + 5])
     ledger.note_unanswered("another-shop")
     ledger.note_unanswered("test")
 
@@ -336,9 +336,9 @@ def test_deliveries_add_up_by_partition_and_reading(ledger: Ledger) -> None:
     accept(ledger, RUN, 0, orders_of(("1", 1), ("2", 1)), requests=1)
     accept(ledger, RUN, 0, orders_of(("3", 1)), requests=4)
     five, seven = (orders_of(*((str(number), 1) for number in range(count))) for count in (5, 7))
-    ledger.record_not_accepted(RUN, 0, ledger.open_request(RUN, five), 1, "rejected", answered=True)
+    ledger.record_answer(RUN, 0, Answer(open_request(ledger, RUN, five), 1, "rejected"))
     accept(ledger, RUN, 2, orders_of(("4", 1)), requests=2)
-    ledger.record_not_accepted(RUN, 3, ledger.open_request(RUN, seven), 4, "unknown", answered=False)
+    ledger.record_answer(RUN, 3, Answer(open_request(ledger, RUN, seven), 4, "unknown", may_have_arrived=True))
     accept(ledger, LATER_RUN, 0, orders_of(("5", 1)), requests=1)
 
     assert ledger.delivered(RUN.extraction_id) == {0: 3, 2: 1}
@@ -352,8 +352,8 @@ def test_deliveries_add_up_by_partition_and_reading(ledger: Ledger) -> None:
 def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
     before = datetime.now(UTC)
     accept(ledger, RUN, 3, orders_of(("1", 2)), requests=2)
-    nine = ledger.open_request(RUN, orders_of(*((str(number), 1) for number in range(9))))
-    ledger.record_not_accepted(RUN, 3, nine, 1, "rejected", answered=True)
+    nine = open_request(ledger, RUN, orders_of(*((str(number), 1) for number in range(9))))
+    ledger.record_answer(RUN, 3, Answer(nine, 1, "rejected"))
 
     accepted, refused = rows_of(ledger, ledger_tables.deliveries)
     status = rows_of(ledger, ledger_tables.accepted_statuses)[0]
@@ -366,11 +366,11 @@ def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
 
 
 def test_a_batch_and_its_delivery_are_stored_together_or_not_at_all(ledger: Ledger) -> None:
-    request = ledger.open_request(RUN, orders_of(("1", 1)))
+    request = open_request(ledger, RUN, orders_of(("1", 1)))
     ledger_tables.deliveries.drop(ledger.engine)
 
     with pytest.raises(LedgerError, match="rees46_deliveries"):
-        ledger.record_accepted(RUN, 0, request, 1)
+        ledger.record_answer(RUN, 0, Answer(request, 1))
 
     assert ledger.lookup("test", ["1"]).empty
 
@@ -731,8 +731,8 @@ UNREACHABLE = [
     "call",
     [
         pytest.param(lambda ledger: ledger.lookup("test", ["order-4711"]), id="lookup"),
-        pytest.param(lambda ledger: ledger.open_request(RUN, orders_of(("order-4711", 1))), id="open"),
-        pytest.param(lambda ledger: ledger.record_accepted(RUN, 0, REQUEST_4711, 1), id="record"),
+        pytest.param(lambda ledger: open_request(ledger, RUN, orders_of(("order-4711", 1))), id="open"),
+        pytest.param(lambda ledger: ledger.record_answer(RUN, 0, Answer(REQUEST_4711, 1)), id="record"),
         pytest.param(
             lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("order-4711", "", "", "")]), id="q"
         ),
@@ -756,7 +756,7 @@ def test_an_error_of_the_database_quotes_no_rows(open_ledger: Callable[[], Ledge
     ledger = open_ledger()  # without tables
 
     with pytest.raises(LedgerError, match="rees46_accepted_statuses") as caught:
-        ledger.record_accepted(RUN, 0, REQUEST_4711, 1)
+        ledger.record_answer(RUN, 0, Answer(REQUEST_4711, 1))
 
     assert "4711" not in " ".join(f"{error} {error!r}" for error in chain_of(caught.value))
 

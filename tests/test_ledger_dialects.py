@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from rees46_sync import ledger_dialects, reports
 from rees46_sync.exceptions import LedgerError, MendFirstError
-from rees46_sync.ledger import Ledger, again_after_a_race
+from rees46_sync.ledger import Answer, Ledger, again_after_a_race
 from rees46_sync.ledger_tables import deliveries, open_requests
 from rees46_sync.reports import open_reports
-from tests.conftest import accept
+from tests.conftest import accept, open_request
 from tests.test_ledger import LATER_RUN, RUN, orders_of, rows_of
 
 HOLD = {
@@ -60,18 +60,18 @@ def locked(ledger: Ledger, table: sa.Table) -> Iterator[None]:
 def test_a_lock_that_somebody_holds_ends_in_an_error_that_is_retried_not_in_waiting(
     impatient: None, ledger: Ledger, empty_database: str
 ) -> None:
-    request = ledger.open_request(RUN, orders_of(("1", 1)))
+    request = open_request(ledger, RUN, orders_of(("1", 1)))
     task = Ledger.of_connection(empty_database)
 
     with locked(ledger, open_requests):
         began = time.monotonic()
         with pytest.raises(LedgerError, match=f"{LOCKED[ledger.engine.dialect.name]}.*can be retried") as caught:
-            task.record_accepted(RUN, 0, request, 1)
+            task.record_answer(RUN, 0, Answer(request, 1))
         assert time.monotonic() - began < 20
 
     assert not isinstance(caught.value, MendFirstError)
     assert rows_of(task, deliveries) == []
-    task.record_accepted(RUN, 0, request, 1)
+    task.record_answer(RUN, 0, Answer(request, 1))
     assert task.delivered(RUN.extraction_id) == {0: 1}
     task.engine.dispose()
 
@@ -137,7 +137,7 @@ def test_mysql_cuts_nothing_off_and_sees_what_others_have_committed(ledger: Ledg
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
 def test_two_that_wait_for_each_other_both_get_what_they_want(ledger: Ledger) -> None:
-    one, other = (ledger.open_request(run, orders_of(("1", 1))).number for run in (RUN, LATER_RUN))
+    one, other = (open_request(ledger, run, orders_of(("1", 1))).number for run in (RUN, LATER_RUN))
     tries: list[int] = []
     both_began = threading.Barrier(2, timeout=20)
 

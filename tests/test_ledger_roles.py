@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from rees46_sync import upgrade_ledger
 from rees46_sync.alerts import Alerts
 from rees46_sync.exceptions import LedgerError, LedgerSchemaError
-from rees46_sync.ledger import Ledger, RejectedRow
+from rees46_sync.ledger import Answer, Ledger, RejectedRow
 from rees46_sync.readings import Readings
 from rees46_sync.reports import open_reports
 from rees46_sync.retention import remove_older
-from tests.conftest import PROJECT, accept
+from tests.conftest import PROJECT, accept, open_request
 from tests.e2e.airflow_stack import postgres_connection, postgres_uri
 from tests.mariadb import MariaDB
 from tests.test_alerts import FIRING, OPS, QUIET, message_of
@@ -111,10 +111,10 @@ def go_through(ledger: Ledger) -> None:
         accept(ledger, RUN, 0, orders_of(("1", status), ("2", status)))
     assert readings.overtake(LATER_RUN, orders_of(("1", 1))) == 1
     ledger.news(RUN)
-    ledger.withdraw_request(ledger.open_request(RUN, orders_of(("1", 1))))
-    refused = ledger.open_request(RUN, orders_of(("1", 2)))
-    ledger.record_not_accepted(RUN, 0, refused, 1, "rejected", answered=True)
-    ledger.open_request(RUN, orders_of(("2", 2)))
+    ledger.withdraw_request(open_request(ledger, RUN, orders_of(("1", 1))))
+    refused = open_request(ledger, RUN, orders_of(("1", 2)))
+    ledger.record_answer(RUN, 0, Answer(refused, 1, "rejected"))
+    open_request(ledger, RUN, orders_of(("2", 2)))
     ledger.note_unanswered("test")
     accept(ledger, RUN, 0, orders_of(("2", 2)))
     assert ledger.lookup("test", ["1", "2"], RUN.extraction_id)["uncertain"].tolist() == [False, False]
@@ -167,7 +167,7 @@ def test_the_role_of_the_page_reads_everything_and_writes_nothing(roles: Roles) 
         reports.rejections(), reports.unmapped([]), reports.firing_alerts()
         assert sum(count for _, count in reports.sent_per("hour", 3, datetime.now(UTC))) == 1
     with pytest.raises(LedgerError, match=r"denied.*rees46_open_requests"):
-        page.open_request(RUN, orders_of(("1", 2)))
+        open_request(page, RUN, orders_of(("1", 2)))
     for ledger in (runs, page):
         ledger.engine.dispose()
 
@@ -176,10 +176,10 @@ def test_a_right_that_is_missing_is_named(roles: Roles) -> None:
     table = "rees46.rees46_deliveries" if "mysql" in roles.connection("x") else "rees46_deliveries"
     roles.execute([f"REVOKE INSERT ON {table} FROM rees46_runs"])
     ledger = opened("rees46_runs")
-    request = ledger.open_request(RUN, orders_of(("1", 1)))
+    request = open_request(ledger, RUN, orders_of(("1", 1)))
 
     with pytest.raises(LedgerError, match=r"denied.*rees46_deliveries"):
-        ledger.record_accepted(RUN, 0, request, 1)
+        ledger.record_answer(RUN, 0, Answer(request, 1))
 
     assert ledger.lookup("test", ["1"]).empty
     ledger.engine.dispose()

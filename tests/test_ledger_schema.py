@@ -15,10 +15,10 @@ from alembic.migration import MigrationContext
 from rees46_sync import ledger_schema, ledger_tables
 from rees46_sync.alerts import Alerts
 from rees46_sync.exceptions import LedgerSchemaError
-from rees46_sync.ledger import Ledger, RejectedRow
+from rees46_sync.ledger import Answer, Ledger, RejectedRow
 from rees46_sync.ledger_tables import alert_messages, deliveries, metadata, open_requests, schema_versions
 from rees46_sync.reports import open_reports
-from tests.conftest import PROJECT, accept
+from tests.conftest import PROJECT, accept, open_request
 from tests.test_ledger import LATER_RUN, NOON, RUN, orders_of, rows_of, run_record
 
 FORMER = PROJECT / "tests" / "ledgers"
@@ -243,7 +243,7 @@ OPENERS: list[Callable[[Ledger], object]] = [
     lambda ledger: ledger.create(),
     lambda ledger: ledger.mark(),
     lambda ledger: ledger.lookup("test", ["1"]),
-    lambda ledger: ledger.open_request(RUN, orders_of(("1", 1))),
+    lambda ledger: open_request(ledger, RUN, orders_of(("1", 1))),
     lambda ledger: ledger.note_unanswered("test"),
     lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("1", "", "", "")]),
     lambda ledger: ledger.save_run(**run_record("run-1")),
@@ -276,11 +276,11 @@ def test_a_newer_ledger_is_refused_by_whatever_opens_it_and_nothing_is_written(
 def test_the_number_of_a_removed_row_is_never_given_to_another_one(ledger: Ledger) -> None:
     """Or the answer to an earlier request would close a later one, of which nobody has heard yet."""
     ledger.create()
-    earlier = ledger.open_request(RUN, orders_of(("1", 1)))
+    earlier = open_request(ledger, RUN, orders_of(("1", 1)))
     ledger.note_unanswered("test")
-    later = ledger.open_request(LATER_RUN, orders_of(("2", 1)))
+    later = open_request(ledger, LATER_RUN, orders_of(("2", 1)))
 
-    ledger.record_accepted(RUN, 0, earlier, 1)
+    ledger.record_answer(RUN, 0, Answer(earlier, 1))
 
     assert later.number > earlier.number
     assert [row["id"] for row in rows_of(ledger, open_requests)] == [later.number]

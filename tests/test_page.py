@@ -24,7 +24,7 @@ from rees46_sync.ledger import Ledger, RejectedRow, RunRef
 from rees46_sync.ledger_schema import VERSION
 from rees46_sync.ledger_tables import alert_messages, schema_versions
 from rees46_sync.ledger_tables import alerts as alerts_table
-from tests.conftest import PROJECT, ShopUnderTest, accept
+from tests.conftest import PROJECT, ShopUnderTest, accept, open_request
 from tests.page_auth import USERS
 from tests.test_reports import orders_of, save_run
 from tests.whole_run import make_metadata_database
@@ -237,7 +237,7 @@ def test_an_unmapped_status_comes_with_the_line_for_the_shop_file(viewer: TestCl
 
 def test_an_order_shows_what_was_sent_and_what_is_open(viewer: TestClient, ledger: Ledger) -> None:
     accept(ledger, RUN, 0, orders_of(("A 1", 0)))
-    ledger.open_request(RUN, orders_of(("A 1", 1)))
+    open_request(ledger, RUN, orders_of(("A 1", 1)))
     assert "under way" in text_of(viewer, "/shops/test/orders?id=A%201")
     ledger.note_unanswered("test")
     page = text_of(viewer, "/shops/test/orders?id=A%201")

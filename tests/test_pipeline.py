@@ -23,7 +23,7 @@ from rees46_sync.hooks import Rees46Hook
 from rees46_sync.ledger import Ledger, RunRef
 from rees46_sync.ledger_tables import metadata
 from rees46_sync.readings import Readings
-from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest, accept, rees46_connection
+from tests.conftest import PROJECT, QUERY, SECRET, ShopUnderTest, accept, open_request, rees46_connection
 from tests.whole_run import EIGHT, metadata_text, run_dag
 
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
@@ -613,7 +613,7 @@ def test_what_a_killed_task_left_open_is_sent_once_more(shop: ShopUnderTest) -> 
     at = pd.Series([IN_WINDOW], dtype="datetime64[us, UTC]")
     orders = pd.DataFrame({"order_id": ["1"], "code": 2, "updated_at": at})
     killed = RunRef("test", "order_status_sync_test", "killed-run", "killed-reading")
-    Ledger.of_connection("shop_ledger").open_request(killed, orders)
+    open_request(Ledger.of_connection("shop_ledger"), killed, orders)
     assert [run_dag().account["sent"] for _ in range(2)] == [1, 0]
 
 

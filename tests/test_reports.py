@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from rees46_sync import ledger_tables
 from rees46_sync import reports as reports_module
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
-from rees46_sync.ledger import Ledger, RejectedRow, RunRef
+from rees46_sync.ledger import Answer, Ledger, RejectedRow, RunRef
 from rees46_sync.reports import Reports, open_reports
-from tests.conftest import accept
+from tests.conftest import accept, open_request
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -176,8 +176,8 @@ def test_changes_count_in_the_utc_period_in_which_they_were_accepted(
 ) -> None:
     accept(reports.ledger, RUN, 0, orders_of(("1", 0), ("2", 0)))
     accept(reports.ledger, OTHER, 0, orders_of(("1", 0)))
-    refused = reports.ledger.open_request(RUN, orders_of(("3", 0)))
-    reports.ledger.record_not_accepted(RUN, 0, refused, 1, "rejected", answered=True)
+    refused = open_request(reports.ledger, RUN, orders_of(("3", 0)))
+    reports.ledger.record_answer(RUN, 0, Answer(refused, 1, "rejected"))
     set_times(reports, ledger_tables.deliveries, "answered_at", at)
 
     assert reports.sent_per(unit, 2, NOON + timedelta(minutes=30)) == expected
@@ -277,7 +277,7 @@ def test_an_orders_history_holds_every_status_sent_and_by_which_run(reports: Rep
 
 def test_an_order_is_under_way_until_its_request_is_answered_and_uncertain_where_it_never_is(reports: Reports) -> None:
     accept(reports.ledger, RUN, 0, orders_of(("1", 0)))
-    reports.ledger.open_request(RUN, orders_of(("1", 1), ("10", 1)))
+    open_request(reports.ledger, RUN, orders_of(("1", 1), ("10", 1)))
     assert (reports.order("1").under_way, reports.order("1").uncertain) == (True, False)
     assert not reports.order("0").under_way
 

@@ -27,7 +27,7 @@ from rees46_sync.ledger_tables import (
 )
 from rees46_sync.monitoring import failed_windows
 from rees46_sync.retention import remove_older
-from tests.conftest import ShopUnderTest, accept
+from tests.conftest import ShopUnderTest, accept, open_request
 from tests.test_alerts import FIRING, OPS, QUIET, message_of
 from tests.test_ledger import (
     LATER_RUN,
@@ -129,10 +129,10 @@ def test_what_is_not_done_at_once_is_done_by_the_next_runs(ledger: Ledger, monke
 def test_what_may_have_reached_rees46_is_not_forgotten(ledger: Ledger) -> None:
     accept(ledger, RUN, 0, orders_of(("heard", 1), ("unheard", 1), at=LONG_AGO))
     for orders in (orders_of(("heard", 2), ("unheard", 2), at=LONG_AGO), orders_of(("never", 1), at=LONG_AGO)):
-        ledger.open_request(RUN, orders)
+        open_request(ledger, RUN, orders)
     ledger.note_unanswered("test")
     accept(ledger, LATER_RUN, 0, orders_of(("heard", 2), at=LONG_AGO))
-    under_way = ledger.open_request(RUN, orders_of(("open", 1), at=LONG_AGO))
+    under_way = open_request(ledger, RUN, orders_of(("open", 1), at=LONG_AGO))
     age_all(ledger)
     before = ledger.lookup("test", ["heard", "unheard", "never", "open"])
 

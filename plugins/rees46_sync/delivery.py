@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Protocol
 
 import pandas as pd
@@ -32,7 +31,7 @@ from structlog.contextvars import bind_contextvars
 from rees46_sync import batches
 from rees46_sync.batches import Reading
 from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
-from rees46_sync.ledger import Ledger, News, OpenRequest, RunRef
+from rees46_sync.ledger import ACCEPTED, Answer, Ledger, News, OpenRequest, RunRef
 from rees46_sync.payload import Status
 from rees46_sync.readings import Readings
 
@@ -254,20 +253,20 @@ class Delivery:
             requests = self.sender.send(list(zip(order_ids, statuses, strict=True)))
         except Rees46Error as error:
             self._note_error(error, order_ids[0], request)
-            answer = partial(self._record_error, error, request)
+            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
+            refused_at_once = isinstance(error, Rees46RejectedError) and error.requests == 1
+            answer = Answer(request, error.requests, error.outcome, may_have_arrived=not refused_at_once)
         else:
             self._unanswered_in_a_row = 0
-            answer = partial(self._record_accepted, requests, request)
+            answer = Answer(request, requests)
         self._unrecorded.acquire()
         self._recorded.append(self._recorder.submit(self._record, answer))
 
-    def _record(self, answer: Callable[[], None]) -> None:
+    def _record(self, answer: Answer) -> None:
         with self._giving_free(self._unrecorded):
-            answer()
-
-    def _record_accepted(self, requests: int, request: OpenRequest) -> None:
-        self.ledger.record_accepted(self.run, self.partition, request, requests)
-        self._count(sent=request.count)
+            self.ledger.record_answer(self.run, self.partition, answer)
+            if answer.outcome == ACCEPTED:
+                self._count(sent=answer.request.count)
 
     def _note_error(self, error: Rees46Error, first_id: str, request: OpenRequest) -> None:
         log.error("Batch of %d orders, from order %s on: %s", request.count, first_id, error)
@@ -275,17 +274,6 @@ class Delivery:
         refused = isinstance(error, Rees46RejectedError)
         self._unanswered_in_a_row = 0 if refused else self._unanswered_in_a_row + 1
         self._count(failed=request.count)
-
-    def _record_error(self, error: Rees46Error, request: OpenRequest) -> None:
-        self.ledger.record_not_accepted(
-            self.run,
-            self.partition,
-            request,
-            error.requests,
-            error.outcome,
-            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
-            answered=isinstance(error, Rees46RejectedError) and error.requests == 1,
-        )
 
     def _leave_out(self, due: _Due) -> None:
         self._count(failed=len(due.orders))

@@ -87,6 +87,26 @@ class OpenRequest:
     orders: str
 
 
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What came of a request.
+
+    :param request: what :meth:`Ledger.open_requests` returned for it.
+    :param requests: POSTs that it took.
+    :param outcome: :data:`ACCEPTED`, "rejected", or "unknown" where there was no clear answer.
+    :param may_have_arrived: it was not accepted, and a POST of it may have reached REES46: it stays open.
+    """
+
+    request: OpenRequest
+    requests: int
+    outcome: str = ACCEPTED
+    may_have_arrived: bool = False
+
+
 @dataclass(frozen=True)
 class News:
     """
@@ -253,11 +273,6 @@ class Ledger:
             found = connection.execute(_NEWS, {"shop": run.shop, "extraction_id": run.extraction_id}).one()
         return News(found[0] or 0, found[1], found[2] or 0)
 
-    def open_request(self, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
-        """Record that a request goes out; as :meth:`open_requests`, for one."""
-        [request] = self.open_requests(run, [orders])
-        return request
-
     @again_after_a_race
     def open_requests(self, run: RunRef, batches: Sequence[pd.DataFrame]) -> list[OpenRequest]:
         """
@@ -279,7 +294,7 @@ class Ledger:
     def withdraw_request(self, request: OpenRequest) -> None:
         """Forget a request that did not go out after all."""
         with self.transaction() as connection:
-            self._close_request(connection, request.number)
+            connection.execute(_CLOSE, {"number": request.number})
 
     @again_after_a_race
     def note_unanswered(self, shop: str) -> None:
@@ -304,53 +319,26 @@ class Ledger:
                     for order_id, updated_at in times_in_request(orders).items()
                 ]
                 connection.execute(sa.insert(unanswered_orders), rows)
-                self._close_request(connection, number)
-
-    @staticmethod
-    def _close_request(connection: sa.Connection, number: int) -> None:
-        connection.execute(_CLOSE, {"number": number})
+                connection.execute(_CLOSE, {"number": number})
 
     @again_after_a_race
-    def record_accepted(self, run: RunRef, partition: int, request: OpenRequest, requests: int) -> None:
-        """
-        Record a batch that REES46 accepted.
-
-        :param request: what :meth:`open_request` returned for it.
-        :param requests: POSTs that it took.
-        """
-        accepted = {**asdict(run), "accepted_at": datetime.now(UTC), "orders": request.orders}
+    def record_answer(self, run: RunRef, partition: int, answer: Answer) -> None:
+        """Record what came of a request of a partition."""
+        request, reading, now = answer.request, asdict(run), datetime.now(UTC)
+        batch = {"partition": partition, "orders": request.count, "requests": answer.requests}
         with self.transaction() as connection:
-            connection.execute(dialect_of(connection).insert_accepted, accepted)
-            self._close_request(connection, request.number)
-            self._insert_delivery(connection, run, partition, request.count, requests, "accepted")
-
-    @again_after_a_race
-    def record_not_accepted(
-        self, run: RunRef, partition: int, request: OpenRequest, requests: int, outcome: str, *, answered: bool
-    ) -> None:
-        """
-        Record that a batch was refused ("rejected") or left without an answer ("unknown").
-
-        :param request: what :meth:`open_request` returned for it.
-        :param answered: False leaves the request open, because it may have reached REES46.
-        """
-        with self.transaction() as connection:
-            if answered:
-                self._close_request(connection, request.number)
-            self._insert_delivery(connection, run, partition, request.count, requests, outcome)
-
-    @staticmethod
-    def _insert_delivery(
-        connection: sa.Connection, run: RunRef, partition: int, orders: int, requests: int, outcome: str
-    ) -> None:
-        batch = {"partition": partition, "orders": orders, "requests": requests, "outcome": outcome}
-        connection.execute(_DELIVERED, {**asdict(run), **batch, "answered_at": datetime.now(UTC)})
+            if answer.outcome == ACCEPTED:
+                accepted = {**reading, "accepted_at": now, "orders": request.orders}
+                connection.execute(dialect_of(connection).insert_accepted, accepted)
+            if not answer.may_have_arrived:
+                connection.execute(_CLOSE, {"number": request.number})
+            connection.execute(_DELIVERED, {**reading, **batch, "outcome": answer.outcome, "answered_at": now})
 
     def delivered(self, extraction_id: str) -> dict[int, int]:
         """Return how many orders of each partition of a reading of the warehouse were accepted."""
         query = (
             sa.select(deliveries.c.partition, sa.func.sum(deliveries.c.orders))
-            .where(deliveries.c.extraction_id == extraction_id, deliveries.c.outcome == "accepted")
+            .where(deliveries.c.extraction_id == extraction_id, deliveries.c.outcome == ACCEPTED)
             .group_by(deliveries.c.partition)
         )
         with self.transaction() as connection:
@@ -491,7 +479,7 @@ class Ledger:
 
 
 # Each request of a load asks these: what SQLAlchemy makes of an expression costs more than its answer.
-_OPEN, _DELIVERED = sa.insert(open_requests), sa.insert(deliveries)
+_OPEN, _DELIVERED = sa.insert(open_requests), sa.insert(deliveries).inline()  # nobody asks for its number
 _CLOSE = sa.delete(open_requests).where(open_requests.c.id == sa.bindparam("number"))
 _SHOP, _EXTRACTION = sa.bindparam("shop", type_=sa.String), sa.bindparam("extraction_id", type_=sa.String)
 _NEWS = sa.select(
