@@ -753,7 +753,11 @@ def test_requests_go_out_while_answers_wait_to_be_recorded_but_a_kill_loses_only
     slow = SlowLedger(partition.ledger.engine)
     with ThreadPoolExecutor(1) as thread:
         load = thread.submit(partition.deliver, numbered(100), concurrency=concurrency, ledger=slow)
-        time.sleep(2)  # it would send all ten batches in that time
+        for _ in range(600):
+            if sandbox.stats()["requests"] == concurrency + delivery_module.UNRECORDED:
+                break
+            time.sleep(0.1)
+        time.sleep(1)  # the other batches would be sent in that time
         unrecorded = sandbox.stats()["requests"]
         may_record.set()
 

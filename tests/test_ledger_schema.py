@@ -104,6 +104,18 @@ def test_a_new_ledger_has_the_latest_version_and_its_tables(ledger: Ledger) -> N
     assert shape_of(ledger) == []
 
 
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_postgresql_does_not_compress_requests_that_it_removes_within_a_second(ledger: Ledger) -> None:
+    ledger.create()
+    open_request(ledger, RUN, orders_of(*((str(number), 1) for number in range(1000))))
+
+    with ledger.engine.connect() as connection:
+        stored, written = connection.execute(
+            sa.select(sa.func.pg_column_size(open_requests.c.orders), sa.func.octet_length(open_requests.c.orders))
+        ).one()
+    assert stored == written > 2000
+
+
 def test_a_current_ledger_is_only_asked_for_its_version(open_ledger: Callable[[], Ledger]) -> None:
     open_ledger().create()
     ledger = open_ledger()

@@ -189,12 +189,11 @@ class Delivery:
         return ""
 
     def _still_due(self, orders: pd.DataFrame, compared_at: News | None, ahead: Executor) -> Iterable[_Due]:
-        """Return what is to be sent, piece by piece: all, where nothing has happened since the orders were compared."""
-        pieces = batches.in_batches(orders, ASKED_AT_ONCE)
+        """Return what is to be sent: all at once, where nothing has happened since the orders were compared."""
         tried_before = self.partition in self.ledger.delivered(self.run.extraction_id)
         if compared_at is None or tried_before or self.ledger.news(self.run) != compared_at:
-            return ahead.map(self._take_due, pieces)
-        return (_Due(piece, compared_at) for piece in pieces)
+            return ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE))
+        return [_Due(orders, compared_at)]
 
     def _take_due(self, orders: pd.DataFrame) -> _Due:
         """Count what need not be sent any more; return the rest."""
