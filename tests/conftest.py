@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +24,9 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="rees46-tests-"))
+
+if "airflow" in sys.modules:
+    raise RuntimeError("Airflow was imported before conftest.py: the processes of the tests would share its home.")
 
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "REES46"))]:
     del os.environ[_name]

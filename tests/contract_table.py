@@ -9,8 +9,6 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tests.warehouses import KINDS
-
 FILE = "test_warehouse_contract.py"
 _SIGNS = {"passed": "ok", "skipped": "—", "failed": "FAILED", "error": "FAILED"}
 _WORST_FIRST = ["FAILED", "ok", "—"]
@@ -18,6 +16,9 @@ _WORST_FIRST = ["FAILED", "ok", "—"]
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print it, where the contract was tested."""
+    # Imports Airflow, which may not happen before conftest.py has given it a home.
+    from tests.warehouses import KINDS
+
     cells: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for outcome, sign in _SIGNS.items():
         for report in terminalreporter.getreports(outcome):
