@@ -18,6 +18,7 @@ from rees46_sync import up
 from tests.e2e.airflow_stack import AirflowStack, running_airflow
 
 TIMEOUT_S = 1800
+START_TIMEOUT_S = 120
 AS_AIRFLOW_COMES = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "5",
@@ -72,7 +73,10 @@ def live(ours: Ours, orders: Orders, ledger: str) -> Iterator[Live]:
     with running_airflow(home, PROJECT / "dags", PROJECT / "plugins", own | AS_AIRFLOW_COMES) as airflow:
         airflow.wait_for_dag(DAG_ID)
         airflow.unpause(DAG_ID)
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not (runs := airflow.runs(DAG_ID)):
+            if time.monotonic() > deadline:
+                raise RunFailedError(f"Ours on a live Airflow: no run of {DAG_ID} began within {START_TIMEOUT_S} s.")
             time.sleep(1)
         airflow.wait_for_run(DAG_ID, runs[0]["dag_run_id"], TIMEOUT_S)
         yield Live(ours, airflow, ledger)
