@@ -446,6 +446,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def addresses_listened_on(process: psutil.Process) -> set[str]:
+    """
+    Return where a process waits for others; nothing where it has ended.
+
+    Nothing as well where it may not be looked into: who is not root may not, once a worker has run a task; its
+    scheduler answers for it.
+    """
+    try:
+        connections = process.net_connections("inet")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return set()
+    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN or c.type == socket.SOCK_DGRAM}
+
+
 def _lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.conftest import postgres_folder
 
-from .airflow_stack import AirflowStack, running_airflow
+from .airflow_stack import AirflowStack, addresses_listened_on, running_airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,14 +93,6 @@ def test_run_survives_the_death_of_scheduler_and_workers(airflow: AirflowStack) 
     airflow.start("scheduler")
 
     assert airflow.wait_for_run("lab", run_id, timeout_s=90) == "success"
-
-
-def addresses_listened_on(process: psutil.Process) -> set[str]:
-    try:
-        connections = process.net_connections("inet")
-    except psutil.AccessDenied:
-        return set()  # who is not root may not look into a worker that has run a task; its scheduler answers for it
-    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN or c.type == socket.SOCK_DGRAM}
 
 
 def test_nothing_listens_beyond_the_loopback(airflow: AirflowStack) -> None:

@@ -23,9 +23,14 @@ from rees46_sync import sandbox as sandbox_module
 from rees46_sync import servers
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
-from .airflow_stack import AirflowStack, postgres_connection, postgres_uri, running_airflow
+from .airflow_stack import (
+    AirflowStack,
+    addresses_listened_on,
+    postgres_connection,
+    postgres_uri,
+    running_airflow,
+)
 from .conftest import HISTORY, LOCAL_SETTINGS, QUERY, SHOP, STATUSES, wait_until
-from .test_airflow_stack import addresses_listened_on
 from .test_crashes import assert_closes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(1800)]

@@ -20,6 +20,8 @@ import requests
 from rees46_sync.servers import free_ports
 from tests.conftest import PROJECT, postgres_folder
 
+from .airflow_stack import addresses_listened_on
+
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(600)]
 
 READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
@@ -87,8 +89,7 @@ def test_it_syncs_the_demo_shop_and_ends_with_ctrl_c(target: str) -> None:
                 )
             held = requests.get(f"http://127.0.0.1:{sandbox_port}/_state", timeout=30).json()
             assert len(held) >= 4000
-            addresses = {c.laddr.ip for p in of_home(folder / "home") for c in listening(p)}
-            assert addresses == {"127.0.0.1"}
+            assert set[str]().union(*map(addresses_listened_on, of_home(folder / "home"))) == {"127.0.0.1"}
             assert ("celery@worker-2 ready" in log.read_text()) == (target == "cluster")
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
@@ -107,14 +108,6 @@ def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
             assert process.poll() is None, log.read_text()[-3000:]
             process.terminate()
             assert process.wait(60) == 0
-
-
-def listening(process: psutil.Process) -> list[object]:
-    try:
-        connections = process.net_connections("inet")
-    except psutil.Error:
-        return []
-    return [one for one in connections if one.status == psutil.CONN_LISTEN]
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
