@@ -25,6 +25,7 @@ from bench.data import SINCE, STATUSES, UNTIL, Databases, Orders
 from bench.receiver import SHOP_ID, SHOP_SECRET, Receiver
 
 PROJECT = Path(__file__).resolve().parents[1]
+AIRFLOW_DATABASE = PROJECT / ".airflow" / "airflow.db"
 DAG_ID = "order_status_sync_bench"
 QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
@@ -61,7 +62,7 @@ class Ours:
         self.receiver = receiver
         self.shop_file = home / "shops" / "bench.yaml"
         (home / "shops").mkdir(parents=True)
-        shutil.copy(PROJECT / ".airflow" / "airflow.db", home / "airflow.db")
+        shutil.copy(AIRFLOW_DATABASE, home / "airflow.db")
         (home / "shops" / "orders.sql").write_text(QUERY)
         shop = {
             "shop": "bench",

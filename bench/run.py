@@ -30,13 +30,17 @@ from rich.table import Table
 from bench.data import SINCE, UNTIL, Databases, Orders, running_postgres
 from bench.ledgers import GrowingLedger, create_tables
 from bench.live import live
-from bench.ours import PROJECT, Ours, RunFailedError
+from bench.ours import AIRFLOW_DATABASE, PROJECT, Ours, RunFailedError
 from bench.parsing import seconds_to_parse
 from bench.receiver import Receiver, running_receiver
 from bench.steps import Step, Steps, parent_of_tasks
 
 RESULTS = PROJECT / "bench" / "results.json"
 PEERS = ("php_loop", "pandas_requests", "drt_rest", "dlt_destination")
+PYTHON_OF_PEERS = PROJECT / ".venv-peers" / "bin" / "python"
+STAGES = ("parsing", "ledger", "hourly", "load", "sizes_compared", "end_to_end")
+"""In their order: the short ones first."""
+
 BATCH = 1000
 SHORT_S = 60
 """A run under a minute is repeated, and its median counts."""
@@ -99,13 +103,10 @@ class Bench:
         self.stolen: dict[str, float] = {}
 
     def all(self) -> None:
-        """Measure everything, the short things first."""
-        stages: list[Callable[[], None]] = [
-            self.parsing, self.ledger, self.hourly, self.load, self.sizes_compared, self.end_to_end,
-        ]  # fmt: skip
-        whole = self.progress.add_task("everything", total=len(stages))
-        for stage in stages:
-            stage()
+        """Measure everything."""
+        whole = self.progress.add_task("everything", total=len(STAGES))
+        for stage in STAGES:
+            getattr(self, stage)()
             self.progress.advance(whole)
 
     def parsing(self) -> None:
@@ -298,8 +299,7 @@ def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
 
     :raises RunFailedError: with the end of what it said.
     """
-    python = PROJECT / ".venv-peers" / "bin" / "python"
-    command = [str(python), str(PROJECT / "bench" / "peers" / f"{name}.py"), "--warehouse", orders.uri]
+    command = [str(PYTHON_OF_PEERS), str(PROJECT / "bench" / "peers" / f"{name}.py"), "--warehouse", orders.uri]
     began = time.perf_counter()
     done = subprocess.run(
         [*command, "--url", receiver.url],
@@ -332,8 +332,11 @@ def main() -> int:
     """Run the benchmark; return its exit code: 0 also where a target is missed, 1 where a contestant failed."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes: for a first impression only")
-    parser.add_argument("--only", metavar="STAGE", help="one stage alone, such as parsing; writes no results")
+    parser.add_argument("--only", choices=STAGES, help="one stage alone; writes no results")
     options = parser.parse_args()
+    for made_by_make in (PYTHON_OF_PEERS, AIRFLOW_DATABASE):
+        if not made_by_make.exists():
+            parser.error(f"{made_by_make.relative_to(PROJECT)} is missing: `make bench` makes it first.")
     console = Console(highlight=False)
     sizes = QUICK if options.quick else FULL
     began, load = datetime.now(UTC), os.getloadavg()[0]
