@@ -592,7 +592,7 @@ def test_what_was_compared_is_asked_again_only_where_something_has_happened_sinc
 ) -> None:
     Readings(partition.ledger).begin(partition.run, NOON, NOON - timedelta(days=1))
     ledger = LedgerWithFailures(partition.ledger.engine, "lookup", set(), KeyboardInterrupt)
-    compared_at = ledger.news(partition.run)
+    compared_at = asdict(ledger.news(partition.run))
     happens(ledger)
 
     tally = partition.delivery(ledger=ledger).deliver(numbered(30), compared_at)
@@ -601,10 +601,29 @@ def test_what_was_compared_is_asked_again_only_where_something_has_happened_sinc
     assert ledger.count == asked
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda _compared_at: None, id="an-earlier-version-that-says-nothing"),
+        pytest.param(lambda compared_at: compared_at | {"latest_approval": 0}, id="a-later-version-that-says-more"),
+        pytest.param(lambda compared_at: {"latest_batch": compared_at["latest_batch"]}, id="one-that-says-less"),
+    ],
+)
+def test_a_comparison_of_another_version_of_the_project_is_made_again(
+    partition: Partition, change: Callable[[dict[str, int]], dict[str, int] | None]
+) -> None:
+    ledger = LedgerWithFailures(partition.ledger.engine, "lookup", set(), KeyboardInterrupt)
+
+    tally = partition.delivery(ledger=ledger).deliver(numbered(30), change(asdict(ledger.news(partition.run))))
+
+    assert tally == tally_of(30, sent=30)
+    assert ledger.count == 1
+
+
 def test_a_retry_asks_what_the_try_before_it_sent_though_no_other_reading_was_sent(
     sandbox: Sandbox, partition: Partition
 ) -> None:
-    compared_at = partition.ledger.news(partition.run)
+    compared_at = asdict(partition.ledger.news(partition.run))
     sandbox.reset(fault="slow:0@x1,400@x1")
     assert partition.delivery().deliver(numbered(30), compared_at) == tally_of(30, sent=20, failed=10)
 
@@ -645,7 +664,7 @@ def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(
             return self.hook.send(orders)
 
     load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
-    tally = load.deliver(numbered(20), partition.ledger.news(partition.run) if compared else None)
+    tally = load.deliver(numbered(20), asdict(partition.ledger.news(partition.run)) if compared else None)
 
     assert tally == tally_of(20, sent=19, stale=1)
     assert codes_at(sandbox) == statuses_of(numbered(20)) | {"order-00015": 2}

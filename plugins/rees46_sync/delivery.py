@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -133,12 +133,13 @@ class Delivery:
         """Start no further batch; what is under way is heard and recorded."""
         self.told_to_stop = True
 
-    def deliver(self, orders: pd.DataFrame, compared_at: News | None = None) -> Tally:
+    def deliver(self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None = None) -> Tally:
         """
         Send the orders; every one of them ends up in the tally.
 
         :param orders: columns order_id, code, updated_at, and what ``statuses_of`` needs.
-        :param compared_at: what other readings had found out when these orders were compared with the ledger.
+        :param compared_at: what other readings had found out when these orders were compared with the ledger, the
+            fields of a :class:`~rees46_sync.ledger.News`; trusted only where they are those of now.
         :return: the tally; what went wrong is in :attr:`errors`.
         :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
@@ -188,12 +189,15 @@ class Delivery:
             return f"Stopped after {self._unanswered_in_a_row} batches in a row without a clear answer"
         return ""
 
-    def _still_due(self, orders: pd.DataFrame, compared_at: News | None, ahead: Executor) -> Iterable[_Due]:
+    def _still_due(
+        self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None, ahead: Executor
+    ) -> Iterable[_Due]:
         """Return what is to be sent: all at once, where nothing has happened since the orders were compared."""
         tried_before = self.partition in self.ledger.delivered(self.run.extraction_id)
-        if compared_at is None or tried_before or self.ledger.news(self.run) != compared_at:
+        news = self.ledger.news(self.run)
+        if tried_before or asdict(news) != compared_at:
             return ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE))
-        return [_Due(orders, compared_at)]
+        return [_Due(orders, news)]
 
     def _take_due(self, orders: pd.DataFrame) -> _Due:
         """Count what need not be sent any more; return the rest."""

@@ -76,7 +76,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from rees46_sync.delivery import Delivery
         from rees46_sync.exceptions import LoadStoppedError
         from rees46_sync.hooks import Rees46Hook
-        from rees46_sync.ledger import Ledger, News, RunRef
+        from rees46_sync.ledger import Ledger, RunRef
 
         reading = self.batches["reading"]
         bind_contextvars(shop=self.shop, partition=self.batches["index"])
@@ -109,8 +109,8 @@ class Rees46SyncOrdersOperator(BaseOperator):
         orders = staging.read(path, payload.columns_of(status_text)).to_pandas()
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
         lineage.sent_to(hook, hook.settings.url, self.shop)
-        compared_at = self.batches.get("compared_at")  # None in a run that an earlier version of the project began
-        counts = asdict(delivery.deliver(orders, compared_at and News(**compared_at)))
+        # An earlier version of the project said nothing of this in the runs that it began.
+        counts = asdict(delivery.deliver(orders, self.batches.get("compared_at")))
         self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
         if delivery.errors:
