@@ -21,9 +21,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="rees46-tests-"))
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 if "airflow" in sys.modules:
     raise RuntimeError("Airflow was imported before conftest.py: the processes of the tests would share its home.")

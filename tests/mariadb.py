@@ -25,7 +25,7 @@ import pymysql
 import sqlalchemy as sa
 
 TIME_ZONE = "+09:00"
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
 MEMORY_BYTES = 4 * 2**30
 _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _SERVER, _INSTALL = (shutil.which(name, path=_PLACES) for name in ("mariadbd", "mariadb-install-db"))

@@ -54,7 +54,7 @@ def mail_server() -> Iterator[Mailbox]:
     mailbox = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         mailbox.port = probe.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, ready_timeout=60)
     controller.start()
     try:
         yield mailbox

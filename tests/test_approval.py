@@ -108,13 +108,14 @@ def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -
 
 
 def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
-    """Run the DAG, and do something meanwhile; where that fails, nothing waits for it any more."""
+    """Run the DAG, and do something meanwhile; where that fails, or does not end it, nothing waits any more."""
     over = Event()
 
     def do() -> None:
         try:
             for deed in deeds:
                 deed()
+            assert over.wait(FIRST_WAIT_S), "the run waits for something else"
         except BaseException:  # whatever it is: the run would wait for an answer for hours
             while not over.wait(0.5):
                 end_runs()

@@ -41,7 +41,7 @@ ORDERS_OF = {"import_sync_orders": ORDERS, "sync_orders": [("1", "delivered"), (
 """A good batch of each dialect."""
 
 OVER_BOTH = pytest.mark.parametrize("dialect", ORDERS_OF)
-PATIENCE_S = 0.3  # the timeout of hooks whose request must not be answered
+PATIENCE_S = 1  # the timeout of hooks whose request must not be answered
 
 HookOf = Callable[..., Rees46Hook]
 
@@ -258,8 +258,8 @@ def test_a_missing_answer_is_asked_for_again(
 ) -> None:
     sandbox.reset(fault="never@x1")
 
-    assert hook_of(rees46_connection(sandbox, timeout_s=0.8)).send(ORDERS) == 2
-    assert "did not answer within 0.8 s; the batch will be sent again. Try 2 of 4" in caplog.text
+    assert hook_of(rees46_connection(sandbox, timeout_s=3)).send(ORDERS) == 2
+    assert "did not answer within 3 s; the batch will be sent again. Try 2 of 4" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -487,7 +487,7 @@ def test_as_many_connections_are_kept_as_requests_may_be_under_way(
 @pytest.mark.parametrize("fault", ["", "503@x1,reset_after@x1"])
 def test_requests_start_as_far_apart_as_the_connection_asks(sandbox: Sandbox, hook_of: HookOf, fault: str) -> None:
     sandbox.reset(fault=fault)
-    interval_s = 0.4
+    interval_s = 1.0
     hook = hook_of(rees46_connection(sandbox, min_interval_s=interval_s, concurrency=4))
     made_at = time.time()
 
@@ -497,7 +497,7 @@ def test_requests_start_as_far_apart_as_the_connection_asks(sandbox: Sandbox, ho
     times = [made_at, *(row["at"] for row in sandbox.requests())]
     assert len(times) == requests + 1 == (7 if fault else 5)
     # The first waits as well. One may take longer than the next from its start to its arrival, so allow for that.
-    assert [gap for gap in map(float.__sub__, times[1:], times) if gap < interval_s - 0.2] == []
+    assert [gap for gap in map(float.__sub__, times[1:], times) if gap < interval_s - 0.6] == []
 
 
 @pytest.mark.parametrize("extra", [{}, {"min_interval_s": 0}, {"min_interval_s": "0"}])

@@ -24,6 +24,7 @@ HOLD = {
     "postgresql": "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
     "mysql": "LOCK TABLES {table} WRITE",
 }
+RELEASE = {"sqlite": "ROLLBACK", "postgresql": "ROLLBACK", "mysql": "UNLOCK TABLES"}
 LOCKED = {"sqlite": "database is locked", "postgresql": "due to lock timeout", "mysql": "Lock wait timeout exceeded"}
 RUNAWAY = {
     # No more than some minutes, should nobody stop it.
@@ -54,7 +55,7 @@ def locked(ledger: Ledger, table: sa.Table) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.invalidate()
+            connection.exec_driver_sql(RELEASE[ledger.engine.dialect.name])
 
 
 def test_a_lock_that_somebody_holds_ends_in_an_error_that_is_retried_not_in_waiting(

@@ -39,7 +39,7 @@ PATH = "/import/sync_orders"
 PRESENT_DAY = "/sync/orders"
 SECRET = "s3cret-that-nobody-may-see"
 JSON = {"Content-Type": "application/json"}
-PATIENCE_S = 0.3  # how long a test waits for an answer that must not come
+PATIENCE_S = 1  # how long a test waits for an answer that must not come
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ OVER_BOTH = pytest.mark.parametrize(
 )
 
 
-def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 5, path: str = PATH) -> requests.Response:
+def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 60, path: str = PATH) -> requests.Response:
     url = sandbox.url + path
     return requests.post(url, data=body, headers=JSON, timeout=timeout, allow_redirects=False)
 
@@ -84,17 +84,16 @@ def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 5, path: str = P
 def raw_request(sandbox: Sandbox, body: bytes = GOOD) -> Iterator[socket.socket]:
     """Send a request that announces the length of GOOD, and leave the answer to the caller."""
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((sandbox.host, sandbox.port), timeout=5) as connection:
+    with socket.create_connection((sandbox.host, sandbox.port), timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {len(GOOD)}\r\n\r\n".encode() + body)
         yield connection
 
 
 def wait_for_requests(sandbox: Sandbox, count: int) -> None:
-    for _ in range(500):
-        if sandbox.stats()["requests"] == count:
-            return
+    deadline = time.monotonic() + 60
+    while sandbox.stats()["requests"] != count:
+        assert time.monotonic() < deadline, f"{sandbox.stats()['requests']} of {count} requests arrived"
         time.sleep(0.01)
-    pytest.fail(f"{sandbox.stats()['requests']} of {count} requests arrived within 5 s")
 
 
 def outcomes(sandbox: Sandbox) -> list[str]:
@@ -112,7 +111,7 @@ def test_an_accepted_request_sets_the_status_of_each_order_as_it_was_sent(
     answer = post(sandbox, good, path=path)
 
     assert (answer.status_code, answer.json()) == (200, {"status": "success"})
-    assert requests.get(sandbox.url + "/_state", timeout=5).json() == good_state == sandbox.state()
+    assert requests.get(sandbox.url + "/_state", timeout=60).json() == good_state == sandbox.state()
 
 
 def test_the_two_dialects_are_two_ways_to_the_same_orders(sandbox: Sandbox) -> None:
@@ -149,7 +148,7 @@ def test_the_limits_of_the_contract_are_inside_it(sandbox: Sandbox, path: str, b
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON;charset=x"])
 def test_parameters_of_the_content_type_are_fine(sandbox: Sandbox, content_type: str) -> None:
-    answer = requests.post(sandbox.url + PATH, data=GOOD, headers={"Content-Type": content_type}, timeout=5)
+    answer = requests.post(sandbox.url + PATH, data=GOOD, headers={"Content-Type": content_type}, timeout=60)
 
     assert answer.status_code == 200
 
@@ -257,7 +256,7 @@ def test_a_violation_is_refused_counted_and_changes_nothing(
 def test_another_content_type_is_a_violation(sandbox: Sandbox, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
 
-    answer = requests.post(sandbox.url + PATH, data=GOOD, headers=headers, timeout=5)
+    answer = requests.post(sandbox.url + PATH, data=GOOD, headers=headers, timeout=60)
 
     assert answer.status_code == 400
     assert sandbox.stats()["violations"] == {"wrong_content_type": 1}
@@ -281,7 +280,7 @@ def test_another_content_type_is_a_violation(sandbox: Sandbox, content_type: str
 def test_a_stray_request_is_counted_but_is_no_request_to_the_api(
     sandbox: Sandbox, method: str, path: str, http_status: int, kind: str
 ) -> None:
-    answer = requests.request(method, sandbox.url + path, data=GOOD, headers=JSON, timeout=5)
+    answer = requests.request(method, sandbox.url + path, data=GOOD, headers=JSON, timeout=60)
 
     assert (answer.status_code, answer.json()["status"]) == (http_status, "error")
     assert sandbox.stats()["violations"] == {kind: 1}
@@ -359,7 +358,7 @@ def test_a_fault_answers_as_its_name_says_and_is_then_over(
         assert text in response.text if text else not response.text
     else:
         with pytest.raises(answer):
-            post(sandbox, good, timeout=PATIENCE_S if answer is requests.ReadTimeout else 5, path=path)
+            post(sandbox, good, timeout=PATIENCE_S if answer is requests.ReadTimeout else 60, path=path)
         wait_for_requests(sandbox, 1)
 
     kind = spec.partition(":")[0]
@@ -410,30 +409,30 @@ def test_a_reset_is_a_tcp_reset(sandbox: Sandbox) -> None:
 
 def test_a_connection_kept_alive_is_reset_in_its_second_request(sandbox: Sandbox) -> None:
     with requests.Session() as session:
-        assert session.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=5).ok
+        assert session.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=60).ok
         sandbox.reset(fault="reset_before@x1")
         with pytest.raises(requests.ConnectionError):
-            session.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=5)
+            session.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=60)
 
 
 def test_a_slow_answer_takes_its_time_but_the_orders_count_at_once(sandbox: Sandbox) -> None:
-    sandbox.reset(fault="slow:0.4@1", latency_ms=100)
+    sandbox.reset(fault="slow:3@1", latency_ms=100)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(post, sandbox)
-        time.sleep(0.25)
+        wait_for_requests(sandbox, 1)
         assert sandbox.state() == GOOD_STATE
         assert not answer.done()
-        assert answer.result().elapsed.total_seconds() >= 0.5
+        assert answer.result().elapsed.total_seconds() >= 3.1
 
     (row,) = sandbox.requests()
     assert row["seconds"] is not None
-    assert row["seconds"] >= 0.5
+    assert row["seconds"] >= 3.1
 
 
 def test_whoever_follows_the_redirect_is_caught(sandbox: Sandbox) -> None:
     sandbox.reset(fault="redirect@1")
 
-    answer = requests.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=5)
+    answer = requests.post(sandbox.url + PATH, data=GOOD, headers=JSON, timeout=60)
 
     assert answer.status_code == 404
     assert sandbox.stats()["violations"] == {"wrong_path": 1}
@@ -568,7 +567,7 @@ def test_thousands_could_wait_for_their_latency_at_once(sandbox: Sandbox) -> Non
         answers = list(pool.map(lambda _: post(sandbox), range(40)))
 
     assert all(answer.elapsed.total_seconds() >= 0.4 for answer in answers)
-    assert time.perf_counter() - started < 4  # one after the other they would take 16 s
+    assert time.perf_counter() - started < 12  # one after the other they would take 16 s
 
 
 @pytest.mark.parametrize("kind", ["never", "never_after", "slow:60"])
@@ -577,22 +576,22 @@ def test_those_who_wait_for_ever_hold_up_neither_others_nor_the_end(kind: str) -
         with running("demo", SECRET, fault=f"{kind}@x50") as sandbox:
             hanging = [clients.enter_context(raw_request(sandbox)) for _ in range(50)]
             wait_for_requests(sandbox, 50)
-            assert post(sandbox).elapsed.total_seconds() < 2
+            assert post(sandbox).elapsed.total_seconds() < 30
             assert [row["seconds"] for row in sandbox.requests()[:50]] == [None] * 50
             stopping = time.perf_counter()
-        assert time.perf_counter() - stopping < 2
+        assert time.perf_counter() - stopping < 30
         for connection in hanging:
             assert connection.recv(1) == b""
 
 
 def test_a_client_that_leaves_ends_its_own_waiting(sandbox: Sandbox) -> None:
-    sandbox.reset(fault="never@x1,slow:0.2@x1")
+    sandbox.reset(fault="never@x1,slow:3@x1")
     for number in (1, 2):
         with raw_request(sandbox):
             wait_for_requests(sandbox, number)
 
     assert post(sandbox).ok
-    time.sleep(0.3)
+    time.sleep(3.3)
     assert [row["seconds"] is None for row in sandbox.requests()] == [True, True, False]
 
 
@@ -601,7 +600,7 @@ def test_the_log_tells_sizes_times_and_outcomes_but_no_secret_and_no_order(sandb
     before = time.time()
     answers = [post(sandbox), post(sandbox), post(sandbox, body_of([order("a-telling-id", 9)]))]
 
-    log = requests.get(sandbox.url + "/_requests", timeout=5)
+    log = requests.get(sandbox.url + "/_requests", timeout=60)
 
     assert log.json() == sandbox.requests()
     assert [(row["outcome"], row["orders"]) for row in log.json()] == [
@@ -620,7 +619,7 @@ def test_statistics_over_http_are_those_of_the_object(sandbox: Sandbox) -> None:
     post(sandbox)
     post(sandbox)
 
-    over_http = requests.get(sandbox.url + "/_stats", timeout=5).json()
+    over_http = requests.get(sandbox.url + "/_stats", timeout=60).json()
 
     assert over_http == sandbox.stats()
     assert over_http == {"requests": 2, "orders": 3, "accepted": 1, "violations": {}, "faults": {"503": 1}}
@@ -630,7 +629,7 @@ def test_a_reset_clears_everything_and_sets_the_faults(sandbox: Sandbox) -> None
     post(sandbox)
     settings = {"fault": "503@x1", "seed": 5, "latency_ms": 200}
 
-    assert requests.post(sandbox.url + "/_reset", json=settings, timeout=5).json() == {"status": "success"}
+    assert requests.post(sandbox.url + "/_reset", json=settings, timeout=60).json() == {"status": "success"}
 
     assert (sandbox.state(), sandbox.requests(), sandbox.stats()["requests"]) == ({}, [], 0)
     answer = post(sandbox)
@@ -641,14 +640,14 @@ def test_a_reset_clears_everything_and_sets_the_faults(sandbox: Sandbox) -> None
 def test_a_reset_without_a_body_ends_all_faults(sandbox: Sandbox) -> None:
     sandbox.reset(fault="503@1", latency_ms=100)
 
-    assert requests.post(sandbox.url + "/_reset", timeout=5).ok
+    assert requests.post(sandbox.url + "/_reset", timeout=60).ok
     assert post(sandbox).ok
 
 
 def test_a_reset_can_keep_the_state(sandbox: Sandbox) -> None:
     post(sandbox)
 
-    assert requests.post(sandbox.url + "/_reset", json={"keep_state": True}, timeout=5).ok
+    assert requests.post(sandbox.url + "/_reset", json={"keep_state": True}, timeout=60).ok
     assert sandbox.state() == GOOD_STATE
     assert sandbox.stats()["accepted"] == 0
 
@@ -669,7 +668,7 @@ def test_a_reset_that_is_not_understood_changes_nothing(sandbox: Sandbox, body: 
     post(sandbox)
     before = sandbox.stats()
 
-    answer = requests.post(sandbox.url + "/_reset", data=body, timeout=5)
+    answer = requests.post(sandbox.url + "/_reset", data=body, timeout=60)
 
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert (sandbox.state(), sandbox.stats()) == (GOOD_STATE, before)
@@ -694,7 +693,7 @@ def start_process(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_where_it_listens_and_stops_without_a_word(number: signal.Signals) -> None:
     with start_process("--fault", "reset_after@x1,never@x1", "--seed", "1", "--latency-ms", "1") as process:
@@ -702,23 +701,23 @@ def test_the_process_says_where_it_listens_and_stops_without_a_word(number: sign
             assert process.stdout is not None
             name, url = process.stdout.readline().split()
             assert name == "sandbox:"
-            for error, timeout in ((requests.ConnectionError, 5), (requests.ReadTimeout, PATIENCE_S)):
+            for error, timeout in ((requests.ConnectionError, 60), (requests.ReadTimeout, PATIENCE_S)):
                 with pytest.raises(error):
                     requests.post(url + PATH, data=GOOD, headers=JSON, timeout=timeout)
-            assert requests.post(url + PATH, data=GOOD, headers=JSON, timeout=5).ok
-            assert requests.get(url + "/_state", timeout=5).json() == GOOD_STATE
+            assert requests.post(url + PATH, data=GOOD, headers=JSON, timeout=60).ok
+            assert requests.get(url + "/_state", timeout=60).json() == GOOD_STATE
 
             process.send_signal(number)
-            assert process.communicate(timeout=5) == ("", "")
+            assert process.communicate(timeout=60) == ("", "")
             assert process.returncode == 0
         finally:
             process.kill()
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_the_process_explains_a_faulty_spec() -> None:
     with start_process("--fault", "503") as process:
-        _, complaint = process.communicate(timeout=10)
+        _, complaint = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert "write 503@0.1 or 503@x3" in complaint

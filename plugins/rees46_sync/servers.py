@@ -132,7 +132,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
             try:
                 if session.get(f"{url}/healthz", timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 pass
             time.sleep(0.2)
     raise TimeoutError(f"The S3 server at {url} does not answer; see {folder}/s3.log.")

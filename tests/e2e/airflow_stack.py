@@ -127,7 +127,7 @@ class AirflowStack:
         engine.dispose()
         return self.postgres_uri(name)
 
-    def wait_for_dag(self, dag_id: str, timeout_s: float = 60) -> None:
+    def wait_for_dag(self, dag_id: str, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return once the DAG has been parsed and is known to the API."""
         self._wait(
             f"DAG {dag_id}",
@@ -257,7 +257,9 @@ class AirflowStack:
         }
         return [process.pid for process in self.processes() if " ".join(process.info["cmdline"]).strip() in titles]
 
-    def wait_for_task_pids(self, task_id: str, run_id: str | None = None, timeout_s: float = 60) -> list[int]:
+    def wait_for_task_pids(
+        self, task_id: str, run_id: str | None = None, timeout_s: float = START_TIMEOUT_S
+    ) -> list[int]:
         """As `task_pids`, once there is at least one."""
         return self._wait(f"process of task {task_id}", lambda: self.task_pids(task_id, run_id), timeout_s)
 
@@ -318,17 +320,21 @@ class AirflowStack:
         self._started.append(process)
         return process
 
+    def output_of(self, component: str) -> str:
+        """What a component has said so far."""
+        return self._log_of(component).read_text(errors="replace")
+
     def _log_of(self, component: str) -> Path:
         return self.home / "logs-components" / f"{component}.log"
 
     def _is_healthy(self, component: str) -> bool:
         if component in self._workers:
-            return f"@{component} ready." in self._log_of(component).read_text(errors="replace")
-        with suppress(requests.ConnectionError, requests.Timeout):
+            return f"@{component} ready." in self.output_of(component)
+        with suppress(requests.RequestException):
             if component == "api-server":
                 # The tasks' API builds itself on its first request, which takes longer than a task waits for an answer.
                 return self.session.get(f"{self.url}/execution/health", timeout=START_TIMEOUT_S).ok
-            health = self.session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+            health = self.session.get(f"{self.url}/api/v2/monitor/health", timeout=60).json()
             return bool(health[component.replace("-", "_")]["status"] == "healthy")
         return False
 
@@ -341,12 +347,12 @@ class AirflowStack:
     def log_in(self) -> None:
         """Give the session a token; it lasts a day."""
         credentials = {"username": USERNAME, "password": PASSWORD}
-        answer = self.session.post(f"{self.url}/auth/token", json=credentials, timeout=30)
+        answer = self.session.post(f"{self.url}/auth/token", json=credentials, timeout=120)
         answer.raise_for_status()
         self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _api(self, method: str, path: str, **options: Any) -> Any:
-        answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **options)
+        answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=120, **options)
         if not answer.ok:
             raise AirflowStackError(f"{method} {path} {options}: HTTP {answer.status_code} {answer.text}")
         return answer.json()

@@ -44,7 +44,7 @@ WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00
 FEED = "https://shop.example/feed.xml"
 MOST_UNASKED = 20
 
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 900
 """Ample: a run takes half a minute on an idle machine, and minutes where others work as well."""
 
 QUERY = """
@@ -66,13 +66,22 @@ def task_policy(task):
 T = TypeVar("T")
 
 
-def wait_until(what: str, ready: Callable[[], T], timeout_s: float = 60, every_s: float = 0.02) -> T:
+def wait_until(what: str, ready: Callable[[], T], timeout_s: float = RUN_TIMEOUT_S, every_s: float = 0.2) -> T:
     """Return what `ready` returns, as soon as that is true."""
     deadline = time.monotonic() + timeout_s
     while not (result := ready()):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
         time.sleep(every_s)
     return result
+
+
+def rewrite(shop_file: Path, **keys: Any) -> dict[str, Any]:
+    """Have other keys in a shop file, all at once: a task reads it as it begins. Return what they were before."""
+    before = yaml.safe_load(shop_file.read_text())
+    whole = shop_file.with_suffix(".new")
+    whole.write_text(yaml.safe_dump(before | keys))
+    whole.replace(shop_file)
+    return {key: before[key] for key in keys}
 
 
 class LiveShop:
@@ -88,6 +97,7 @@ class LiveShop:
         self.staging = folder / "staging"
         self.staging.mkdir()
         self._warehouse = folder / "warehouse.db"
+        self._shop_file = folder / "shops" / f"{SHOP}.yaml"
         self._admin = sa.create_engine(airflow.postgres_uri("postgres"), isolation_level="AUTOCOMMIT")
         self._ledger = sa.create_engine(airflow.create_database("ledger"), poolclass=sa.NullPool)
         self._generation = 0
@@ -95,6 +105,15 @@ class LiveShop:
             db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
             db.execute("CREATE INDEX orders_by_id ON orders (order_id)")
             db.execute("CREATE INDEX orders_by_time ON orders (updated_at)")
+
+    @contextmanager
+    def configured(self, **keys: Any) -> Iterator[None]:
+        """Have other keys in the shop file, for the tasks that begin meanwhile."""
+        before = rewrite(self._shop_file, **keys)
+        try:
+            yield
+        finally:
+            rewrite(self._shop_file, **before)
 
     @contextmanager
     def warehouse(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
@@ -167,7 +186,7 @@ class LiveShop:
         def states() -> list[str | None]:
             return [state for state, _ in self.instances(run_id, "load_batches", dag_id).values()]
 
-        wait_until("load tasks that wait", lambda: states() == ["scheduled"] * loads, RUN_TIMEOUT_S)
+        wait_until("load tasks that wait", lambda: states() == ["scheduled"] * loads)
 
     def clear(self, run_id: str, task_ids: list[str] | None) -> None:
         """Have failed tasks of the run run again, or with None all of its tasks."""
@@ -177,12 +196,12 @@ class LiveShop:
     def mark_failed(self, run_id: str, task_id: str, map_index: int) -> None:
         """What the UI's button does."""
         path = f"{self.airflow.url}/api/v2/dags/{SYNC}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
-        self.airflow.session.patch(path, json={"new_state": "failed"}, timeout=30).raise_for_status()
+        self.airflow.session.patch(path, json={"new_state": "failed"}, timeout=120).raise_for_status()
 
     @contextmanager
     def load_in_the_middle(self, run_id: str, hold_s: float) -> Iterator[int]:
         """Give the process of a load task that has had answers and waits `hold_s` for the next ones."""
-        wait_until("three batches at REES46", lambda: self.sandbox.stats()["accepted"] >= 3, RUN_TIMEOUT_S)
+        wait_until("three batches at REES46", lambda: self.sandbox.stats()["accepted"] >= 3, every_s=0.02)
         self.sandbox.latency_s = hold_s
         [pid] = self.airflow.wait_for_task_pids("load_batches", run_id)
         yield pid

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from .conftest import DAY, FEED, MOST_UNASKED, RUN_TIMEOUT_S, STATUSES, SYNC, LiveShop, wait_until
+from .conftest import DAY, FEED, MOST_UNASKED, STATUSES, SYNC, LiveShop, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
@@ -23,10 +22,11 @@ def lay(shop: LiveShop, count: int) -> None:
 
 def request_of(shop: LiveShop, run_id: str) -> dict[str, Any]:
     request: dict[str, Any] = wait_until(
-        "request for approval", lambda: shop.airflow.requests_for_approval(SYNC, run_id), RUN_TIMEOUT_S, every_s=0.5
+        "request for approval", lambda: shop.airflow.requests_for_approval(SYNC, run_id), every_s=0.5
     )[0]
     # Until the scheduler has taken note that the task waits, Airflow takes an answered one for lost and tries it again.
-    time.sleep(5)
+    noted = f"TaskInstance Finished: dag_id={SYNC}, task_id=ask_approval, run_id={run_id}"
+    wait_until("scheduler that knows of it", lambda: noted in shop.airflow.output_of("scheduler"))
     return request
 
 

@@ -22,7 +22,7 @@ from tests.conftest import PROJECT, postgres_folder
 
 from .airflow_stack import addresses_listened_on
 
-pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(2400)]
 
 READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
 SYNC = "order_status_sync_demo"
@@ -39,10 +39,10 @@ def up(folder: Path, *arguments: str, target: str = "up") -> Iterator[tuple[subp
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                process.wait(60)
+                process.wait(180)
 
 
-def wait_for(what: str, ready: object, timeout_s: float = 240) -> None:
+def wait_for(what: str, ready: object, timeout_s: float = 900) -> None:
     deadline = time.monotonic() + timeout_s
     while not ready():  # type: ignore[operator]
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
@@ -90,10 +90,11 @@ def test_it_syncs_the_demo_shop_and_ends_with_ctrl_c(target: str) -> None:
             held = requests.get(f"http://127.0.0.1:{sandbox_port}/_state", timeout=30).json()
             assert len(held) >= 4000
             assert set[str]().union(*map(addresses_listened_on, of_home(folder / "home"))) == {"127.0.0.1"}
-            assert ("celery@worker-2 ready" in log.read_text()) == (target == "cluster")
+            if target == "cluster":
+                wait_for("second worker", lambda: "celery@worker-2 ready" in log.read_text())
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
-        wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 30)
+            assert process.wait(180) == 0
+        wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 180)
 
 
 def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
@@ -107,14 +108,14 @@ def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
             time.sleep(5)
             assert process.poll() is None, log.read_text()[-3000:]
             process.terminate()
-            assert process.wait(60) == 0
+            assert process.wait(180) == 0
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with up(tmp_path, "--port", str(port)) as (process, log):
-            assert process.wait(60) == 1
+            assert process.wait(180) == 1
     assert f"Port {port} cannot be used (Address already in use)" in log.read_text()
     assert "make up PORT=" in log.read_text()
     assert not (tmp_path / "home").exists()
