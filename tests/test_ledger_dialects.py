@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from rees46_sync import ledger_dialects, reports
 from rees46_sync.exceptions import LedgerError, MendFirstError
 from rees46_sync.ledger import Answer, Ledger, again_after_a_race
-from rees46_sync.ledger_tables import deliveries, open_requests
+from rees46_sync.ledger_tables import deliveries, open_requests, schema_versions
 from rees46_sync.reports import open_reports
 from tests.conftest import accept, open_request
 from tests.test_ledger import LATER_RUN, RUN, orders_of, rows_of
@@ -87,6 +87,21 @@ def test_a_statement_without_an_end_is_given_up(ledger: Ledger) -> None:
 
     assert time.monotonic() - began < 20
     assert ledger.mark() == 0  # the connection is of use again
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
+def test_a_ledger_whose_version_does_not_come_is_asked_for_it_once(
+    impatient: None, ledger: Ledger, empty_database: str
+) -> None:
+    task = Ledger.of_connection(empty_database)
+    asked: list[str] = []
+    sa.event.listen(task.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+
+    with locked(ledger, schema_versions), pytest.raises(LedgerError, match=LOCKED[ledger.engine.dialect.name]):
+        task.mark()
+
+    assert [schema_versions.name in statement for statement in asked].count(True) == 1
+    task.engine.dispose()
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)

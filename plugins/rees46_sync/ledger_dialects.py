@@ -27,6 +27,7 @@ Unit = Literal["hour", "day"]
 
 _DEADLOCKS = ("40P01", "40001", 1213)
 _DENIED = ("42501", 1044, 1142, 1143)
+_NO_TABLE = ("42P01", 1146)
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,14 @@ def is_denied(error: BaseException | None) -> bool:
     return _code_of(error) in _DENIED
 
 
+def is_missing_table(error: BaseException | None) -> bool:
+    """Return whether a database says that it has not the table."""
+    code = _code_of(error)
+    return code in _NO_TABLE or str(code).startswith("no such table")  # SQLite has no number for it
+
+
 def _code_of(error: BaseException | None) -> object:
-    """Return the SQLSTATE of what PostgreSQL's drivers raise, the error number of MySQL's; None of anything else."""
+    """Return the SQLSTATE of what PostgreSQL's drivers raise, the error number of MySQL's, or what SQLite says."""
     fault: Any = getattr(error, "orig", None)
     state = getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None)
     return state or next(iter(getattr(fault, "args", ())), None)

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from rees46_sync.exceptions import LedgerError, LedgerSchemaError
-from rees46_sync.ledger_dialects import LOCK_TIMEOUT_S, is_denied, limit
+from rees46_sync.ledger_dialects import LOCK_TIMEOUT_S, is_denied, is_missing_table, limit
 from rees46_sync.ledger_tables import MYSQL, accepted_statuses, metadata, schema_versions
 
 VERSION = 2
@@ -78,8 +78,10 @@ def version_of(engine: sa.Engine, timeout_s: int) -> int:
         with engine.begin() as connection:
             limit(connection, timeout_s)
             return _newest_row(connection) or _without_a_row(connection)
-    except (sa.exc.ProgrammingError, sa.exc.OperationalError):
-        # Most likely the table is not there; another task may be making it just now. Anything else is raised once more.
+    except (sa.exc.ProgrammingError, sa.exc.OperationalError) as error:
+        if not is_missing_table(error):
+            raise
+        # Another task may be making it just now.
         with engine.begin() as connection:
             limit(connection, timeout_s)
             return _version_in(connection)
