@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from rees46_sync.ledger import Ledger, RunRef
 from tests.conftest import ShopUnderTest
 from tests.receivers import webhook_server
-from tests.whole_run import EIGHT, Run, make_metadata_database, run_dag
+from tests.whole_run import EIGHT, Run, make_metadata_database, returned, run_dag
 
 DAG_ID = "order_status_sync_test"
 IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
@@ -241,6 +241,18 @@ def test_nobody_is_asked(asking: ShopUnderTest, rows: int, params: dict[str, boo
     assert run.state == "success"
     assert run.account["sent"] == (0 if params.get("dry_run") else rows)
     assert outcomes(asking) == []
+
+
+@pytest.mark.parametrize("orders", [1, 2], ids=["no-limit-is-reached", "approved"])
+def test_loads_are_handed_no_examples(asking: ShopUnderTest, jane: Person, orders: int) -> None:
+    asking.add_rows([(str(number), "new", IN_WINDOW) for number in range(orders)])
+
+    run = run_while(lambda: jane.answers("Approve")) if orders > 1 else run_dag()
+
+    [built] = returned(run, "build_batches")
+    assert built["preview"] is not None
+    [handed_on] = returned(run, "ask_approval" if orders > 1 else "approve_changes")
+    assert [batches["preview"] for batches in handed_on] == [None]
 
 
 def test_an_answer_about_an_earlier_reading_sends_nothing(

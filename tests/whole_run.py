@@ -65,6 +65,16 @@ def run_dag(
     return Run(str(dag_run.state), account, states, dag_run.run_id, names)
 
 
+def returned(run: Run, task_id: str) -> list[Any]:
+    """What each instance of a task returned."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        xcoms = session.query(XComModel).filter_by(run_id=run.run_id, task_id=task_id, key="return_value")
+        return [XComModel.deserialize_value(xcom) for xcom in xcoms.order_by("map_index")]
+
+
 def metadata_text(dag_id: str) -> str:
     """What Airflow's metadata database holds of a DAG that a user of the UI can see: XComs and rendered fields."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
