@@ -94,7 +94,8 @@ class Elements(HTMLParser):
 
 def test_each_partition_of_a_run_has_a_page_behind_the_button_of_its_task(shop: ShopUnderTest, api: TestClient) -> None:
     shop.configure(partition_rows=2)
-    shop.add_rows([("1", "new", IN_WINDOW), ("2", "on_hold", IN_WINDOW), ("3", "delivered", IN_WINDOW)])
+    ids = ("id-of-order-1", "id-of-order-2", "id-of-order-3")
+    shop.add_rows([(ids[0], "new", IN_WINDOW), (ids[1], "on_hold", IN_WINDOW), (ids[2], "delivered", IN_WINDOW)])
     run = run_dag()
     links = links_of(run.run_id)
     assert len(links) == 2
@@ -103,6 +104,7 @@ def test_each_partition_of_a_run_has_a_page_behind_the_button_of_its_task(shop: 
     texts = [Elements(page.text).text for page in pages]
     assert all(run.run_id in text and DAG_ID in text for text in texts)
     assert sum("status_unmapped" in text for text in texts) == 1
+    assert not any(order_id in page.text for order_id in ids for page in pages)
 
 
 def test_pages_outlive_a_successful_run_and_go_after_a_month(shop: ShopUnderTest) -> None:

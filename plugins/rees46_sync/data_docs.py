@@ -79,7 +79,7 @@ def keep(shop: Shop, dag_id: str, run_id: str, partition: Mapping[str, Any], jud
     facts = {
         "DAG": dag_id,
         "Run": run_id,
-        "Partition": partition["name"],
+        "Partition": f"{index}",  # its name holds order ids
         "Window": f"[{start}, {end}) UTC",
         "Rows": f"{partition['rows']:,} judged, {len(judgement.rejected):,} rejected",
     }

@@ -21,7 +21,7 @@ STAGED_BYTES = 3 * 12.4
 
 LEDGER_ORDERS_PER_S = 20_000
 """Sent and recorded by a load where REES46 answers at once: half of what was measured over 5 million orders, on two
-processors that also ran PostgreSQL and the receiver."""
+slow processors that also ran PostgreSQL and the receiver."""
 
 ROWS_PER_S = 25_000
 """Read, judged, looked up and staged by a task; Great Expectations alone judges ten times as many."""

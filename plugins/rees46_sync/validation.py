@@ -34,7 +34,7 @@ WHAT_TO_DO = {
     "order_id_blank": "the order id is blank",
     "order_id_too_long": f"the order id has more than {MAX_ID_CHARACTERS} characters",
     "order_id_control_character": "the order id holds a control character",
-    "order_id_inexact": "the order id is a fraction, a float above 2^53 or no text: cast it to text in the query",
+    "order_id_inexact": "the order id is a float with a fraction or from 2^53 on, or no text: cast it in the query",
     "order_id_duplicated": "the order id stands twice in a partition",
     "status_missing": "the row has no status",
     "status_unmapped": "the shop file does not map the status",
