@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tenacity import wait_none
 
+from rees46_sync import batches, hooks, payload
 from rees46_sync import delivery as delivery_module
-from rees46_sync import hooks, payload
 from rees46_sync.batches import Reading
 from rees46_sync.delivery import Delivery, Tally
 from rees46_sync.exceptions import (
@@ -104,6 +104,10 @@ class Partition:
             "concurrency": concurrency,
         }
         return Delivery(**arguments | replaced)
+
+    def compared_now(self) -> dict[str, int]:
+        """What a comparison that is made now rests on."""
+        return batches.basis_of(self.ledger.news(self.run), Reading(mark=self.mark, window_end=WINDOW_END))
 
     def deliver(self, orders: pd.DataFrame, **options: Any) -> Tally:
         return self.delivery(**options).deliver(orders)
@@ -592,7 +596,7 @@ def test_what_was_compared_is_asked_again_only_where_something_has_happened_sinc
 ) -> None:
     Readings(partition.ledger).begin(partition.run, NOON, NOON - timedelta(days=1))
     ledger = LedgerWithFailures(partition.ledger.engine, "lookup", set(), KeyboardInterrupt)
-    compared_at = asdict(ledger.news(partition.run))
+    compared_at = partition.compared_now()
     happens(ledger)
 
     tally = partition.delivery(ledger=ledger).deliver(numbered(30), compared_at)
@@ -614,16 +618,55 @@ def test_a_comparison_of_another_version_of_the_project_is_made_again(
 ) -> None:
     ledger = LedgerWithFailures(partition.ledger.engine, "lookup", set(), KeyboardInterrupt)
 
-    tally = partition.delivery(ledger=ledger).deliver(numbered(30), change(asdict(ledger.news(partition.run))))
+    tally = partition.delivery(ledger=ledger).deliver(numbered(30), change(partition.compared_now()))
 
     assert tally == tally_of(30, sent=30)
     assert ledger.count == 1
 
 
+def test_orders_that_may_not_be_reopened_any_more_are_not_though_nothing_has_happened_since(
+    partition: Partition, ledger_conn_id: str
+) -> None:
+    accept(partition.ledger, OTHER_RUN, 0, orders_of(("1", 1), ("2", 0), at=NOON - timedelta(hours=1)))
+    later = Partition(ledger_conn_id, "reading-2")
+    allowed, not_any_more = (
+        Reading(mark=later.mark, window_end=WINDOW_END, allow_reopen=allow) for allow in (True, False)
+    )
+    compared_at = batches.basis_of(later.ledger.news(later.run), allowed)
+
+    tally = later.delivery(reading=not_any_more).deliver(orders_of(("1", 0), ("2", 1)), compared_at)
+
+    assert tally == tally_of(2, sent=1, reopened=1)
+
+
+def test_news_in_the_middle_of_a_load_has_no_more_batches_asked_one_by_one_than_were_asked_ahead(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "ASKED_AT_ONCE", 20)
+    ledger = LedgerWithFailures(partition.ledger.engine, "lookup", set(), KeyboardInterrupt)
+
+    class SenderDuringWhoseFirstRequestAnOrderIsLeftUnanswered:
+        hook = Rees46Hook("shop_rees46")
+        sent = 0
+
+        def send(self, orders: Sequence[tuple[str, int]]) -> int:
+            self.sent += 1
+            if self.sent == 1:
+                leave_an_order_unanswered(partition.ledger)
+            return self.hook.send(orders)
+
+    load = partition.delivery(sender=SenderDuringWhoseFirstRequestAnOrderIsLeftUnanswered(), ledger=ledger)
+    tally = load.deliver(numbered(200), partition.compared_now())
+
+    assert tally == tally_of(200, sent=200)
+    one_by_one, pieces_after = 3, 8
+    assert ledger.count <= one_by_one + pieces_after < 20  # batches
+
+
 def test_a_retry_asks_what_the_try_before_it_sent_though_no_other_reading_was_sent(
     sandbox: Sandbox, partition: Partition
 ) -> None:
-    compared_at = asdict(partition.ledger.news(partition.run))
+    compared_at = partition.compared_now()
     sandbox.reset(fault="slow:0@x1,400@x1")
     assert partition.delivery().deliver(numbered(30), compared_at) == tally_of(30, sent=20, failed=10)
 
@@ -664,7 +707,7 @@ def test_the_ledger_is_asked_right_before_each_batch_not_once_for_all(
             return self.hook.send(orders)
 
     load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
-    tally = load.deliver(numbered(20), asdict(partition.ledger.news(partition.run)) if compared else None)
+    tally = load.deliver(numbered(20), partition.compared_now() if compared else None)
 
     assert tally == tally_of(20, sent=19, stale=1)
     assert codes_at(sandbox) == statuses_of(numbered(20)) | {"order-00015": 2}

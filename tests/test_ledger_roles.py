@@ -114,9 +114,9 @@ def go_through(ledger: Ledger) -> None:
     ledger.withdraw_request(open_request(ledger, RUN, orders_of(("1", 1))))
     refused = open_request(ledger, RUN, orders_of(("1", 2)))
     ledger.record_answer(RUN, 0, Answer(refused, 1, "rejected"))
-    open_request(ledger, RUN, orders_of(("2", 2)))
+    open_request(ledger, RUN, orders_of(("2", 2), ("4", 2)))
     ledger.note_unanswered("test")
-    accept(ledger, RUN, 0, orders_of(("2", 2)))
+    accept(ledger, RUN, 0, orders_of(("2", 2), ("4", 2)))
     assert ledger.lookup("test", ["1", "2"], RUN.extraction_id)["uncertain"].tolist() == [False, False]
     assert (ledger.mark(), ledger.requests_made(RUN.extraction_id)) > (0, 0)
     ledger.delivered(RUN.extraction_id)

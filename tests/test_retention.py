@@ -149,6 +149,22 @@ def test_what_may_have_reached_rees46_is_not_forgotten(ledger: Ledger) -> None:
     )
 
 
+def test_the_latest_order_without_an_answer_stays_so_that_no_other_gets_its_number(ledger: Ledger) -> None:
+    for order_id in ("1", "2"):
+        open_request(ledger, RUN, orders_of((order_id, 1), at=LONG_AGO))
+        ledger.note_unanswered("test")
+    accept(ledger, LATER_RUN, 0, orders_of(("1", 1), ("2", 1), at=LONG_AGO))
+    age_all(ledger)
+    before = ledger.news(OTHER).latest_unanswered
+
+    assert remove_older(ledger, "test", BEFORE)["rees46_unanswered_orders"] == 1
+
+    assert ledger.news(OTHER).latest_unanswered == before
+    open_request(ledger, RUN, orders_of(("3", 1)))
+    ledger.note_unanswered("test")
+    assert ledger.news(OTHER).latest_unanswered > before
+
+
 # Batches, the quarantine, approvals
 
 

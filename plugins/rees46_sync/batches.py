@@ -8,13 +8,17 @@ is; the one thing to find out is whether the row in hand could be older than wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from rees46_sync.exceptions import ShopFileError
 from rees46_sync.shop import CREATED, Shop
+
+if TYPE_CHECKING:
+    from rees46_sync.ledger import News
 
 SEND, UNCHANGED, STALE, REOPENED = "send", "unchanged", "stale", "reopened"
 
@@ -34,6 +38,12 @@ class Reading:
     window_end: datetime
     resend: bool = False
     allow_reopen: bool = False
+
+
+def basis_of(news: News, reading: Reading) -> dict[str, int]:
+    """Return what the verdicts about a reading's orders rest on: as long as it stays the same, so do they."""
+    # The shop file can change between two steps of a run; all else that counts is the reading's own.
+    return {**asdict(news), "allow_reopen": int(reading.allow_reopen)}
 
 
 def with_codes(orders: pd.DataFrame, shop: Shop) -> pd.DataFrame:

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 import pandas as pd
-from more_itertools import chunked
+from more_itertools import chunked, peekable
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync import batches
@@ -138,8 +138,8 @@ class Delivery:
         Send the orders; every one of them ends up in the tally.
 
         :param orders: columns order_id, code, updated_at, and what ``statuses_of`` needs.
-        :param compared_at: what other readings had found out when these orders were compared with the ledger, the
-            fields of a :class:`~rees46_sync.ledger.News`; trusted only where they are those of now.
+        :param compared_at: what the comparison of these orders with the ledger rested on,
+            :func:`rees46_sync.batches.basis_of`; trusted as long as that is the same.
         :return: the tally; what went wrong is in :attr:`errors`.
         :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
         """
@@ -191,17 +191,21 @@ class Delivery:
 
     def _still_due(
         self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None, ahead: Executor
-    ) -> Iterable[_Due]:
-        """Return what is to be sent: all at once, where nothing has happened since the orders were compared."""
-        tried_before = self.partition in self.ledger.delivered(self.run.extraction_id)
-        news = self.ledger.news(self.run)
-        if tried_before or asdict(news) != compared_at:
-            return ahead.map(self._take_due, batches.in_batches(orders, ASKED_AT_ONCE))
-        return [_Due(orders, news)]
+    ) -> Iterator[_Due]:
+        """Return what is to be sent, :data:`ASKED_AT_ONCE` orders at a time, of which the next are asked ahead."""
+        if self.partition in self.ledger.delivered(self.run.extraction_id):
+            compared_at = None  # it knows nothing of what the try before has sent
+        pieces = batches.in_batches(orders, ASKED_AT_ONCE)
+        asked = peekable(ahead.submit(self._take_due, piece, compared_at) for piece in pieces)
+        for answer in asked:
+            asked.peek(None)  # the next piece is asked while this one is sent
+            yield answer.result()
 
-    def _take_due(self, orders: pd.DataFrame) -> _Due:
-        """Count what need not be sent any more; return the rest."""
+    def _take_due(self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None = None) -> _Due:
+        """Count what need not be sent any more; return the rest: all, where all is as when they were compared."""
         news = self.ledger.news(self.run)
+        if batches.basis_of(news, self.reading) == compared_at:
+            return _Due(orders, news)
         known = self.ledger.lookup(self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
         found = orders[["order_id"]].merge(known[["order_id", "sent_here"]], on="order_id", how="left")
         sent_here = found["sent_here"].eq(True).set_axis(orders.index)

@@ -114,7 +114,8 @@ class News:
 
     :param latest_batch: the number of the shop's latest batch that came from another reading; 0 if there is none.
     :param overtaken: how many orders of this reading another one has overtaken.
-    :param latest_unanswered: the number of the shop's latest order that was left without an answer; 0 if there is none.
+    :param latest_unanswered: the number of the latest order, of whichever shop, that was left without an answer; 0 if
+        there is none. (Of the shop alone it would take an index of its own.)
     """
 
     latest_batch: int
@@ -489,7 +490,7 @@ _NEWS = sa.select(
     .limit(1)
     .scalar_subquery(),
     sa.select(sa.func.count(overtaken_orders.c.id)).where(overtakes(_SHOP, _EXTRACTION)).scalar_subquery(),
-    sa.select(sa.func.max(unanswered_orders.c.id)).where(unanswered_orders.c.shop == _SHOP).scalar_subquery(),
+    sa.select(sa.func.max(unanswered_orders.c.id)).scalar_subquery(),
 )
 
 READ_UNTIL = sa.case(

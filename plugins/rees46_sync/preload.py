@@ -22,10 +22,12 @@ from rees46_sync import (
     hooks,
     lineage,
     monitoring,
+    operators,
     postgresql,
     preview,
     retention,
     staging,
+    tasks,
     validation,
     warehouse,
 )

@@ -109,12 +109,17 @@ def _old_deliveries(_connection: sa.Connection, shop: str, before: datetime) -> 
 
 
 def _old_unanswered(_connection: sa.Connection, shop: str, before: datetime) -> sa.Select[int]:
-    """Ask for requests without an answer that do not count any more: the order was accepted since."""
+    """
+    Ask for requests without an answer that do not count any more: the order was accepted since.
+
+    The latest of all stays: SQLite would give its number to another one, and a load take that for no news.
+    """
     missed, sent = unanswered_orders.c, accepted_statuses.c
+    latest = sa.select(sa.func.max(missed.id)).scalar_subquery()
     accepted_since = sa.exists().where(sent.shop == shop, sent.order_id == missed.order_id, sent.id > missed.after_id)
     return (
         sa.select(missed.id)
-        .where(missed.shop == shop, missed.source_updated_at < before, accepted_since)
+        .where(missed.shop == shop, missed.source_updated_at < before, accepted_since, missed.id < latest)
         .order_by(missed.id)
         .limit(CHUNK)
     )

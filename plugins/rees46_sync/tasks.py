@@ -87,7 +87,7 @@ class Batches(TypedDict):
     """
     What is to be sent of a partition: ``path`` holds the orders; ``by_status`` counts them by REES46 status.
 
-    :param compared_at: what other readings had found out by then, :class:`rees46_sync.ledger.News`.
+    :param compared_at: what the comparison rested on, :func:`rees46_sync.batches.basis_of`.
     :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
     """
 
@@ -259,8 +259,11 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         context,
     )
     due = orders[verdicts == batches.SEND]
+    basis = batches.basis_of(news, read)
+    # A file for each basis: a try that was taken for dead may wake up and write what it found, of another one.
+    name = "-".join([f"batches-{judged['index']:04}", *map(str, basis.values())])
     # The shop's own status as well: which of them is sent is up to the connection, and asked when it is sent.
-    path = _stage(due[["order_id", "status", "code", "updated_at"]], reading, f"batches-{judged['index']:04}.parquet")
+    path = _stage(due[["order_id", "status", "code", "updated_at"]], reading, f"{name}.parquet")
     counts = batches.counts_of(verdicts)
     log.info("Partition %d: %s.", judged["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Batches(
@@ -269,7 +272,7 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Batch
         reading=reading,
         path=str(path),
         orders=len(due),
-        compared_at=asdict(news),
+        compared_at=basis,
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
         preview=preview_of(due, known) if context["params"]["dry_run"] or shop.on_limit == "ask" else None,
         unchanged=counts[batches.UNCHANGED],
