@@ -29,8 +29,7 @@ doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=
 
 dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads .env
 	@$(if $(SHOP),,echo "Which shop? make dry-run SHOP=<shop>"; exit 2)
-	@AIRFLOW_HOME=$(CURDIR)/.airflow $(if $(wildcard .env),$(BIN)/dotenv run --no-override --) \
-		$(BIN)/airflow dags test order_status_sync_$(SHOP) --conf '{"dry_run": true}'
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(BIN)/python -m rees46_sync.dry_run $(SHOP)
 
 test: setup ## run the tests, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

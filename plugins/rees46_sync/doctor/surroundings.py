@@ -20,13 +20,18 @@ PROJECT = Path(__file__).resolve().parents[3]
 DEMO_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 
 
-def settle(env_file: Path) -> None:
-    """Read ``.env``; choose the project's private Airflow where no other is named; have Airflow keep its peace."""
+def read(env_file: Path) -> None:
+    """Read ``.env``, as it stands there; choose the project's private Airflow where no other is named."""
     for name, value in dotenv_values(env_file, interpolate=False).items():
         if value is not None:
             os.environ.setdefault(name, value)
     if (PROJECT / ".airflow" / "airflow.cfg").exists():
         os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".airflow"))
+
+
+def settle(env_file: Path) -> None:
+    """Read ``.env``, and have Airflow keep its peace."""
+    read(env_file)
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     # As Airflow's own commands about connections do: otherwise those of its metadata database are not looked for.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
