@@ -4,7 +4,7 @@ BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
 .PHONY: help setup run up cluster doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
-	test-backfill test-cluster test-mutations bench lint lock clean
+	test-backfill test-clock test-cluster test-mutations bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ test: setup ## run the tests, in two processes
 
 test-databases: setup ## the contract of four kinds of warehouses as a table; a ledger in MariaDB; each shop system
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "contract or databases" -p tests.contract_table
+
+test-clock: setup ## the tests that read the clock, at ten hard moments of hours, days and zones; QUICK=1: at two
+	@$(BIN)/python -m tests.clock $(if $(QUICK),--quick)
 
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash

@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, settings
+from time_machine import TimeMachineFixture
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="rees46-tests-"))
@@ -81,6 +82,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def frozen_now(time_machine: TimeMachineFixture) -> datetime:
+    """The moment at which the clock stands in this test, however long the test takes."""
+    moment = datetime.now(UTC)
+    time_machine.move_to(moment, tick=False)
+    return moment
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,7 @@ def test_each_partition_of_a_run_has_a_page_behind_the_button_of_its_task(shop: 
     assert not any(order_id in page.text for order_id in ids for page in pages)
 
 
+@pytest.mark.clock
 def test_pages_outlive_a_successful_run_and_go_after_a_month(shop: ShopUnderTest) -> None:
     configured = shop.configure(staging=f"file://{shop.folder}/staging")
     shop.add_rows([("1", "new", IN_WINDOW)])

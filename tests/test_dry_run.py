@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import ShopUnderTest
 from tests.whole_run import make_metadata_database
 
+pytestmark = pytest.mark.clock
+
 
 def dry_run(shop: str, env_file: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rees46_sync.dry_run", shop, "--env-file", str(env_file)]
@@ -24,8 +26,10 @@ def test_it_reads_env_as_it_stands_there_and_sends_nothing(
     shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_metadata_database()
-    recently = (datetime.now(UTC) - timedelta(minutes=30)).replace(tzinfo=None)
-    shop.add_rows([("1", "paid", recently), ("2", "delivered", recently)])
+    # An hourly run reads up to the last full hour.
+    full_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+    in_window = full_hour - timedelta(minutes=30)
+    shop.add_rows([("1", "paid", in_window), ("2", "delivered", in_window)])
     literal = shop.warehouse.rename(tmp_path / "ware${HOME}house.db")
     monkeypatch.delenv("AIRFLOW_CONN_SHOP_WAREHOUSE")
     env_file = tmp_path / ".env"

@@ -349,6 +349,7 @@ def test_deliveries_add_up_by_partition_and_reading(ledger: Ledger) -> None:
     assert ledger.requests_made("unheard-of") == 0
 
 
+@pytest.mark.clock
 def test_a_delivery_says_who_sent_what_and_when(ledger: Ledger) -> None:
     before = datetime.now(UTC)
     accept(ledger, RUN, 3, orders_of(("1", 2)), requests=2)

@@ -143,6 +143,7 @@ def go_through(ledger: Ledger) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.clock
 def test_the_role_of_the_runs_can_do_all_that_runs_do(roles: Roles) -> None:
     ledger = opened("rees46_runs")
     seen: list[str] = []
@@ -154,6 +155,7 @@ def test_the_role_of_the_runs_can_do_all_that_runs_do(roles: Roles) -> None:
     ledger.engine.dispose()
 
 
+@pytest.mark.clock
 def test_the_role_of_the_page_reads_everything_and_writes_nothing(roles: Roles) -> None:
     runs, page = opened("rees46_runs"), opened("rees46_page")
     accept(runs, RUN, 0, orders_of(("1", 1)))

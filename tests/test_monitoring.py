@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from time_machine import TimeMachineFixture
 
 from rees46_sync import monitoring, tasks
 from rees46_sync.accounting import Account, Closing, Results
@@ -232,6 +233,7 @@ def test_a_run_speaks_about_what_it_got_to(
     assert {finding.alert: finding.firing for finding in findings} == found
 
 
+@pytest.mark.clock
 def test_history_is_an_alert_of_its_own_until_no_interval_is_left_that_failed(
     configured: Shop, ledger: Ledger, webhook: Webhook
 ) -> None:
@@ -317,8 +319,9 @@ def success(ledger: Ledger, ago: timedelta) -> None:
     save_run(ledger, f"ended {ago} ago", window_end=moment, started_at=moment, finished_at=moment)
 
 
+@pytest.mark.clock
 def test_lost_freshness_is_an_error_each_time_and_told_once_until_it_is_regained(
-    shop: ShopUnderTest, ledger: Ledger, webhook: Webhook
+    shop: ShopUnderTest, ledger: Ledger, webhook: Webhook, frozen_now: datetime
 ) -> None:
     configured = shop.configure(notify=[{"webhook": "/alerts"}], freshness="2h")
     success(ledger, 3 * HOUR)
@@ -337,13 +340,13 @@ def test_lost_freshness_is_an_error_each_time_and_told_once_until_it_is_regained
     assert webhook.subjects[1:] == ["[recovered] test: REES46 is not up to date"]
 
 
+@pytest.mark.clock
 def test_a_shop_that_never_succeeded_is_given_its_time_from_when_it_was_first_seen(
-    shop: ShopUnderTest, ledger: Ledger, webhook: Webhook
+    shop: ShopUnderTest, ledger: Ledger, webhook: Webhook, frozen_now: datetime, time_machine: TimeMachineFixture
 ) -> None:
     configured = shop.configure(notify=[{"webhook": "/alerts"}], freshness="2h")
     check_freshness(configured)
-    with ledger.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE rees46_alerts SET first_seen = datetime('now', '-3 hours')")
+    time_machine.shift(3 * HOUR)
     with pytest.raises(
         FreshnessLostError, match="no hourly run has succeeded in the 3 h since the shop was first seen"
     ):
@@ -351,6 +354,7 @@ def test_a_shop_that_never_succeeded_is_given_its_time_from_when_it_was_first_se
     assert webhook.subjects == ["[fired] test: REES46 is not up to date"]
 
 
+@pytest.mark.clock
 def test_what_a_run_could_not_tell_is_told_by_the_freshness_check(
     configured: Shop, ledger: Ledger, webhook: Webhook
 ) -> None:
@@ -361,12 +365,14 @@ def test_what_a_run_could_not_tell_is_told_by_the_freshness_check(
     assert webhook.subjects == ["[fired] test: a run failed"]
 
 
+@pytest.mark.clock
 def test_a_ledger_that_does_not_answer_is_an_error_that_names_it(shop: ShopUnderTest, configured: Shop) -> None:
     shop.connect("shop_ledger", "sqlite:////nowhere/at/all/ledger.db")
     with pytest.raises(LedgerError, match="Check the database of ledger_conn_id"):
         check_freshness(configured)
 
 
+@pytest.mark.clock
 def test_the_freshness_dag_asks_for_each_shop_and_is_not_stopped_by_one(
     shop: ShopUnderTest, configured: Shop, ledger: Ledger
 ) -> None:

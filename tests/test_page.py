@@ -180,8 +180,9 @@ def test_the_page_keeps_its_own_policy(viewer: TestClient, ledger: Ledger) -> No
 # What it shows
 
 
-def test_the_overview_shows_how_far_the_sync_got(viewer: TestClient, ledger: Ledger) -> None:
-    ended = datetime.now(UTC) - timedelta(hours=2, minutes=5)
+@pytest.mark.clock
+def test_the_overview_shows_how_far_the_sync_got(viewer: TestClient, ledger: Ledger, frozen_now: datetime) -> None:
+    ended = frozen_now - timedelta(hours=2, minutes=5)
     window = {"window_end": ended - timedelta(hours=1), "window_start": ended - timedelta(days=2)}
     save_run(ledger, "1", started_at=ended, finished_at=ended, **window)
     save_run(ledger, "2", started_at=ended, finished_at=ended + timedelta(hours=1), outcome="failed", **window)
@@ -314,6 +315,7 @@ def test_a_ledger_that_does_not_answer_is_named_by_its_connection_without_its_se
         assert "Traceback" not in page
 
 
+@pytest.mark.clock
 def test_a_ledger_of_a_newer_version_says_what_to_install(viewer: TestClient, shop: ShopUnderTest) -> None:
     ledger = Ledger.of_connection("shop_ledger")
     ledger.create()
@@ -336,6 +338,7 @@ def test_only_files_of_the_page_are_given_out(viewer: TestClient, shop: ShopUnde
         assert viewer.get(f"/rees46/static/{name}").status_code == 404
 
 
+@pytest.mark.clock
 def test_the_page_of_a_shop_says_what_alert_fires_and_since_when(viewer: TestClient, ledger: Ledger) -> None:
     save_run(ledger, "1", finished_at=datetime.now(UTC))
     assert "run_failed" not in text_of(viewer, "/shops/test")
@@ -355,6 +358,7 @@ def test_the_page_of_a_shop_says_what_alert_fires_and_since_when(viewer: TestCli
     assert "&lt;nobody&gt;" in page
 
 
+@pytest.mark.clock
 def test_the_page_takes_a_ledger_that_is_older_than_the_alerts(viewer: TestClient, ledger: Ledger) -> None:
     save_run(ledger, "1", finished_at=datetime.now(UTC))
     for table in (alert_messages, alerts_table):
@@ -383,6 +387,7 @@ def save_success(ledger: Ledger, run_id: str, ended_at: datetime, **columns: Any
     save_run(ledger, run_id, **(times | columns))
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("age", "status"),
     [
@@ -392,25 +397,23 @@ def save_success(ledger: Ledger, run_id: str, ended_at: datetime, **columns: Any
     ],
 )
 def test_the_health_is_the_age_of_the_last_success_of_each_shop(
-    anonymous: TestClient, ledger: Ledger, age: timedelta, status: int
+    anonymous: TestClient, ledger: Ledger, frozen_now: datetime, age: timedelta, status: int
 ) -> None:
-    now = datetime.now(UTC)
-    save_success(ledger, "1", now - age)
-    save_success(ledger, "2", now, shop="secret", dag_id="order_status_sync_secret")
+    save_success(ledger, "1", frozen_now - age)
+    save_success(ledger, "2", frozen_now, shop="secret", dag_id="order_status_sync_secret")
 
     answered, ages = health_of(anonymous)
 
     assert answered == status
-    assert ages["test"] == pytest.approx(age.total_seconds(), abs=30)
-    assert ages["secret"] == pytest.approx(0, abs=30)
+    assert ages == {"test": age.total_seconds(), "secret": 0}
 
 
+@pytest.mark.clock
 def test_the_health_goes_by_each_shops_own_freshness(
-    anonymous: TestClient, ledger: Ledger, shop: ShopUnderTest
+    anonymous: TestClient, ledger: Ledger, shop: ShopUnderTest, frozen_now: datetime
 ) -> None:
-    now = datetime.now(UTC)
-    save_success(ledger, "1", now - timedelta(hours=3))
-    save_success(ledger, "2", now - timedelta(hours=3), shop="secret", dag_id="order_status_sync_secret")
+    save_success(ledger, "1", frozen_now - timedelta(hours=3))
+    save_success(ledger, "2", frozen_now - timedelta(hours=3), shop="secret", dag_id="order_status_sync_secret")
     shop.configure(freshness="2h")
 
     shops = {one["shop"]: one for one in anonymous.get("/rees46/health").json()["shops"]}
@@ -419,18 +422,19 @@ def test_the_health_goes_by_each_shops_own_freshness(
     assert {name: one["freshness_seconds"] for name, one in shops.items()} == {"test": 7200, "secret": 86400}
 
 
+@pytest.mark.clock
 def test_a_shop_whose_newest_changes_wait_is_not_healthy_though_a_run_succeeded_just_now(
-    anonymous: TestClient, ledger: Ledger
+    anonymous: TestClient, ledger: Ledger, frozen_now: datetime
 ) -> None:
-    now = datetime.now(UTC)
-    save_success(ledger, "1", now, window_end=now - timedelta(hours=30))
-    save_success(ledger, "2", now, shop="secret", dag_id="order_status_sync_secret")
+    save_success(ledger, "1", frozen_now, window_end=frozen_now - timedelta(hours=30))
+    save_success(ledger, "2", frozen_now, shop="secret", dag_id="order_status_sync_secret")
 
     status, ages = health_of(anonymous)
 
-    assert (status, ages["test"]) == (503, pytest.approx(0, abs=30))
+    assert (status, ages["test"]) == (503, 0)
 
 
+@pytest.mark.clock
 def test_a_shop_without_a_success_is_not_healthy(anonymous: TestClient, ledger: Ledger) -> None:
     save_run(ledger, "1", finished_at=datetime.now(UTC), outcome="failed")
     assert health_of(anonymous) == (503, {"test": None, "secret": None})
@@ -444,6 +448,7 @@ def test_a_ledger_that_does_not_answer_is_not_healthy(
     assert health_of(anonymous) == (503, {"test": None, "secret": None})
 
 
+@pytest.mark.clock
 def test_a_shop_file_that_cannot_be_used_is_not_healthy(anonymous: TestClient, ledger: Ledger) -> None:
     save_success(ledger, "1", datetime.now(UTC))
     (Path(ledger.engine.url.database or "").parent / "shops" / "secret.yaml").write_text("shop: [")

@@ -500,6 +500,7 @@ def begin_older_reading() -> RunRef:
     return run
 
 
+@pytest.mark.clock
 def test_a_run_that_has_nothing_to_send_tells_an_older_reading_what_it_saw(shop: ShopUnderTest) -> None:
     shop.add_rows([("1", "delivered", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
     run_dag()
@@ -512,6 +513,7 @@ def test_a_run_that_has_nothing_to_send_tells_an_older_reading_what_it_saw(shop:
     assert known.set_index("order_id")["overtaken_at"].notna().to_dict() == {"1": True, "2": False}
 
 
+@pytest.mark.clock
 def test_what_an_older_reading_sends_at_the_moment_it_is_overtaken_is_put_right_by_the_one_that_overtook_it(
     shop: ShopUnderTest,
 ) -> None:
@@ -586,7 +588,7 @@ def test_a_window_that_ends_before_it_starts_is_refused_with_both_ends(
 def test_a_run_without_a_data_interval_takes_its_window_from_the_last_success(shop: ShopUnderTest) -> None:
     run_dag()
     shop.add_rows([("1", "new", IN_WINDOW + timedelta(hours=5))])
-    assert run_dag(logical_date=None).account["sent"] == 1
+    assert run_dag(logical_date=None, run_after=EIGHT + timedelta(hours=6)).account["sent"] == 1
 
 
 @pytest.mark.parametrize("fault", ["error_in_200@x1", "400@x1"])

@@ -144,6 +144,7 @@ def test_each_order_counts_once_in_its_latest_status(reports: Reports) -> None:
     assert counted(reports).orders == {0: 1, 1: 1, 2: 1}
 
 
+@pytest.mark.clock
 def test_a_count_is_kept_for_a_while_and_says_when_it_was_made(reports: Reports) -> None:
     before = datetime.now(UTC)
     first = counted(reports)
