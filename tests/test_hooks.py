@@ -484,7 +484,6 @@ def test_as_many_connections_are_kept_as_requests_may_be_under_way(
     assert "Connection pool is full" not in caplog.text
 
 
-@pytest.mark.clock
 @pytest.mark.parametrize("fault", ["", "503@x1,reset_after@x1"])
 def test_requests_start_as_far_apart_as_the_connection_asks(sandbox: Sandbox, hook_of: HookOf, fault: str) -> None:
     sandbox.reset(fault=fault)
