@@ -14,22 +14,22 @@ setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make 
 	@$(BIN)/python -m compileall -q plugins || true
 
 run: setup ## run the demo shop once through Airflow, and once more
-	@$(BIN)/python -m rees46_sync.demo
+	@$(BIN)/python -m local.demo
 
 PORT ?= 8080
 SANDBOX_PORT ?= 8046
 up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PORT=8046
-	@$(BIN)/python -m rees46_sync.up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
+	@$(BIN)/python -m local.up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 cluster: setup ## the same on two Celery workers that share no disk, with staging in a local S3
-	@$(BIN)/python -m rees46_sync.cluster --port $(PORT) --sandbox-port $(SANDBOX_PORT)
+	@$(BIN)/python -m local.cluster --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
 	@$(BIN)/python -m rees46_sync.doctor $(ARGS) $(SHOP)
 
 dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads .env
 	@$(if $(SHOP),,echo "Which shop? make dry-run SHOP=<shop>"; exit 2)
-	@AIRFLOW_HOME=$(CURDIR)/.airflow $(BIN)/python -m rees46_sync.dry_run $(SHOP)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(BIN)/python -m rees46_sync.doctor.dry_run $(SHOP)
 
 test: setup ## run the tests, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import sqlalchemy as sa
 
-from rees46_sync.ledger import Answer, Ledger, RunRef
+from rees46_sync.ledger.database import Answer, Ledger, RunRef
 
 BATCH = 1000
 SHOP = "bench"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from bench.data import SINCE, UNTIL, Orders
 from bench.ours import DAG_ID, PROJECT, Finished, Ours, RunFailedError
-from rees46_sync import up
+from local import up
 from tests.e2e.airflow_stack import AirflowStack, running_airflow
 
 TIMEOUT_S = 1800

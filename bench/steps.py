@@ -26,8 +26,8 @@ CORES = 2
 PRELOADED = [
     "airflow.sdk",
     "airflow.sdk.execution_time.supervisor",
-    "rees46_sync.tasks",
-    "rees46_sync.operators",
+    "rees46_sync.pipeline.tasks",
+    "rees46_sync.pipeline.load_batches",
     "rees46_sync.preload",
 ]
 """What a task's parent has imported: Airflow, its supervisor of tasks among it, the DAG file's own imports, and what
@@ -163,9 +163,9 @@ def _run_task(job: _Job) -> Task:
     os.environ.update(job.environment)
     from airflow.sdk.bases.operator import ExecutorSafeguard
 
-    from rees46_sync import tasks
-    from rees46_sync.operators import Rees46SyncOrdersOperator
-    from rees46_sync.shop import load_shop
+    from rees46_sync.pipeline import tasks
+    from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator
+    from rees46_sync.shop.shop import load_shop
 
     pushed: dict[str, Any] = {}
 

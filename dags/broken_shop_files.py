@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rees46_sync.shop import load_shops, shops_dir
+from rees46_sync.shop.shop import load_shops, shops_dir
 
 # Airflow looks only into files that contain the words "airflow" and "dag".
 _errors = load_shops(shops_dir(Path(__file__).resolve().parents[1]))[1]

@@ -13,8 +13,8 @@ from pathlib import Path
 from airflow.providers.standard.decorators.python import python_task  # as in order_status_sync.py
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from rees46_sync import tasks
-from rees46_sync.shop import shops_dir
+from rees46_sync.pipeline import tasks
+from rees46_sync.shop.shop import shops_dir
 
 with DAG(
     dag_id="order_status_freshness",

@@ -1,8 +1,8 @@
 """
 The DAGs of every shop file: ``order_status_sync_<shop>`` (hourly) and ``order_status_history_<shop>`` (monthly).
 
-Wiring only: the steps are in ``rees46_sync.tasks`` and ``rees46_sync.operators``. A shop file that cannot be used is
-left out here and reported by ``broken_shop_files.py``, so that it does not stop the DAGs of other shops.
+Wiring only: the steps are in ``rees46_sync.pipeline``. A shop file that cannot be used is left out here and reported by
+``broken_shop_files.py``, so that it does not stop the DAGs of other shops.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetab
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
-from rees46_sync import tasks
-from rees46_sync.operators import Rees46SyncOrdersOperator, ValidateStatusesOperator
-from rees46_sync.pools import pool_of
-from rees46_sync.retries import Rees46RetryPolicy
-from rees46_sync.shop import Shop, load_shops, shops_dir
+from rees46_sync.airflow_adapters.pools import pool_of
+from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
+from rees46_sync.pipeline import tasks
+from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator, ValidateStatusesOperator
+from rees46_sync.shop.shop import Shop, load_shops, shops_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         approved = step(tasks.approve_changes)(shop_file, judged, built)
         if shop.on_limit == "ask":
             # Imported for the shops that ask: parsing the others need not pay for it.
-            from rees46_sync.approval_operator import AskApprovalOperator
+            from rees46_sync.pipeline.ask_approval import AskApprovalOperator
 
             approved = AskApprovalOperator(
                 task_id="ask_approval",

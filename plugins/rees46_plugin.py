@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from rees46_sync import data_docs, pools
+from rees46_sync.airflow_adapters import pools
+from rees46_sync.validation import data_docs
 
 
 class Rees46Plugin(AirflowPlugin):
@@ -29,8 +30,8 @@ class Rees46Plugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
         """The apps, made where they are asked for: in the api-server, and not in each task."""
-        from rees46_sync import data_docs_app
-        from rees46_sync.page.app import PREFIX, create_app
+        from rees46_sync.monitoring.page import data_docs as data_docs_app
+        from rees46_sync.monitoring.page.app import PREFIX, create_app
 
         return [
             {"app": create_app(Path(__file__).resolve().parents[1]), "url_prefix": PREFIX, "name": "rees46"},

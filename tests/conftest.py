@@ -49,10 +49,10 @@ os.environ.update(
 import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
-from rees46_sync import sandbox as sandbox_module  # noqa: E402
-from rees46_sync.ledger import Answer, Ledger, OpenRequest, RunRef  # noqa: E402
-from rees46_sync.ledger_tables import metadata  # noqa: E402
-from rees46_sync.shop import Shop, load_shop  # noqa: E402
+from rees46_sync.ledger.database import Answer, Ledger, OpenRequest, RunRef  # noqa: E402
+from rees46_sync.ledger.tables import metadata  # noqa: E402
+from rees46_sync.sandbox import server as sandbox_module  # noqa: E402
+from rees46_sync.shop.shop import Shop, load_shop  # noqa: E402
 from tests import mariadb as mariadb_module  # noqa: E402
 from tests.e2e.airflow_stack import embedded_postgres, postgres_connection, postgres_uri  # noqa: E402
 from tests.s3 import bucket, object_store  # noqa: E402, F401 - fixtures

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rees46_sync import servers
+from local import servers
 
 BUCKET = "orders"
 CONN_ID = "objects"

@@ -19,7 +19,7 @@ from tests.conftest import PROJECT
 TESTS = PROJECT / "tests"
 NAMES = (ast.Name, ast.arg)
 
-COMMANDS = {"rees46_sync.dry_run"}
+COMMANDS = {"rees46_sync.doctor.dry_run"}
 """Processes that go by the time at which they are started."""
 
 PRODUCT = {"check_freshness", "demo.main"}
@@ -32,7 +32,7 @@ LEFT_OUT = {
     "test_demo.py::test_the_demo_runs_twice_and_ends_with_exit_code_0": "it names its window",
     "test_clock.py": "it starts clocks of its own",
     "test_staging_s3.py": "an S3 server, whose clock is not moved, refuses who has another time",
-    "test_hooks.py::test_requests_start_as_far_apart_as_the_connection_asks": "it measures seconds, ten of them",
+    "test_hook.py::test_requests_start_as_far_apart_as_the_connection_asks": "it measures seconds, ten of them",
     "test_lazy_imports.py::test_judging_rows_does_not_load_what_the_suite_does_not_use": "its window has no rows",
 }
 """Reads of the clock that no outcome depends on, and why."""

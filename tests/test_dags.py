@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from rees46_sync.retries import Rees46RetryPolicy
+from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
 from tests.conftest import PROJECT, ShopUnderTest
 from tests.whole_run import make_metadata_database
 
@@ -176,7 +176,7 @@ def test_the_dag_processor_has_loaded_the_plugin_before_it_forks_to_parse(tmp_pa
 
     parent, modules = json.loads(found.read_text())
     assert parent == process.pid
-    assert {"rees46_plugin", "rees46_sync.shop", "pydantic", "sqlparse", "croniter"} <= set(modules)
+    assert {"rees46_plugin", "rees46_sync.shop.shop", "pydantic", "sqlparse", "croniter"} <= set(modules)
 
 
 @pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])
@@ -198,7 +198,7 @@ def test_parsing_imports_only_what_is_ours_after_what_the_dag_processor_has_impo
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     errors, modules = json.loads(done.stdout.splitlines()[-1])
     assert errors == {}
-    assert "rees46_sync.tasks" in modules
+    assert "rees46_sync.pipeline.tasks" in modules
     imported = {module.partition(".")[0] for module in modules if not module.startswith("unusual_prefix_")}
     # Where tasks are made by airflow.sdk.task, packaging is among them, whose patterns cost as much as a DAG.
     assert imported - {"airflow", "encodings"} == {"rees46_sync"}

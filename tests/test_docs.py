@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from local.up import LOCAL_SETTINGS
 from rees46_sync import exceptions
-from rees46_sync.batches import REOPENED
-from rees46_sync.provider import get_provider_info
-from rees46_sync.shop import Shop, load_shop
-from rees46_sync.up import LOCAL_SETTINGS
-from rees46_sync.validation import WHAT_TO_DO
+from rees46_sync.airflow_adapters.provider import get_provider_info
+from rees46_sync.pipeline.diff import REOPENED
+from rees46_sync.shop.shop import Shop, load_shop
+from rees46_sync.validation.expectations import WHAT_TO_DO
 from tests.conftest import PROJECT
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]

@@ -24,11 +24,11 @@ import sqlparse
 import yaml
 from upath import UPath
 
-from rees46_sync.connections import get_database_hook
-from rees46_sync.doctor.databases import ask
-from rees46_sync.doctor.plans import mysql_scans
-from rees46_sync.shop import Shop, load_shop, load_shops, read_query
-from rees46_sync.warehouse import extract
+from rees46_sync.airflow_adapters.connections import get_database_hook
+from rees46_sync.doctor.connections import ask
+from rees46_sync.doctor.query_plans import mysql_scans
+from rees46_sync.shop.shop import Shop, load_shop, load_shops, read_query
+from rees46_sync.warehouse.reader import extract
 from rees46_sync.window import Window
 from tests.conftest import PROJECT, ShopUnderTest, rees46_connection
 from tests.e2e.airflow_stack import postgres_connection, postgres_uri

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rees46_sync import up
+from local import up
 
 AS_A_TASK = """
 import sys
@@ -14,9 +14,15 @@ import sys
 import rees46_sync.preload
 
 before = set(sys.modules)
-from rees46_sync import batches, data_docs, delivery, hooks, monitoring, retention, staging, warehouse
-from rees46_sync.ledger import Ledger
-from rees46_sync.validation import Judge
+from rees46_sync.pipeline import diff as batches, delivery
+from rees46_sync.validation import data_docs
+from rees46_sync.rees46 import hook as hooks
+from rees46_sync.monitoring import rules as monitoring
+from rees46_sync.ledger import retention
+from rees46_sync.airflow_adapters import staging
+from rees46_sync.warehouse import reader as warehouse
+from rees46_sync.ledger.database import Ledger
+from rees46_sync.validation.expectations import Judge
 
 Judge()
 heavy = {"pandas", "numpy", "pyarrow", "duckdb", "sqlalchemy", "psycopg", "requests", "great_expectations", "boto3"}

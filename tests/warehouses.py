@@ -20,9 +20,9 @@ import pytest
 from psycopg2.extras import execute_values
 from upath import UPath
 
-from rees46_sync import staging
-from rees46_sync.shop import Shop
-from rees46_sync.warehouse import SCHEMA, Extraction, extract
+from rees46_sync.airflow_adapters import staging
+from rees46_sync.shop.shop import Shop
+from rees46_sync.warehouse.reader import SCHEMA, Extraction, extract
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
 from tests.e2e.airflow_stack import postgres_connection

@@ -15,24 +15,15 @@ from airflow.sdk.execution_time import task_runner
 from sqlalchemy.dialects.postgresql import psycopg, psycopg2
 from upath.implementations import local
 
-from rees46_sync import (
-    accounting,
-    data_docs,
-    delivery,
-    hooks,
-    lineage,
-    monitoring,
-    operators,
-    postgresql,
-    preview,
-    retention,
-    staging,
-    tasks,
-    validation,
-    warehouse,
-)
+from rees46_sync.airflow_adapters import lineage, staging
+from rees46_sync.ledger import retention
+from rees46_sync.monitoring import rules
+from rees46_sync.pipeline import account_for_rows, delivery, load_batches, preview, tasks
+from rees46_sync.rees46 import hook
+from rees46_sync.validation import data_docs, expectations
+from rees46_sync.warehouse import postgresql, reader
 
-validation.import_great_expectations()
+expectations.import_great_expectations()
 from great_expectations.render import view  # noqa: E402 - only now, that it does not log its import
 from great_expectations.render.renderer import page_renderer  # noqa: E402
 

@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from rees46_sync import sandbox as sandbox_module
-from rees46_sync import up
+from local import up
+from rees46_sync.sandbox import server as sandbox_module
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_airflow
@@ -56,7 +56,7 @@ from datetime import timedelta
 
 
 def task_policy(task):
-    from rees46_sync import retries
+    from rees46_sync.airflow_adapters import retry_policy as retries
 
     task.retry_delay = timedelta(seconds=1)
     retries.SHORTEST = retries.LONGEST = timedelta(seconds=4)

@@ -18,11 +18,11 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from rees46_sync import sandbox as sandbox_module
-from rees46_sync.ledger import Ledger
+from rees46_sync.ledger.database import Ledger
+from rees46_sync.sandbox import server as sandbox_module
 from tests.conftest import PROJECT, QUERY, SECRET, postgres_folder, rees46_connection
+from tests.monitoring.page.test_queries import save_run
 from tests.receivers import Mailbox, Webhook, mail_server, webhook_server
-from tests.test_reports import save_run
 
 from .airflow_stack import AirflowStack, postgres_connection, running_airflow
 from .conftest import LOCAL_SETTINGS, RUN_TIMEOUT_S, rewrite, wait_until

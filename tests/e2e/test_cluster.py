@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from rees46_sync import sandbox as sandbox_module
-from rees46_sync import servers
+from local import servers
+from rees46_sync.sandbox import server as sandbox_module
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import (

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from rees46_sync.delivery import UNRECORDED
+from rees46_sync.pipeline.delivery import UNRECORDED
 
 from .conftest import (
     BATCH,

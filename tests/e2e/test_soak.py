@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from tenacity import wait_random_exponential
 
-from rees46_sync import hooks, retries
+from rees46_sync.airflow_adapters import retry_policy as retries
+from rees46_sync.rees46 import hook as hooks
 from tests.conftest import ShopUnderTest, rees46_connection
 from tests.whole_run import Run, run_dag
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import requests
 
-from rees46_sync.servers import free_ports
+from local.servers import free_ports
 from tests.conftest import PROJECT, postgres_folder
 
 from .airflow_stack import addresses_listened_on

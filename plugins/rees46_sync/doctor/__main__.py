@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rees46_sync.doctor import surroundings
+from rees46_sync.doctor import environment as surroundings
 from rees46_sync.doctor.findings import Level, worst
 from rees46_sync.exceptions import ShopFileError
-from rees46_sync.shop import Shop, load_shops, shops_dir
+from rees46_sync.shop.shop import Shop, load_shops, shops_dir
 
 HEALTHY, UNWELL, WRONG_USAGE = 0, 1, 2
 INTERRUPTED = 130

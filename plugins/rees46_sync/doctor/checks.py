@@ -15,7 +15,11 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rees46_sync.doctor import databases, ledger, plans, rows, surroundings
+from rees46_sync.airflow_adapters.pools import pool_of, slots_of
+from rees46_sync.doctor import connections as databases
+from rees46_sync.doctor import environment as surroundings
+from rees46_sync.doctor import ledger, rows
+from rees46_sync.doctor import query_plans as plans
 from rees46_sync.doctor.findings import (
     TIMEOUT_S,
     Finding,
@@ -29,8 +33,7 @@ from rees46_sync.doctor.findings import (
     within,
 )
 from rees46_sync.exceptions import QueryColumnsError, ShopFileError, SyncError
-from rees46_sync.pools import pool_of, slots_of
-from rees46_sync.shop import Shop
+from rees46_sync.shop.shop import Shop
 from rees46_sync.window import Window
 
 if TYPE_CHECKING:
@@ -89,7 +92,7 @@ def _guarded(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _warehouse(shop: Shop, window: Window) -> Iterator[Finding]:
-    from rees46_sync.connections import get_database_hook
+    from rees46_sync.airflow_adapters.connections import get_database_hook
 
     hook = get_database_hook(shop.warehouse_conn_id)
     if file := databases.missing_file(hook):
@@ -111,7 +114,7 @@ def _rows(shop: Shop, window: Window) -> Iterator[Finding]:
 
 
 def _rees46(shop: Shop) -> Iterator[Finding]:
-    from rees46_sync.hooks import Rees46Hook, is_loopback
+    from rees46_sync.rees46.hook import Rees46Hook, is_loopback
 
     hook = Rees46Hook(shop.rees46_conn_id)
     fields: dict[str, Any] = {
@@ -134,7 +137,7 @@ def _rees46(shop: Shop) -> Iterator[Finding]:
 
 
 def _ledger(shop: Shop) -> Iterator[Finding]:
-    from rees46_sync.connections import get_database_hook
+    from rees46_sync.airflow_adapters.connections import get_database_hook
 
     hook = get_database_hook(shop.ledger_conn_id)
     if file := databases.missing_file(hook):
@@ -153,7 +156,7 @@ def _ledger(shop: Shop) -> Iterator[Finding]:
 
 
 def _shared(shop: Shop) -> Iterator[Finding]:
-    from rees46_sync import executors, staging
+    from rees46_sync.airflow_adapters import executors, staging
 
     staging.check_shared(shop)
     found = executors.distributed()
@@ -161,7 +164,7 @@ def _shared(shop: Shop) -> Iterator[Finding]:
 
 
 def _staging(shop: Shop) -> Iterator[Finding]:
-    from rees46_sync import staging
+    from rees46_sync.airflow_adapters import staging
 
     try:
         root = staging.root_of(shop)
@@ -177,7 +180,7 @@ def _staging(shop: Shop) -> Iterator[Finding]:
 
 def _write_and_remove(root: UPath) -> None:
     """Write a small file as the tasks do, read it, and leave nothing: a folder of ours may not be writable for them."""
-    from rees46_sync import staging
+    from rees46_sync.airflow_adapters import staging
 
     # An object store knows no folders.
     local = Path(root.path) if root.protocol in ("file", "local") else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, ok, warning, within
-from rees46_sync.shop import Shop
+from rees46_sync.shop.shop import Shop
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -20,7 +20,7 @@ def missing_tables(hook: DbApiHook) -> list[str]:
     """Return the ledger's tables that are not there; not through the ledger, which prepares a SQLite file to write."""
     import sqlalchemy as sa
 
-    from rees46_sync.ledger_tables import metadata
+    from rees46_sync.ledger.tables import metadata
 
     engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
     try:
@@ -38,8 +38,8 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     :raises LedgerSchemaError: a newer version of this project made it.
     :raises ConnectionFieldsError: it is no database for a ledger.
     """
-    from rees46_sync.ledger import Ledger
-    from rees46_sync.reports import open_reports
+    from rees46_sync.ledger.database import Ledger
+    from rees46_sync.monitoring.page.queries import open_reports
 
     Ledger.of_connection(shop.ledger_conn_id).engine.dispose()  # it connects to nothing, and refuses what is no ledger
     missing = missing_tables(hook)
@@ -67,7 +67,7 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
 
 def no_tables(missing: Sequence[str] | None = None) -> Finding:
     """Say that tables are missing; without a list, all of them."""
-    from rees46_sync.ledger_tables import metadata
+    from rees46_sync.ledger.tables import metadata
 
     names = sorted(metadata.tables) if missing is None else list(missing)
     value = "not there yet" if len(names) == len(metadata.tables) else f"{', '.join(names)}: not there yet"

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rees46_sync.doctor.findings import Finding, error, ok, warning
-from rees46_sync.shop import STATUS_NAMES, Shop
+from rees46_sync.shop.shop import STATUS_NAMES, Shop
 from rees46_sync.window import Window
 
 if TYPE_CHECKING:
-    from rees46_sync.validation import UnmappedStatus
-    from rees46_sync.warehouse import Extraction
+    from rees46_sync.validation.expectations import UnmappedStatus
+    from rees46_sync.warehouse.reader import Extraction
 
 MOST_UNMAPPED = 20
 """Unmapped statuses that get a finding each; more of them mean that the query's column is another."""
@@ -49,12 +49,14 @@ def read(shop: Shop, window: Window) -> Sample:
     """
     Read and judge the rows of a window, a partition at a time in memory, by way of a temporary folder.
 
-    :raises SyncError: as :func:`rees46_sync.warehouse.extract` and :meth:`rees46_sync.validation.Judge.judge_rows`.
+    :raises SyncError: as :func:`rees46_sync.warehouse.reader.extract` and
+        :meth:`rees46_sync.validation.expectations.Judge.judge_rows`.
     """
     from upath import UPath
 
-    from rees46_sync import staging, warehouse
-    from rees46_sync.validation import Judge
+    from rees46_sync.airflow_adapters import staging
+    from rees46_sync.validation.expectations import Judge
+    from rees46_sync.warehouse import reader as warehouse
 
     with tempfile.TemporaryDirectory(prefix="rees46-doctor-") as folder:
         began = time.perf_counter()
@@ -110,7 +112,7 @@ def _volume(sample: Sample) -> Iterator[Finding]:
 
 
 def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
-    from rees46_sync.accounting import mapping_lines
+    from rees46_sync.pipeline.account_for_rows import mapping_lines
 
     for status, count in sample.statuses.most_common():
         if status in shop.codes:
@@ -146,7 +148,7 @@ def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
 
 
 def _broken_rows(sample: Sample) -> Iterator[Finding]:
-    from rees46_sync.validation import WHAT_TO_DO
+    from rees46_sync.validation.expectations import WHAT_TO_DO
 
     for code, words in WHAT_TO_DO.items():
         count = sample.reasons[code]

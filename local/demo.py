@@ -1,0 +1,266 @@
+"""
+The demo (``make run``): a shop with some thousand orders, synced with the sandbox through a real Airflow run.
+
+Everything is made anew below ``.airflow/demo``: the warehouse (a SQLite file, from a generator with a fixed seed), the
+ledger (another one) and the sandbox (a local REES46 on a free port). Then ``order_status_sync_demo`` runs twice by
+``airflow dags test``; the second run must send nothing. The exit code is 0 only if each account adds up and the
+sandbox holds exactly the final status of every good order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from rees46_sync.sandbox.server import Sandbox, running
+from rees46_sync.shop.shop import Shop, load_shop
+
+PROJECT = Path(__file__).resolve().parents[1]
+HOME = PROJECT / ".airflow"
+FOLDER = HOME / "demo"
+DAG_ID = "order_status_sync_demo"
+COUNTS = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+
+ORDERS = 4000
+DAYS = 3
+LIVES = {
+    ("new",): 10,
+    ("new", "paid"): 15,
+    ("new", "paid", "shipped"): 25,
+    ("new", "paid", "shipped", "delivered"): 35,
+    ("new", "cancelled"): 8,
+    ("new", "paid", "refunded"): 4,
+    ("new", "fraud"): 3,
+}
+"""The ways that an order goes, and how frequent each is."""
+
+Row = tuple[str | None, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class DemoOrders:
+    """
+    The rows of the demo warehouse.
+
+    :param rows: order_id, status, updated_at of every change of an order.
+    :param final: the REES46 status that each good order must end with.
+    :param broken: how many rows must be rejected.
+    """
+
+    rows: list[Row]
+    final: dict[str, int]
+    broken: int
+
+
+def make_orders(shop: Shop, until: datetime) -> DemoOrders:
+    """
+    Generate the orders of the days before a moment: the same ones for the same moment.
+
+    :param until: aware; every change lies before it.
+    """
+    chance = random.Random(46)  # noqa: S311 - a demo, not a secret
+    rows: list[Row] = []
+    final = {}
+    for number in range(ORDERS):
+        order_id = chance.choice(("{:06}", "msk-{}", "10{:05}")).format(number)
+        life = chance.choices(list(LIVES), list(LIVES.values()))[0]
+        ages = sorted((chance.uniform(60, DAYS * 86_400 - 60) for _ in life), reverse=True)
+        rows += [(order_id, status, _text(until, age)) for status, age in zip(life, ages, strict=True)]
+        final[order_id] = shop.codes[life[-1]]
+    broken = list(_broken_rows(until))
+    rows += broken
+    chance.shuffle(rows)
+    return DemoOrders(rows, final, len(broken))
+
+
+def write_warehouse(orders: DemoOrders, file: Path) -> None:
+    """Make a SQLite warehouse of the orders."""
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
+        db.execute("CREATE INDEX orders_updated_at ON orders (updated_at)")
+        db.executemany("INSERT INTO orders VALUES (?, ?, ?)", orders.rows)
+
+
+def _broken_rows(until: datetime) -> Iterator[Row]:
+    """Give some rows of every kind that a real warehouse has and REES46 must not get."""
+    updated_at = _text(until, 3600)
+    yield from [(None, "paid", updated_at)] * 3
+    yield from [("  ", "paid", updated_at), ("x" * 256, "paid", updated_at), ("tab\there", "paid", updated_at)]
+    yield from [(f"hold-{number}", "on_hold", updated_at) for number in range(12)]
+    yield from [("pre-1", "Pre-Order", updated_at), ("pre-2", "Pre-Order", updated_at)]
+    yield from [("no-status", None, updated_at), ("no-time", "paid", None)]
+    yield "bad-time", "paid", f"{until - timedelta(days=1):%Y-%m-%d} 25:61"
+
+
+def _text(until: datetime, age_s: float) -> str:
+    return f"{until - timedelta(seconds=age_s):%Y-%m-%d %H:%M:%S}"
+
+
+def open_sandbox() -> AbstractContextManager[Sandbox]:
+    """Return a REES46 that knows the demo's keys."""
+    return running("demo-store-key", "demo-secret-key")
+
+
+def connections(sandbox: Sandbox) -> dict[str, str]:
+    """Return the demo's Airflow connections as environment variables."""
+    rees46 = {
+        "conn_type": "http",
+        "host": sandbox.host,
+        "port": sandbox.port,
+        "schema": "http",
+        "login": sandbox.shop_id,
+        "password": sandbox.shop_secret,
+    }
+    return {
+        "AIRFLOW_CONN_DEMO_WAREHOUSE": f"sqlite:///{FOLDER}/warehouse.db",
+        "AIRFLOW_CONN_DEMO_LEDGER": f"sqlite:///{FOLDER}/ledger.db",
+        "AIRFLOW_CONN_DEMO_REES46": json.dumps(rees46),
+    }
+
+
+def main() -> int:
+    """Run the demo; return its exit code."""
+    console = Console(highlight=False)
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("Another demo is under way in this folder; wait for it, or end it.")
+            return 1
+        return _run(console)
+
+
+def _run(console: Console) -> int:
+    shop = load_shop(PROJECT / "include" / "shops" / "demo.yaml")
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    orders = make_orders(shop, until)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    write_warehouse(orders, FOLDER / "warehouse.db")
+    with open_sandbox() as sandbox:
+        console.print(
+            f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders, {FOLDER}/warehouse.db"
+        )
+        console.print(f"[bold]REES46[/]     the sandbox, {sandbox.url}")
+        window = {"window_start": (until - timedelta(days=DAYS)).isoformat(), "window_end": until.isoformat()}
+        faults = []
+        for number, title in ((1, "First run"), (2, "Second run: nothing changed, so nothing is sent")):
+            console.rule(f"[bold]{title}")
+            log = FOLDER / f"run-{number}.log"
+            code = _run_dag(console, sandbox, window, log)
+            account = _last_account()
+            _print_account(console, log)
+            if number == 1:
+                _print_rejected(console)
+            faults += [f"run {number} failed: see {log}"] if code else []
+            faults += _faults(number, account, orders, sandbox)
+    if faults:
+        for fault in faults:
+            console.print(f"[bold red]✗[/] {fault}")
+        return 1
+    console.print(
+        f"\n[bold green]✓[/] The sandbox holds exactly the final status of all {len(orders.final):,} good orders, "
+        f"and no broken row reached it.\n[bold green]✓[/] Both accounts add up; the second run made no request."
+    )
+    console.print(f"\nThe logs: {FOLDER}/run-1.log, run-2.log. A shop of your own: docs/own-shop.md.")
+    return 0
+
+
+def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Path) -> int:
+    """Run the DAG in an Airflow that knows nothing of the caller's own; its output goes to ``log``."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+    environment |= {"AIRFLOW_HOME": str(HOME), **connections(sandbox)}
+    command = [str(Path(sys.executable).with_name("airflow")), "dags", "test", DAG_ID, "--conf", json.dumps(params)]
+    with (
+        log.open("w") as file,
+        console.status("Airflow starts") as status,
+        subprocess.Popen(  # noqa: S603 - our own command
+            command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                if task := re.search(r"\[DAG TEST\] starting task_id=(\w+)", line):
+                    status.update(f"Airflow runs {task[1]}")
+        finally:
+            # After Ctrl-C nothing may go on writing to the files that the next demo makes anew.
+            if process.poll() is None:
+                process.kill()
+    return process.returncode
+
+
+def _last_account() -> dict[str, int | str]:
+    with closing(sqlite3.connect(FOLDER / "ledger.db")) as db:
+        db.row_factory = sqlite3.Row
+        try:
+            row = db.execute("SELECT * FROM rees46_sync_runs ORDER BY id DESC LIMIT 1").fetchone()
+        except sqlite3.OperationalError:  # the run failed before it made the ledger
+            row = None
+    return dict(row) if row else dict.fromkeys((*COUNTS, "requests"), 0) | {"outcome": "failed"}
+
+
+def _print_account(console: Console, log: Path) -> None:
+    """Show the account as the task account_for_rows logged it."""
+    logged = re.search(r"(Account of .*?) \[rees46_sync\.pipeline\.tasks\]", log.read_text(), re.DOTALL)
+    console.print(logged[1] if logged else f"No account: see {log}", markup=False)
+
+
+def _print_rejected(console: Console) -> None:
+    with closing(sqlite3.connect(FOLDER / "ledger.db")) as db:
+        rows = db.execute("SELECT order_id, status, updated_at, reason FROM rees46_rejected_orders").fetchall()
+    table = Table("rows", "reason", "order id", "status", "updated_at", title="Rejected, with an example", box=SIMPLE)
+    examples = {reason: shown for *shown, reason in reversed(rows)}
+    for reason, count in Counter(reason for *_, reason in rows).most_common():
+        table.add_row(str(count), reason, *(repr(value)[:22] for value in examples[reason]))
+    console.print(table)
+
+
+def _faults(number: int, account: dict[str, int | str], orders: DemoOrders, sandbox: Sandbox) -> list[str]:
+    """Compare a run with what must come out of it; the truth is the generator's, not the sync's."""
+    expected = {
+        "read": len(orders.rows),
+        "sent": len(orders.final) if number == 1 else 0,
+        "unchanged": 0 if number == 1 else len(orders.final),
+        "superseded": len(orders.rows) - len(orders.final) - orders.broken,
+        "stale": 0,
+        "reopened": 0,
+        "rejected": orders.broken,
+        "failed": 0,
+        "requests": -(-len(orders.final) // 1000) if number == 1 else 0,
+    }
+    faults = [
+        f"run {number}: {name} is {account[name]}, not {count}"
+        for name, count in expected.items()
+        if account[name] != count
+    ]
+    if sandbox.state() != orders.final:
+        faults.append(f"run {number}: the sandbox does not hold the final status of every order")
+    if sandbox.stats()["violations"]:
+        faults.append(f"run {number}: the sandbox was sent something bad: {sandbox.stats()['violations']}")
+    return faults
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

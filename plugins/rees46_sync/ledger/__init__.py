@@ -1,0 +1,1 @@
+"""What REES46 has accepted, and the record of every run."""

@@ -1,0 +1,5 @@
+"""``python -m rees46_sync.sandbox``."""
+
+from rees46_sync.sandbox.server import main
+
+main()

@@ -1,0 +1,1 @@
+"""What a user writes: shop files and their queries."""

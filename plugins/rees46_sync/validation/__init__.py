@@ -1,0 +1,1 @@
+"""Great Expectations: which rows are valid, and the Data Docs about them."""

@@ -1,0 +1,227 @@
+"""
+Great Expectations judges each row of a partition by the shop's suite.
+
+The suite is code; every expectation carries a ``code`` that names what is wrong with a row that breaks it. A check
+that Great Expectations could not run is an error of the run: it never rejects rows and never lets rows through.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rees46_sync.exceptions import JudgementError
+from rees46_sync.ledger.database import RejectedRow, printable
+from rees46_sync.validation.lazy_imports import put_off
+from rees46_sync.window import Window
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
+    from great_expectations.expectations.expectation import Expectation
+
+MAX_ID_CHARACTERS = 255
+
+WHAT_TO_DO = {
+    "order_id_missing": "the row has no order id",
+    "order_id_blank": "the order id is blank",
+    "order_id_too_long": f"the order id has more than {MAX_ID_CHARACTERS} characters",
+    "order_id_control_character": "the order id holds a control character",
+    "order_id_inexact": "the order id is a float with a fraction or from 2^53 on, or no text: cast it in the query",
+    "order_id_duplicated": "the order id stands twice in a partition",
+    "status_missing": "the row has no status",
+    "status_unmapped": "the shop file does not map the status",
+    "updated_at_missing": "the row has no updated_at",
+    "updated_at_unreadable": "updated_at is no timestamp: cast it to one, or to ISO 8601 text, in the query",
+    "updated_at_outside_window": "updated_at is outside the window that the query was asked for",
+}
+"""Each code of the row suite, in words for the person who mends it."""
+
+# Only positions of broken rows come back, no values: fast, and nothing of a row can reach a log.
+_THIN = {
+    "result_format": "COMPLETE",
+    "return_unexpected_index_query": False,
+    "exclude_unexpected_values": True,
+    "partial_unexpected_count": 0,
+}
+
+
+@dataclass(frozen=True)
+class UnmappedStatus:
+    """A status of the warehouse that the shop file does not map; its texts are made printable."""
+
+    status: str
+    count: int
+    example_id: str | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """
+    What became of the rows of a partition.
+
+    :param valid: the rows that may go on: columns order_id, status, updated_at.
+    :param rejected: the others, each with all its reasons.
+    :param reasons: how often each code was broken (a row can break several).
+    :param result: what Great Expectations says itself; it holds positions of rows, and no value of any.
+    """
+
+    valid: pd.DataFrame
+    rejected: list[RejectedRow]
+    reasons: dict[str, int]
+    unmapped: list[UnmappedStatus]
+    result: ExpectationSuiteValidationResult
+
+
+def import_great_expectations() -> ModuleType:
+    """Return the module of Great Expectations; its first import takes seconds."""
+    # Before the import: it logs some 200 lines a task that nobody reads.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # A third of the import, and for expectations about distributions alone.
+    put_off("scipy", "stats")
+    import great_expectations as gx
+
+    return gx
+
+
+class Judge:
+    """Great Expectations, started once for a task."""
+
+    def __init__(self) -> None:
+        gx = import_great_expectations()
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
+
+        context = gx.get_context(
+            project_config=DataContextConfig(
+                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+                progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+            ),
+            mode="ephemeral",
+        )
+        asset = context.data_sources.add_pandas("rees46").add_dataframe_asset("rows")
+        self._rows = asset.add_batch_definition_whole_dataframe("all")
+
+    def judge_rows(self, rows: pd.DataFrame, statuses: Collection[str], window: Window) -> Judgement:
+        """
+        Judge staged rows.
+
+        :param rows: the columns of :data:`rees46_sync.warehouse.reader.SCHEMA`, with a default index.
+        :param statuses: the shop's mapped statuses.
+        :raises JudgementError: a check could not be run.
+        """
+        result = self._validate(rows, _row_suite(statuses, window))
+        broken = _broken(rows, result)
+        reasons: dict[int, list[str]] = {}
+        for code in WHAT_TO_DO:  # in the suite's order, so that equal rows get equal reasons
+            for position in broken.get(code, ()):
+                reasons.setdefault(position, []).append(code)
+        bad = rows.loc[sorted(reasons)]
+        # Not by pandas: it refuses a year that Python does not have, and the row is broken for just that.
+        times = pc.strftime(pa.array(bad["updated_at"]), "%Y-%m-%d %H:%M:%S%z").to_pylist()
+        texts = [_text(text) or time for text, time in zip(bad["updated_at_text"], times, strict=True)]
+        rejected = [
+            RejectedRow(_text(order_id), _text(status), updated_at, ", ".join(reasons[position]), int(copy))
+            for position, order_id, status, updated_at, copy in zip(
+                bad.index, bad["order_id"], bad["status"], texts, bad["copy"], strict=True
+            )
+        ]
+        valid = rows.drop(index=bad.index)[["order_id", "status", "updated_at"]]
+        counts = {code: len(positions) for code, positions in broken.items()}
+        return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])), result)
+
+    def _validate(self, frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+        result: ExpectationSuiteValidationResult = self._rows.get_batch({"dataframe": frame}).validate(
+            suite, result_format=_THIN
+        )
+        if len(result.results) != len(suite.expectations):
+            raise JudgementError(
+                f"Great Expectations judged {len(result.results)} of {len(suite.expectations)} expectations; "
+                "nothing was let through. If a retry does not help, report it."
+            )
+        return result
+
+
+def _broken(frame: pd.DataFrame, result: ExpectationSuiteValidationResult) -> dict[str, list[int]]:
+    """Return the positions of the rows that break each expectation, by its code; unbroken ones are absent."""
+    broken = {}
+    for check in result.results:
+        config = check.expectation_config
+        code: str = config.meta["code"] if config and config.meta else ""
+        positions = check.result.get("unexpected_index_list")
+        if check.success:
+            continue
+        if not positions or check.exception_info.get("raised_exception"):
+            raise _cannot_judge(code, frame)
+        broken[code] = positions
+    return broken
+
+
+def _cannot_judge(code: str, frame: pd.DataFrame) -> JudgementError:
+    columns = ", ".join(f"{name} {kind}" for name, kind in frame.dtypes.items())
+    return JudgementError(
+        f"Great Expectations could not judge {code} ({len(frame)} rows, columns {columns}); nothing was let through. "
+        "If a retry does not help, this is a defect of the sync: report it with these columns."
+    )
+
+
+def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
+    from great_expectations import expectations as expect
+
+    return _suite(
+        "rows",
+        {
+            "order_id_missing": expect.ExpectColumnValuesToNotBeNull(column="order_id"),
+            "order_id_blank": expect.ExpectColumnValuesToMatchRegex(column="order_id", regex=r"\S"),
+            "order_id_too_long": expect.ExpectColumnValueLengthsToBeBetween(
+                column="order_id", max_value=MAX_ID_CHARACTERS
+            ),
+            "order_id_control_character": expect.ExpectColumnValuesToNotMatchRegex(
+                column="order_id", regex=r"[\x00-\x1f\x7f-\x9f]"
+            ),
+            "order_id_inexact": expect.ExpectColumnValuesToBeInSet(column="order_id_exact", value_set=[True]),
+            "order_id_duplicated": expect.ExpectCompoundColumnsToBeUnique(
+                column_list=["order_id", "order_id_exact"], ignore_row_if="any_value_is_missing"
+            ),
+            "status_missing": expect.ExpectColumnValuesToNotBeNull(column="status"),
+            "status_unmapped": expect.ExpectColumnValuesToBeInSet(column="status", value_set=sorted(statuses)),
+            "updated_at_missing": expect.ExpectColumnValuesToBeInSet(column="updated_at_given", value_set=[True]),
+            "updated_at_unreadable": expect.ExpectColumnValuesToBeInSet(column="updated_at_readable", value_set=[True]),
+            "updated_at_outside_window": expect.ExpectColumnValuesToBeBetween(
+                column="updated_at", min_value=window.start, max_value=window.end, strict_max=True
+            ),
+        },
+    )
+
+
+def _suite(name: str, expectations: Mapping[str, Expectation]) -> ExpectationSuite:
+    from great_expectations.core import ExpectationSuite
+
+    for code, expectation in expectations.items():
+        expectation.meta = {"code": code}
+    return ExpectationSuite(name=name, expectations=list(expectations.values()))
+
+
+def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
+    """List the unmapped statuses, the most frequent first, each with an id to look at."""
+    found = rows.loc[positions, ["status", "order_id"]]
+    counts = Counter(found["status"])
+    examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()
+    return [
+        UnmappedStatus(printable(status, 250) or "", count, printable(examples.get(status), 100))
+        for status, count in counts.most_common()
+    ]
+
+
+def _text(value: Any) -> str | None:
+    return None if pd.isna(value) else str(value)

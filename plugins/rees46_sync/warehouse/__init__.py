@@ -1,0 +1,1 @@
+"""Rows in: from the shop's query to staged partitions."""

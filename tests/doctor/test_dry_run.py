@@ -1,0 +1,56 @@
+"""``make dry-run``, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ShopUnderTest
+from tests.whole_run import make_metadata_database
+
+pytestmark = pytest.mark.clock
+
+
+def dry_run(shop: str, env_file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rees46_sync.doctor.dry_run", shop, "--env-file", str(env_file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
+def test_it_reads_env_as_it_stands_there_and_sends_nothing(
+    shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_metadata_database()
+    # An hourly run reads up to the last full hour.
+    full_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+    in_window = full_hour - timedelta(minutes=30)
+    shop.add_rows([("1", "paid", in_window), ("2", "delivered", in_window)])
+    literal = shop.warehouse.rename(tmp_path / "ware${HOME}house.db")
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP_WAREHOUSE")
+    env_file = tmp_path / ".env"
+    env_file.write_text(
+        f"AIRFLOW_CONN_SHOP_WAREHOUSE='{json.dumps({'conn_type': 'sqlite', 'host': str(literal)})}'\n"
+        "AIRFLOW_CONN_SHOP_LEDGER='sqlite:////the/environment/comes/first.db'\n"
+    )
+
+    done = dry_run("test", env_file)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert re.search(r"\b2\b.* would be sent", done.stdout + done.stderr)
+    assert shop.sandbox.stats()["requests"] == 0
+
+
+def test_a_shop_that_is_not_there_is_named_beside_those_that_are(shop: ShopUnderTest, tmp_path: Path) -> None:
+    (shop.shops / "broken.yaml").write_text("shop: broken\n")
+
+    done = dry_run("nonsense", tmp_path / "none.env")
+
+    assert done.returncode == 2
+    assert f"There is no shop 'nonsense' in {shop.shops} that can be used; its shops: test." in done.stderr
+    assert "broken.yaml" in done.stderr
+    assert done.stdout == ""

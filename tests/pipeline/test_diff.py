@@ -1,0 +1,320 @@
+"""Today's rows minus what REES46 has: which order is sent, which is not, and why."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rees46_sync.exceptions import ShopFileError
+from rees46_sync.pipeline.diff import (
+    REOPENED,
+    SEND,
+    STALE,
+    UNCHANGED,
+    Reading,
+    compare,
+    counts_of,
+    in_batches,
+    newly_unchanged,
+    with_codes,
+)
+from rees46_sync.shop.shop import CANCELLED, COMPLETED, CREATED
+from tests.conftest import ShopUnderTest
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WINDOW_END = NOON + timedelta(hours=12)
+MARK = 100
+BEFORE, AT_THE_MARK, SINCE = MARK - 1, MARK, MARK + 1
+A_MOMENT = timedelta(microseconds=1)
+
+Known = tuple[str, int, int, datetime]
+Order = tuple[str, int, datetime]
+
+
+def orders_of(*orders: Order) -> pd.DataFrame:
+    frame = pd.DataFrame(orders, columns=["order_id", "code", "updated_at"])
+    return frame.astype({"order_id": "str", "code": "int64", "updated_at": "datetime64[us, UTC]"})
+
+
+def known_of(*known: Known) -> pd.DataFrame:
+    """Rows as the ledger's lookup returns them."""
+    columns = ["order_id", "known_id", "known_status", "known_updated_at"]
+    frame = pd.DataFrame(known, columns=columns, dtype=object).assign(sent_here=False, uncertain=False)
+    types = {"order_id": "str", "known_id": "int64", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
+    frame = frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
+    overtaken = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+    return frame.assign(newest_updated_at=frame["known_updated_at"], overtaken_at=overtaken)
+
+
+def verdict_of(
+    code: int,
+    known: tuple[int, int, timedelta] | None,
+    *,
+    overtaken: timedelta | None = None,
+    resend: bool = False,
+    allow_reopen: bool = False,
+) -> str:
+    """
+    Compare an order of noon with what REES46 has of it: ledger row, status, and how much later its version is.
+
+    ``overtaken`` says how much later than noon the version is in which another reading found it unchanged.
+    """
+    rows = [("1", known[0], known[1], NOON + known[2])] if known else []
+    reading = Reading(mark=MARK, window_end=WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    in_ledger = known_of(*rows)
+    if overtaken is not None:
+        in_ledger["overtaken_at"] = pd.Timestamp(NOON + overtaken)
+    return str(compare(orders_of(("1", code, NOON)), in_ledger, reading).item())
+
+
+EARLIER, SAME_TIME, LATER = timedelta(hours=-1), timedelta(0), timedelta(hours=1)
+AT_WINDOW_END = WINDOW_END - NOON
+
+
+@pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
+def test_an_order_that_rees46_does_not_have_is_sent(code: int) -> None:
+    assert verdict_of(code, None) == SEND
+
+
+CHANGES = [
+    pytest.param(CREATED, COMPLETED, id="created-to-completed"),
+    pytest.param(CREATED, CANCELLED, id="created-to-cancelled"),
+    pytest.param(COMPLETED, CANCELLED, id="completed-to-cancelled-a-refund"),
+    pytest.param(CANCELLED, COMPLETED, id="cancelled-to-completed"),
+]
+NOT_NEWER = [
+    pytest.param(BEFORE, EARLIER, id="older"),
+    pytest.param(BEFORE, SAME_TIME, id="same-time"),
+    pytest.param(BEFORE, LATER, id="newer-but-read-again-just-now"),
+    pytest.param(BEFORE, AT_WINDOW_END - A_MOMENT, id="newest-inside-the-window"),
+    pytest.param(AT_THE_MARK, LATER, id="newer-but-the-last-before-the-reading"),
+    pytest.param(SINCE, EARLIER, id="older-accepted-since"),
+    pytest.param(SINCE, -A_MOMENT, id="a-moment-older-accepted-since"),
+]
+NEWER = [
+    pytest.param(SINCE, SAME_TIME, id="as-new-accepted-since"),
+    pytest.param(SINCE, LATER, id="newer-accepted-since"),
+    pytest.param(BEFORE, AT_WINDOW_END, id="from-the-window-end"),
+    pytest.param(BEFORE, AT_WINDOW_END + LATER, id="beyond-the-window"),
+    pytest.param(SINCE, AT_WINDOW_END, id="beyond-the-window-accepted-since"),
+]
+
+
+@pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
+@pytest.mark.parametrize(("row", "later"), NOT_NEWER)
+def test_an_order_that_rees46_has_in_this_status_is_unchanged_unless_all_is_resent(
+    code: int, row: int, later: timedelta
+) -> None:
+    assert verdict_of(code, (row, code, later)) == UNCHANGED
+    assert verdict_of(code, (row, code, later), allow_reopen=True) == UNCHANGED
+    assert verdict_of(code, (row, code, later), resend=True) == SEND
+
+
+@pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
+@pytest.mark.parametrize(("row", "later"), NEWER)
+def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged_also_where_all_is_resent(
+    code: int, row: int, later: timedelta
+) -> None:
+    assert verdict_of(code, (row, code, later)) == UNCHANGED
+    assert verdict_of(code, (row, code, later), resend=True) == UNCHANGED
+
+
+@pytest.mark.parametrize(("known", "code"), CHANGES)
+@pytest.mark.parametrize(("row", "later"), NOT_NEWER)
+def test_a_changed_order_is_sent_where_rees46_has_nothing_newer(
+    known: int, code: int, row: int, later: timedelta
+) -> None:
+    assert verdict_of(code, (row, known, later)) == SEND
+    assert verdict_of(code, (row, known, later), resend=True) == SEND
+
+
+@pytest.mark.parametrize(
+    ("known", "code"),
+    [
+        *CHANGES,
+        pytest.param(COMPLETED, CREATED, id="completed-to-created"),
+        pytest.param(CANCELLED, CREATED, id="cancelled-to-created"),
+    ],
+)
+@pytest.mark.parametrize(("row", "later"), NEWER)
+def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, row: int, later: timedelta) -> None:
+    assert verdict_of(code, (row, known, later)) == STALE
+    assert verdict_of(code, (row, known, later), resend=True, allow_reopen=True) == STALE
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "overtaken", "verdict"),
+    [
+        pytest.param(COMPLETED, CANCELLED, LATER, STALE, id="found-again-later"),
+        pytest.param(COMPLETED, CANCELLED, SAME_TIME, STALE, id="found-again-at-the-same-time"),
+        pytest.param(COMPLETED, CREATED, LATER, STALE, id="a-final-status-found-again-later"),
+        pytest.param(COMPLETED, CANCELLED, -A_MOMENT, SEND, id="found-a-moment-earlier"),
+        pytest.param(COMPLETED, CREATED, -A_MOMENT, REOPENED, id="a-final-status-found-earlier"),
+        pytest.param(CANCELLED, CANCELLED, LATER, UNCHANGED, id="the-same-status"),
+    ],
+)
+def test_a_status_that_was_taken_back_after_it_was_read_is_not_sent(
+    known: int, code: int, overtaken: timedelta, verdict: str
+) -> None:
+    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken) == verdict
+    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken, resend=True) == verdict
+
+
+def test_only_what_is_unchanged_in_a_newer_version_overtakes_older_readings() -> None:
+    orders = orders_of(*((order_id, COMPLETED, NOON) for order_id in ("newer", "same-time", "older", "changed", "new")))
+    known = known_of(
+        ("newer", BEFORE, COMPLETED, NOON - A_MOMENT),
+        ("same-time", BEFORE, COMPLETED, NOON),
+        ("older", BEFORE, COMPLETED, NOON + A_MOMENT),
+        ("changed", BEFORE, CREATED, NOON - A_MOMENT),
+    )
+    verdicts = compare(orders, known, Reading(MARK, WINDOW_END))
+
+    assert newly_unchanged(orders, known, verdicts)["order_id"].tolist() == ["newer"]
+
+
+@pytest.mark.parametrize("known", [COMPLETED, CANCELLED])
+@pytest.mark.parametrize(("row", "later"), NOT_NEWER)
+def test_a_final_status_becomes_created_only_where_the_shop_allows_it(known: int, row: int, later: timedelta) -> None:
+    assert verdict_of(CREATED, (row, known, later)) == REOPENED
+    assert verdict_of(CREATED, (row, known, later), resend=True) == REOPENED
+    assert verdict_of(CREATED, (row, known, later), allow_reopen=True) == SEND
+
+
+@pytest.mark.parametrize(
+    ("code", "known", "verdict"),
+    [
+        pytest.param(COMPLETED, (BEFORE, COMPLETED, SAME_TIME), SEND, id="the-same-status-is-sent-again"),
+        pytest.param(COMPLETED, (BEFORE, COMPLETED, LATER), SEND, id="the-same-status-of-a-newer-version-too"),
+        pytest.param(CREATED, (BEFORE, CREATED, EARLIER), SEND, id="created-is-sent-again"),
+        pytest.param(CANCELLED, (BEFORE, COMPLETED, EARLIER), SEND, id="a-change-is-sent"),
+        pytest.param(CANCELLED, (SINCE, COMPLETED, LATER), STALE, id="a-newer-status-is-not-overwritten"),
+        pytest.param(CREATED, (BEFORE, COMPLETED, EARLIER), REOPENED, id="a-final-status-stays"),
+    ],
+)
+def test_where_an_answer_is_missing_nothing_counts_as_unchanged(
+    code: int, known: tuple[int, int, timedelta], verdict: str
+) -> None:
+    uncertain = known_of(("1", known[0], known[1], NOON + known[2])).assign(uncertain=True)
+
+    verdicts = compare(orders_of(("1", code, NOON), ("2", code, NOON)), uncertain, Reading(MARK, WINDOW_END))
+
+    assert verdicts.tolist() == [verdict, SEND]
+
+
+def test_each_order_is_compared_with_its_own_row() -> None:
+    orders = orders_of(*((order_id, COMPLETED, NOON) for order_id in ("a", "A", "007", "7", "new")))
+    known = known_of(
+        ("7", BEFORE, CANCELLED, NOON),
+        ("007", SINCE, CREATED, NOON + LATER),
+        ("A", BEFORE, COMPLETED, NOON),
+        ("a", BEFORE, CREATED, NOON),
+    )
+
+    assert compare(orders, known, Reading(MARK, WINDOW_END)).tolist() == [SEND, UNCHANGED, STALE, SEND, SEND]
+
+
+IDS = st.sampled_from([f"order-{number}" for number in range(12)])
+CODES = st.sampled_from([CREATED, COMPLETED, CANCELLED])
+MOMENTS = st.integers(-30, 30).map(lambda hours: NOON + timedelta(hours=hours))
+ORDERS = st.dictionaries(IDS, st.tuples(CODES, MOMENTS))
+KNOWN = st.dictionaries(IDS, st.tuples(st.integers(MARK - 5, MARK + 5), CODES, MOMENTS))
+
+
+@settings(max_examples=60, database=None, deadline=None)
+@given(ORDERS, KNOWN, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_every_row_gets_exactly_one_verdict_wherever_it_stands(
+    wanted: dict[str, tuple[int, datetime]],
+    known: dict[str, tuple[int, int, datetime]],
+    resend: bool,
+    allow_reopen: bool,
+    rng: random.Random,
+) -> None:
+    reading = Reading(MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    in_ledger = known_of(*((order_id, *row) for order_id, row in known.items()))
+    orders = orders_of(*((order_id, *row) for order_id, row in wanted.items()))
+    orders.index = pd.Index(rng.sample(range(1000), len(orders)))
+    shuffled = orders.sample(frac=1, random_state=rng.randrange(1000))
+
+    verdicts = compare(orders, in_ledger, reading)
+
+    assert verdicts.index.equals(orders.index)
+    assert set(verdicts) <= {SEND, UNCHANGED, STALE, REOPENED}
+    assert sum(counts_of(verdicts).values()) == len(orders)
+    assert compare(shuffled, in_ledger[::-1], reading).to_dict() == verdicts.to_dict()
+
+
+def test_each_verdict_has_a_count_even_where_nothing_was_read() -> None:
+    verdicts = compare(orders_of(), known_of(), Reading(MARK, WINDOW_END))
+
+    assert counts_of(verdicts) == {SEND: 0, UNCHANGED: 0, STALE: 0, REOPENED: 0}
+    assert counts_of(pd.Series([SEND, STALE, SEND])) == {SEND: 2, UNCHANGED: 0, STALE: 1, REOPENED: 0}
+
+
+def numbered(count: int) -> pd.DataFrame:
+    return orders_of(*((f"order-{number}", number % 3, NOON) for number in range(count)))
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [
+        pytest.param(0, 1000, [], id="none"),
+        pytest.param(1, 1000, [1], id="one"),
+        pytest.param(999, 1000, [999], id="one-less-than-a-batch"),
+        pytest.param(1000, 1000, [1000], id="a-whole-batch"),
+        pytest.param(1001, 1000, [1000, 1], id="one-more-than-a-batch"),
+        pytest.param(2000, 1000, [1000, 1000], id="two-whole-batches"),
+        pytest.param(2345, 1000, [1000, 1000, 345], id="a-rest"),
+        pytest.param(100, 23, [23, 23, 23, 23, 8], id="does-not-divide"),
+        pytest.param(3, 1, [1, 1, 1], id="one-each"),
+    ],
+)
+def test_batches_hold_every_order_once_and_are_full_but_the_last(count: int, size: int, sizes: list[int]) -> None:
+    orders = numbered(count)
+
+    batches = list(in_batches(orders, size))
+
+    assert [len(batch) for batch in batches] == sizes
+    ids = [order_id for batch in batches for order_id in batch["order_id"]]
+    assert sorted(ids) == sorted(orders["order_id"])
+    for batch in batches:
+        pd.testing.assert_frame_equal(batch, orders.loc[batch.index])
+
+
+def test_batches_are_cut_alike_whatever_the_order_of_the_rows() -> None:
+    orders = numbered(100)
+    shuffled = orders.sample(frac=1, random_state=7).reset_index(drop=True)
+    assert shuffled["order_id"].tolist() != orders["order_id"].tolist()
+
+    once, again = ([batch.reset_index(drop=True) for batch in in_batches(frame, 23)] for frame in (orders, shuffled))
+
+    for first, second in zip(once, again, strict=True):
+        pd.testing.assert_frame_equal(first, second)
+
+
+def test_statuses_become_the_codes_of_the_shop_file(shop: ShopUnderTest) -> None:
+    definition = shop.configure(
+        statuses={"created": ["new"], "completed": ["delivered", "Delivered"], "cancelled": ["007"]}
+    )
+    orders = pd.DataFrame({"status": ["delivered", "007", "new", "Delivered"]}, index=[7, 3, 5, 1])
+
+    coded = with_codes(orders, definition)
+
+    assert coded["code"].to_dict() == {7: COMPLETED, 3: CANCELLED, 5: CREATED, 1: COMPLETED}
+    assert coded["code"].dtype == "int64"
+    assert with_codes(orders[:0], definition).empty
+
+
+def test_a_status_that_is_no_longer_mapped_stops_the_run_and_is_never_guessed(shop: ShopUnderTest) -> None:
+    orders = pd.DataFrame({"status": ["new", "parked"]})
+    mapped = {"created": ["new", "parked"], "completed": ["done"], "cancelled": []}
+    assert with_codes(orders, shop.configure(statuses=mapped))["code"].tolist() == [CREATED, CREATED]
+
+    remedy = r"test\.yaml: statuses changed while the run was under way; clear this run from extract_orders"
+    with pytest.raises(ShopFileError, match=remedy):
+        with_codes(orders, shop.configure(statuses=mapped | {"created": ["new"]}))

@@ -1,0 +1,163 @@
+"""What PostgreSQL gives as Arrow columns is what psycopg gives, and what it cannot give so psycopg does."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from rees46_sync.exceptions import TemporaryFilesError, WarehouseError
+from rees46_sync.warehouse import postgresql
+from rees46_sync.warehouse import reader as warehouse
+from tests.conftest import ShopUnderTest
+from tests.warehouses import PostgreSQL
+
+ANY_WINDOW = "WHERE :window_start < :window_end"
+NOON = "timestamp '2026-03-01 12:00:00'"
+AT_NOON = f"'new' AS status, {NOON} AS updated_at"
+
+
+@pytest.fixture
+def database(shop: ShopUnderTest, postgres_home: Path) -> PostgreSQL:
+    made = PostgreSQL(shop, postgres_home)
+    shop.connect("shop_warehouse", made.connection())
+    return made
+
+
+@pytest.fixture
+def arrow(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each chunk came as Arrow columns."""
+    chunks: list[bool] = []
+    rows_of = warehouse.staged_rows
+
+    def noted(*columns: Any) -> pa.Table:
+        chunks.append(isinstance(columns[0], pa.Array))
+        return rows_of(*columns)
+
+    monkeypatch.setattr(warehouse, "staged_rows", noted)
+    return chunks
+
+
+@pytest.mark.parametrize(
+    ("columns", "by_arrow"),
+    [
+        pytest.param(f"'é ' AS order_id, {AT_NOON}", True, id="text"),
+        pytest.param(f"'7'::varchar AS order_id, {AT_NOON}", True, id="varchar"),
+        pytest.param(f"'7'::char(3) AS order_id, {AT_NOON}", True, id="char"),
+        pytest.param(f"(-7)::int2 AS order_id, {AT_NOON}", True, id="int2"),
+        pytest.param(f"7 AS order_id, {AT_NOON}", True, id="int4"),
+        pytest.param(f"9223372036854775807 AS order_id, {AT_NOON}", True, id="int8"),
+        pytest.param(f"NULL::bigint AS order_id, {AT_NOON}", True, id="null"),
+        pytest.param(f"7 AS n, 7 AS n, 7 AS ORDER_ID, {AT_NOON}", True, id="more-columns"),
+        pytest.param(f"'7' AS order_id, 12 AS status, {NOON} AS updated_at", True, id="status-of-a-number"),
+        pytest.param("'7' AS order_id, ' new' AS status, '2026-03-01 12:00:00+03' AS updated_at", True, id="text-time"),
+        pytest.param("'7' AS order_id, 'new' AS status, 1772366400 AS updated_at", True, id="time-of-a-number"),
+        pytest.param(
+            "'7' AS order_id, 'new' AS status, timestamptz '2026-03-01 12:00:00.123456+03' AS updated_at",
+            True,
+            id="zoned-time",
+        ),
+        pytest.param("'7' AS order_id, 'new' AS status, :window_start AS updated_at", True, id="time-of-a-parameter"),
+        pytest.param(
+            "'7' AS order_id, 'new' AS status, :window_start::date + interval '1 day' AS updated_at",
+            True,
+            id="calculation-with-a-parameter",
+        ),
+        pytest.param(
+            "'7' AS order_id, pg_typeof(:window_start)::text AS status, NULL::timestamp AS updated_at",
+            True,
+            id="type-of-a-parameter",
+        ),
+        pytest.param(
+            "'7' AS order_id, 'new' AS status, timestamp '9999-12-31 23:59:59.999999' AS updated_at",
+            True,
+            id="last-microsecond",
+        ),
+        pytest.param("'7' AS order_id, 'new' AS status, timestamp '0001-01-01' AS updated_at", True, id="first-year"),
+        pytest.param(f"1.50 AS order_id, {AT_NOON}", False, id="numeric"),
+        pytest.param(f"1e15::float8 AS order_id, {AT_NOON}", False, id="float8"),
+        pytest.param(
+            f"'0e37df36-f698-11e6-8dd4-cb9ced3df976'::uuid AS order_id, {AT_NOON}", False, id="uuid"
+        ),
+        pytest.param(f"'7'::bytea AS order_id, {AT_NOON}", False, id="bytea"),
+        pytest.param(f"'7' AS order_id, true AS status, {NOON} AS updated_at", False, id="boolean"),
+        pytest.param("'7' AS order_id, 'new' AS status, date '2026-03-01' AS updated_at", False, id="date"),
+    ],
+)  # fmt: skip
+def test_a_row_is_the_same_by_arrow_and_by_psycopg(
+    database: PostgreSQL, arrow: list[bool], columns: str, by_arrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = f"SELECT {columns} {ANY_WINDOW}"
+    rows = database.staged(sql).rows
+
+    monkeypatch.setattr(postgresql, "TYPES", set())
+
+    assert (rows, arrow) == (database.staged(sql).rows, [by_arrow, False])
+    assert len(rows) == 1
+
+
+def test_text_is_right_whatever_encoding_the_roles_sessions_have(database: PostgreSQL, arrow: list[bool]) -> None:
+    database.execute("ALTER ROLE postgres SET client_encoding = 'LATIN1'")
+    try:
+        rows = database.staged(f"SELECT 'заказ' AS order_id, {AT_NOON} {ANY_WINDOW}").rows
+    finally:
+        database.execute("ALTER ROLE postgres RESET client_encoding")
+
+    assert ([row["order_id"] for row in rows], arrow) == (["заказ"], [True])
+
+
+def test_where_adbc_cannot_connect_psycopg_reads(
+    database: PostgreSQL, arrow: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adbc_driver_manager import AdbcStatusCode
+    from adbc_driver_postgresql import dbapi
+
+    def refused(*_: Any) -> None:
+        raise dbapi.OperationalError("its libpq lacks a way to log in", status_code=AdbcStatusCode.IO)
+
+    monkeypatch.setattr(dbapi, "connect", refused)
+
+    assert len(database.staged(f"SELECT '7' AS order_id, {AT_NOON} {ANY_WINDOW}").rows) == 1
+    assert arrow == [False]
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "10000-01-01", "294276-12-31", "0001-12-31 BC"])
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_a_time_that_no_calendar_has_stops_the_run(database: PostgreSQL, kind: str, time: str) -> None:
+    message = database.error(
+        WarehouseError, f"SELECT '7' AS order_id, 'new' AS status, {kind} '{time}' AS updated_at {ANY_WINDOW}"
+    )
+
+    assert "column updated_at holds a time before the year 1 or after the year 9999" in message
+
+
+def test_the_rest_of_an_answer_is_not_read_when_the_sync_cannot_go_on(
+    database: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand million rows would take hours; and the driver has nothing to complain of when it cleans up."""
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def no_room(*_: Any) -> pa.Table:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(warehouse, "staged_rows", no_room)
+    began = time.monotonic()
+
+    database.error(
+        TemporaryFilesError,
+        f"SELECT n AS order_id, {AT_NOON} FROM generate_series(1, 30000) AS n, generate_series(1, 30000) {ANY_WINDOW}",
+    )
+
+    assert time.monotonic() - began < 60
+    deadline = time.monotonic() + 20
+    while database.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY (%'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    gc.collect()
+    assert complaints == []
