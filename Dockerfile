@@ -1,9 +1,9 @@
 # An image of this project for Docker, Kubernetes and the official Helm chart: docs/deploying.md.
-# It was not built where this is developed, because there is no Docker; tests/test_deploying.py runs its pip steps.
+# It was not built, because the development machine has no Docker; tests/test_deploying.py runs its pip steps.
 FROM apache/airflow:3.3.2-python3.11
 
 COPY --chown=airflow:0 requirements.txt pyproject.toml README.md LICENSE /opt/rees46/
-# The whole lock: what the tests ran with.
+# The whole lock, with which the tests ran.
 RUN pip install --no-cache-dir -r /opt/rees46/requirements.txt
 
 COPY --chown=airflow:0 plugins/rees46_sync /opt/rees46/plugins/rees46_sync

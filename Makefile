@@ -9,8 +9,8 @@ AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflo
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: .venv/.installed .airflow/.ready ## install the lock into .venv and make a private Airflow in .airflow
-	@# For where Python is told to write no bytecode, or may not: each process would compile the package anew.
+setup: .venv/.installed .airflow/.ready ## install the lock into .venv and create a private Airflow in .airflow
+	@# In case Python must not write bytecode: without it each process would compile the package anew.
 	@$(BIN)/python -m compileall -q plugins || true
 
 run: setup ## run the demo shop once through Airflow, and once more
@@ -24,8 +24,8 @@ up: setup ## start Airflow's UI, scheduler and the sandbox; PORT=8080 SANDBOX_PO
 cluster: setup ## the same on two Celery workers that share no disk, with staging in a local S3
 	@$(BIN)/python -m local.cluster --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
-doctor: setup ## say what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
-	@$(BIN)/python -m rees46_sync.doctor $(ARGS) $(SHOP)
+doctor: setup ## report what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
+	@$(BIN)/python -m local.doctor $(ARGS) $(SHOP)
 
 dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads .env
 	@$(if $(SHOP),,echo "Which shop? make dry-run SHOP=<shop>"; exit 2)
@@ -52,19 +52,19 @@ test-backfill: setup ## 36 months of backfill beside the hourly runs, with ORDER
 test-cluster: setup ## a year on two Celery workers that share no disk, one of which is killed
 	@$(BIN)/python -m pytest -m cluster
 
-test-browser: setup ## click through the UI of a live Airflow with Chromium; skipped where there is none
+test-browser: setup ## click through the UI of a live Airflow with Chromium; skipped if there is none
 	@$(BIN)/python -m pytest -m browser
 
-screenshots: setup ## the same, and write docs/images anew
+screenshots: setup ## the same, and take new pictures for docs/images
 	@$(BIN)/python -m pytest -m browser --screenshots=docs/images
 
-test-mutations: setup ## break one safeguard after the other and see its test fail
+test-mutations: setup ## break one safeguard after another and check that its test fails
 	@$(BIN)/python -m pytest -m mutation
 
 bench: setup .venv-peers/.installed ## measure ours and the peers; QUICK=1: smaller, for a first impression
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
 
-lint: .venv/.installed ## ruff, mypy and the floors of the package
+lint: .venv/.installed ## ruff, mypy and the import contract of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -74,7 +74,7 @@ lock: .venv/.installed ## compile each requirements.in to its requirements.txt
 	for folder in . bench/peers; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
 		--upgrade $$folder/requirements.in --output-file $$folder/requirements.txt || exit 1; done
 
-clean: ## remove everything that make made
+clean: ## remove everything that make created
 	rm -rf .venv .venv-peers .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build plugins/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

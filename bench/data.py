@@ -1,8 +1,8 @@
 """
 The orders of the benchmark, in a warehouse that all contestants read: an embedded PostgreSQL.
 
-The rows are made by PostgreSQL itself, the same ones each time: ids of two shapes in no order, six statuses, a time in
-the year before :data:`UNTIL`. One database a size, one row an order, table ``orders``.
+PostgreSQL itself generates the rows, always the same ones: unordered ids of two shapes, six statuses, a time in the
+year before :data:`UNTIL`. There is one database for each size, with one row for each order in the table ``orders``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.e2e.airflow_stack import embedded_postgres, postgres_connection, post
 
 SINCE = datetime(2025, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
-"""Every order's time lies from SINCE to before UNTIL."""
+"""Every order's time is at or after SINCE and before UNTIL."""
 
 STATUSES = {"created": ["new", "paid", "shipped"], "completed": ["delivered"], "cancelled": ["cancelled", "refunded"]}
 
-# 10,000,019 is prime, so the product gives each order a number of its own below it, in no order.
+# 10,000,019 is prime, so the product gives each order a unique number below it, in no order.
 _ORDERS = """
 CREATE TABLE orders AS
 SELECT CASE WHEN n % 3 = 0 THEN 'msk-' ELSE '10' END || lpad((n * 7654321 % 10000019)::text, 8, '0') AS order_id,
@@ -43,9 +43,9 @@ FROM orders
 @dataclass(frozen=True)
 class Orders:
     """
-    A database with so many orders.
+    A database with ``count`` orders.
 
-    :param uri: for SQLAlchemy, pandas and libpq alike.
+    :param uri: for SQLAlchemy, pandas and libpq.
     :param connection: the same for ``AIRFLOW_CONN_…``.
     """
 
@@ -54,12 +54,12 @@ class Orders:
     connection: str
 
     def digest(self) -> str:
-        """Return the md5 of what a receiver must hold in the end: ids and REES46 statuses, ordered by id."""
+        """Return the md5 of what a receiver must hold in the end: ids and REES46 statuses, sorted by id."""
         with self._transaction() as transaction:
             return str(transaction.scalar(sa.text(_DIGEST)))
 
     def change_all(self) -> None:
-        """Give every order another status, as of the last hour before UNTIL; REES46 has each in another one now."""
+        """Change every order's status, in the last hour before UNTIL, to one with another REES46 status."""
         change = """
             UPDATE orders SET updated_at = TIMESTAMPTZ '2025-12-31 23:30:00+00',
                               status = CASE status WHEN 'delivered' THEN 'cancelled' ELSE 'delivered' END
@@ -78,13 +78,13 @@ class Orders:
 
 
 class Databases:
-    """The embedded PostgreSQL: the warehouses, and the ledgers of ours."""
+    """The embedded PostgreSQL: the warehouses, and our ledgers."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
 
     def create(self, name: str) -> str:
-        """Make an empty database; return its address."""
+        """Create an empty database; return its URI."""
         admin = sa.create_engine(postgres_uri(self.home, "postgres"), isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
@@ -93,16 +93,16 @@ class Databases:
         return self.uri(name)
 
     def uri(self, name: str) -> str:
-        """Return a database's address."""
-        # Without the name of a driver, which only SQLAlchemy understands.
+        """Return a database's URI."""
+        # Without the name of a driver, which only SQLAlchemy accepts.
         return postgres_uri(self.home, name).replace("+psycopg2", "")
 
     def connection(self, name: str) -> str:
-        """Return a database's address as an Airflow connection."""
+        """Return the URI of an Airflow connection to a database."""
         return postgres_connection(self.home, name)
 
     def orders(self, count: int, name: str = "") -> Orders:
-        """Make a database with so many orders."""
+        """Create a database with ``count`` orders."""
         name = name or f"orders_{count}"
         uri = self.create(name)
         engine = sa.create_engine(uri)
@@ -116,10 +116,10 @@ class Databases:
 
 @contextmanager
 def running_postgres() -> Iterator[Databases]:
-    """Run PostgreSQL on a Unix socket in a folder that its user can enter, and leave nothing behind."""
+    """Run PostgreSQL on a Unix socket in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="rees46-bench-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        # PostgreSQL runs as a user of its own where root starts it.
+        # If root starts it, PostgreSQL runs as another user, who must be able to enter the folder.
         home.chmod(0o755)
         with embedded_postgres(home):
             yield Databases(home)

@@ -1,4 +1,4 @@
-"""How fast the ledger is on PostgreSQL: orders looked up and recorded per second, as it grows, and its size."""
+"""The speed of the ledger on PostgreSQL as it grows, in orders looked up and recorded per second, and its size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 import pandas as pd
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Answer, Ledger, RunRef
+from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.requests import RequestResult, Requests
+from rees46_sync.ledger.runs import RunRef
 
 BATCH = 1000
 SHOP = "bench"
@@ -26,11 +29,11 @@ FROM generate_series({first}::bigint, {last}) AS n
 @dataclass(frozen=True)
 class Speed:
     """
-    A ledger of so many rows.
+    The speed of a ledger with ``rows`` rows.
 
-    :param looked_up_per_s: orders whose ids are next to each other, as a partition's are.
+    :param looked_up_per_s: orders with adjacent ids, as in a partition.
     :param looked_up_spread_per_s: orders from all over the ledger.
-    :param mb_per_million: what a million rows take on disk, indexes and all.
+    :param mb_per_million: size of a million rows on disk, with indexes.
     """
 
     rows: int
@@ -41,16 +44,16 @@ class Speed:
 
 
 def create_tables(uri: str) -> sa.Engine:
-    """Make the tables of a ledger, as the first task of a run does; return its engine."""
-    # The driver that Airflow's PostgresHook takes.
+    """Create the tables of a ledger, as the first task of a run does; return its engine."""
+    # The driver that Airflow's PostgresHook uses.
     engine = sa.create_engine(uri.replace("postgresql://", "postgresql+psycopg://"))
-    Ledger(engine).create()
+    Ledger(engine).migrate()
     engine.dispose()
     return engine
 
 
 class GrowingLedger:
-    """A ledger that is filled by the database itself, and asked and written through our own code."""
+    """A ledger that the database itself fills, and that our own code reads and writes."""
 
     def __init__(self, uri: str) -> None:
         self.engine = create_tables(uri)
@@ -58,7 +61,7 @@ class GrowingLedger:
         self.rows = 0
 
     def grow(self, rows: int) -> None:
-        """Add accepted orders until there are so many."""
+        """Add accepted orders until there are ``rows`` of them."""
         with self.engine.begin() as connection:
             connection.execute(sa.text(_GROW.format(first=self.rows + 1, last=rows)))
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -66,7 +69,7 @@ class GrowingLedger:
         self.rows = rows
 
     def measure(self, orders: int) -> Speed:
-        """Look up so many orders, neighbours as those of a partition are and spread evenly; then record new ones."""
+        """Look up orders, once with adjacent ids as in a partition, once spread evenly; record as many new ones."""
         middle = (self.rows - orders) // 2
         neighbours = [f"{number:010}" for number in range(middle + 1, middle + orders + 1)]
         step = self.rows // orders
@@ -79,19 +82,19 @@ class GrowingLedger:
         return Speed(self.rows, looked_up, looked_up_spread, recorded, size / 2**20 / self.rows * 1e6)
 
     def _look_up(self, ids: list[str]) -> float:
-        """Return the orders per second of the median of three times."""
+        """Return the orders per second, the median of three measurements."""
         seconds = []
         for _ in range(3):
             began = time.perf_counter()
-            found = self.ledger.lookup(SHOP, ids)
+            found = look_up(self.ledger, SHOP, ids)
             seconds.append(time.perf_counter() - began)
             if len(found) != len(ids):
                 raise RuntimeError(f"{len(found)} of {len(ids)} orders were found")
         return len(ids) / statistics.median(seconds)
 
     def _record(self, orders: int) -> float:
-        """Record batches as the load does, one transaction each; return the orders per second."""
-        # Of the size of the rows that are there: shorter ones would fill the gaps of old pages, one page each.
+        """Record batches as a load does, one transaction each; return the orders per second."""
+        # As long as the existing rows: shorter ones would fill gaps of old pages, one page each.
         run = RunRef(
             SHOP, "order_status_sync_bench", "scheduled__2025-07-01T00:00:00+00:00", "20250701T000000-00000000"
         )
@@ -108,6 +111,6 @@ class GrowingLedger:
         ]
         began = time.perf_counter()
         for batch in batches:
-            [request] = self.ledger.open_requests(run, [batch])
-            self.ledger.record_answer(run, 0, Answer(request, 1))
+            [request] = Requests(self.ledger).record_requests(run, [batch])
+            Requests(self.ledger).record_result(run, 0, RequestResult(request, 1))
         return orders / (time.perf_counter() - began)

@@ -1,8 +1,8 @@
 """
-Ours as it is used: a run started by hand on a live Airflow, through its API.
+Ours in real use: a run started by hand on a live Airflow, by its API.
 
-The API server, a scheduler with LocalExecutor, the DAG processor and the triggerer run with a PostgreSQL of Airflow's
-own, on the same processors as everything else. The scheduler has imported what tasks need (docs/scaling.md, "Imports").
+The API server, a scheduler with LocalExecutor, the DAG processor and the triggerer run with a PostgreSQL for Airflow,
+on the same processors as everything else. The scheduler has imported what tasks need (docs/scaling.md, "Imports").
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ AS_AIRFLOW_COMES = {
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
 }
-"""Airflow's own defaults, where its stack for tests is more impatient."""
+"""Airflow's own defaults of settings for which the stack of the tests has shorter times."""
 
 
 class Live:
     """
     The shop on a live Airflow.
 
-    :param ledger: the name of the ledger's database, which may be made anew between runs.
+    :param ledger: the name of the ledger's database, which may be created anew between runs.
     """
 
     def __init__(self, ours: Ours, airflow: AirflowStack, ledger: str) -> None:
@@ -47,7 +47,7 @@ class Live:
         """
         Run the shop's hourly DAG over a year.
 
-        :raises RunFailedError: it is red, or read another number of rows than there are.
+        :raises RunFailedError: it failed, or did not read every row.
         """
         window = {"window_start": SINCE.isoformat(), "window_end": UNTIL.isoformat()}
         began = time.perf_counter()
@@ -61,11 +61,11 @@ class Live:
 
 @contextmanager
 def live(ours: Ours, orders: Orders, ledger: str) -> Iterator[Live]:
-    """Start Airflow with the shop, whose warehouse has these orders, and end it afterwards."""
+    """Run Airflow with the shop and a warehouse that has these orders."""
     home = ours.home / "live"
-    up.preload(home)
+    up.write_preload_settings(home)
     shutil.copytree(ours.shop_file.parent, home / "shops")
-    # Once a year: no run of its own comes in between, but the one that Airflow makes up for at once.
+    # Once a year: no scheduled run interferes, except the first, which Airflow starts at once.
     with (home / "shops" / ours.shop_file.name).open("a") as shop_file:
         shop_file.write("schedule: 0 0 1 1 *\n")
     environment = ours.environment(orders, ledger) | {"REES46_SHOPS_DIR": str(home / "shops")}

@@ -1,8 +1,8 @@
 """
-Ours: a private Airflow with one shop, whose DAG is run as a user runs it, by ``airflow dags test``.
+Ours: a private Airflow with one shop, whose DAG is run by ``airflow dags test``, as a user runs it.
 
-Everything is on: Great Expectations, the ledger (on PostgreSQL), the account. Airflow's own metadata is a copy of the
-database that ``make setup`` migrated, so that what is measured begins with the start of the command and ends with it.
+Nothing is left out: Great Expectations, the ledger (on PostgreSQL), the account. Airflow's own metadata database is a
+copy of the one that ``make setup`` migrated, so that the measurement covers exactly the command.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_star
 
 
 class RunFailedError(Exception):
-    """A contestant did not deliver what it was to deliver."""
+    """A contestant did not deliver every order."""
 
 
 @dataclass(frozen=True)
 class Finished:
     """
-    A run that ended well.
+    A successful run.
 
     :param seconds: from the start of its command to its end.
-    :param account: what the ledger says of it.
+    :param account: its record in the ledger.
     """
 
     seconds: float
@@ -51,9 +51,9 @@ class Finished:
 
 class Ours:
     """
-    A home for our Airflow.
+    An Airflow with the shop ``bench``.
 
-    :param home: a folder of its own.
+    :param home: an empty folder for it.
     """
 
     def __init__(self, home: Path, databases: Databases, receiver: Receiver) -> None:
@@ -72,17 +72,17 @@ class Ours:
             "query": "orders.sql",
             "statuses": STATUSES,
             "limits": {"rejected_share": 0.05, "changed_orders": 1_000_000_000},
-            # Twice the default, as docs/scaling.md has it for a shop of millions of orders.
+            # Twice the default, as docs/scaling.md recommends for a shop with millions of orders.
             "partition_rows": 500_000,
         }
         self.shop_file.write_text(yaml.safe_dump(shop))
 
     def environment(self, orders: Orders, ledger: str, concurrency: int | None = None) -> dict[str, str]:
         """
-        Return the environment of an Airflow that knows nothing of the caller's own.
+        Return the environment of an Airflow, without variables of the caller's own.
 
         :param ledger: the name of the ledger's database.
-        :param concurrency: requests at the same time; None is the default.
+        :param concurrency: requests in flight at the same time; None is the default.
         """
         rees46 = {
             "conn_type": "http",
@@ -93,7 +93,8 @@ class Ours:
             "password": SHOP_SECRET,
             "extra": {"concurrency": concurrency} if concurrency else {},
         }
-        callers = ("AIRFLOW", "REES46", "PYTHON")  # such as PYTHONDONTWRITEBYTECODE: every process would compile anew
+        # PYTHON: with PYTHONDONTWRITEBYTECODE, for example, every process would compile anew.
+        callers = ("AIRFLOW", "REES46", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(callers)}
         return kept | {
             "AIRFLOW_HOME": str(self.home),
@@ -112,7 +113,7 @@ class Ours:
         """
         Run the shop's hourly DAG over a window.
 
-        :raises RunFailedError: it is red, or read another number of rows than there are.
+        :raises RunFailedError: it failed, or did not read every row.
         """
         params = {"window_start": window[0].isoformat(), "window_end": window[1].isoformat()}
         seconds = self.run_dag(DAG_ID, self.environment(orders, ledger), params)
@@ -122,7 +123,7 @@ class Ours:
         """
         Return the ledger's account of the latest run.
 
-        :raises RunFailedError: it is red, or read another number of rows than there are.
+        :raises RunFailedError: it failed, or did not read every row.
         """
         engine = sa.create_engine(self.databases.uri(ledger))
         with engine.connect() as connection:
@@ -134,15 +135,15 @@ class Ours:
         return account
 
     def run_empty_dag(self, orders: Orders, ledger: str) -> float:
-        """Run the DAG of six empty tasks in the same way; return the seconds."""
+        """Run the DAG of six empty tasks in the same way; return its seconds."""
         environment = self.environment(orders, ledger) | {"AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "bench" / "dags")}
         return self.run_dag("empty", environment, {})
 
     def run_dag(self, dag_id: str, environment: dict[str, str], params: dict[str, str]) -> float:
         """
-        Run a DAG by ``airflow dags test``; return the seconds.
+        Run a DAG by ``airflow dags test``; return its seconds.
 
-        :raises RunFailedError: with the end of the log.
+        :raises RunFailedError: it failed; the message has the end of the log.
         """
         airflow = str(Path(sys.executable).with_name("airflow"))
         command = [airflow, "dags", "test", dag_id, "--conf", json.dumps(params)]

@@ -1,8 +1,8 @@
 """
-How long Airflow takes to parse a DAG file: as its DAG processor does it, in a fork of a process that has loaded the
-plugins, and imported Airflow and what the file imports of it.
+How long Airflow takes to parse a DAG file: as in its DAG processor, in a fork of a process that has loaded the plugins
+and imported Airflow and those parts of it that the file imports.
 
-    python -m bench.parsing dags/order_status_sync.py   # prints the seconds of each try, as JSON
+    python -m bench.parsing dags/order_status_sync.py   # prints the seconds of each parsing, as JSON
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def _parse(file: str) -> float:
 
 
 def main() -> None:
-    """Import what the parent of a parser has imported, then parse in forks."""
+    """Import what the parent of a parsing process imports, then parse in forks."""
     import importlib
 
     from airflow.listeners.listener import get_listener_manager
     from airflow.utils.file import iter_airflow_imports
 
-    # Loads the plugins. Every Airflow job does it before it begins (airflow.jobs.job.Job), the DAG processor as well.
+    # Loads the plugins, as every Airflow job does when it starts (airflow.jobs.job.Job), the DAG processor included.
     get_listener_manager()
 
     file = sys.argv[1]

@@ -1,12 +1,12 @@
 """
-A receiver that is not the bottleneck: REES46's contract with as little work as possible, in a process of its own.
+A receiver that is not the bottleneck: REES46's contract with as little work as possible, in its own process.
 
     python -m bench.receiver --latency-ms 200
 
-The project's sandbox is as strict as can be, and takes several milliseconds of CPU for a request of 1000 orders; this
-one takes about a fifth of it, and says how much (``GET /_stats``). Every answer of the API takes the latency, whatever
-else is under way. The state is kept as each order's last status; ``GET /_digest`` is its md5, as
-``data.Orders.digest`` has it.
+The project's sandbox is much stricter and takes several milliseconds of CPU for a request of 1000 orders; this receiver
+takes about a fifth of that, and reports it (``GET /_stats``). Every response of the API has the same latency, however
+many requests are in flight. The state is each order's last status; ``GET /_digest`` is its md5, computed as in
+``data.Orders.digest``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SHOP_ID, SHOP_SECRET = "bench-store-key", "bench-secret-key"
 PATH = "/import/sync_orders"
-MOST_ORDERS = 1000
+MAX_ORDERS = 1000
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,10 +59,10 @@ class App:
         self.reset(latency_s)
 
     def reset(self, latency_s: float) -> None:
-        """Forget every order and count."""
+        """Forget all orders and counts."""
         self.latency_s = latency_s
         self.state: dict[str, int] = {}
-        self.requests = self.orders = self.refused = self.under_way = self.most_under_way = 0
+        self.requests = self.orders = self.refused = self.in_flight = self.max_in_flight = 0
         self._cpu_before = time.process_time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,20 +76,20 @@ class App:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if scope["path"] == PATH:
-            status, answer = await self._take(body)
+            status, response = await self._accept(body)
         else:
-            status, answer = 200, self._control(scope["path"], body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+            status, response = 200, self._control(scope["path"], body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(response)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": response})
 
-    async def _take(self, body: bytes) -> tuple[int, bytes]:
+    async def _accept(self, body: bytes) -> tuple[int, bytes]:
         self.requests += 1
-        self.under_way += 1
-        self.most_under_way = max(self.under_way, self.most_under_way)
+        self.in_flight += 1
+        self.max_in_flight = max(self.in_flight, self.max_in_flight)
         try:
             orders = self._decode(body).orders
-            if not 1 <= len(orders) <= MOST_ORDERS:
+            if not 1 <= len(orders) <= MAX_ORDERS:
                 raise msgspec.ValidationError
         except msgspec.DecodeError:
             self.refused += 1
@@ -101,7 +101,7 @@ class App:
             await asyncio.sleep(self.latency_s)
             return 200, b'{"status":"success"}'
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     def _control(self, path: str, body: bytes) -> bytes:
         match path:
@@ -111,7 +111,7 @@ class App:
             case "/_digest":
                 text = ",".join(f"{order_id}{status}" for order_id, status in sorted(self.state.items()))
                 return json.dumps(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()).encode()
-        counts = ("requests", "orders", "refused", "most_under_way")
+        counts = ("requests", "orders", "refused", "max_in_flight")
         return json.dumps(
             {name: getattr(self, name) for name in counts} | {"cpu_s": time.process_time() - self._cpu_before}
         ).encode()
@@ -119,39 +119,39 @@ class App:
 
 @dataclass(frozen=True)
 class Receiver:
-    """A running receiver; ``url`` without a slash at the end."""
+    """A running receiver."""
 
     host: str
     port: int
 
     @property
     def url(self) -> str:
-        """Where it takes orders."""
+        """The URL for orders, without a slash at its end."""
         return f"http://{self.host}:{self.port}{PATH}"
 
     def reset(self, latency_ms: int = 0) -> None:
-        """Forget everything; from now on each answer takes so long."""
-        self._ask("POST", "/_reset", json={"latency_ms": latency_ms})
+        """Forget all orders and counts, and set the latency of responses."""
+        self._request("POST", "/_reset", json={"latency_ms": latency_ms})
 
     def digest(self) -> str:
         """Return the md5 of each order's final status."""
-        return str(self._ask("GET", "/_digest"))
+        return str(self._request("GET", "/_digest"))
 
     def stats(self) -> dict[str, Any]:
-        """Return requests, orders, refused, most_under_way and cpu_s since the last reset."""
-        return dict(self._ask("GET", "/_stats"))
+        """Return requests, orders, refused, max_in_flight and cpu_s since the last reset."""
+        return dict(self._request("GET", "/_stats"))
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def _request(self, method: str, path: str, **options: Any) -> Any:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.request(method, f"http://{self.host}:{self.port}{path}", timeout=120, **options)
-            answer.raise_for_status()
-            return answer.json()
+            response = session.request(method, f"http://{self.host}:{self.port}{path}", timeout=120, **options)
+            response.raise_for_status()
+            return response.json()
 
 
 @contextmanager
 def running_receiver() -> Iterator[Receiver]:
-    """Run a receiver in a process of its own, on a free port of 127.0.0.1."""
+    """Run a receiver in its own process, on a free port of 127.0.0.1."""
     command = [sys.executable, "-m", "bench.receiver"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -164,9 +164,9 @@ def running_receiver() -> Iterator[Receiver]:
 def main() -> None:
     """Run until SIGTERM; the first line of output is the port."""
     parser = argparse.ArgumentParser("python -m bench.receiver", description="A fast local receiver.")
-    parser.add_argument("--latency-ms", type=int, default=0, help="of each answer")
+    parser.add_argument("--latency-ms", type=int, default=0, help="of each response")
     app = App(parser.parse_args().latency_ms / 1000)
-    # With the protocol named, the event loop turns off the delay of small answers (40 ms) on each connection.
+    # If the protocol is given, the event loop turns off the delay of small responses (40 ms) on each connection.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(256)

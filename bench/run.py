@@ -2,8 +2,8 @@
 The benchmark: `make bench`, or `make bench QUICK=1` for a first impression in under five minutes.
 
 Every figure that counts is a ratio of two measurements of the same run, because seconds depend on the machine. After
-every run of every contestant the receiver must hold exactly the final status of every order, else the benchmark fails.
-It prints a table and writes `bench/results.json`; `TARGETS` says what each key means and what is asked of it.
+every run of every contestant the receiver must hold exactly the final status of every order, or the benchmark fails.
+It prints a table and writes `bench/results.json`; `TARGETS` has the meaning and the target of each key.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ RESULTS = PROJECT / "bench" / "results.json"
 PEERS = ("php_loop", "pandas_requests", "drt_rest", "dlt_destination")
 PYTHON_OF_PEERS = PROJECT / ".venv-peers" / "bin" / "python"
 STAGES = ("parsing", "ledger", "hourly", "load", "sizes_compared", "end_to_end")
-"""In their order: the short ones first."""
+"""In this order: the short ones first."""
 
 BATCH = 1000
 SHORT_S = 60
-"""A run under a minute is repeated, and its median counts."""
+"""Shorter runs are repeated, and the median counts."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Sizes:
     """
     How much is measured, in orders.
 
-    :param end_to_end: what all contestants deliver, and what the load is timed with.
+    :param end_to_end: what all contestants deliver, and what the load is measured with.
     :param small, large: the two sizes of the comparison of memory and speed.
-    :param ledgers: rows of the ledger while it is asked.
+    :param ledgers: rows of the ledger when it is measured.
     :param tries: repetitions of short runs.
     """
 
@@ -86,7 +86,7 @@ TARGETS = {
     "ledger_records_per_s": ("orders, one transaction a batch, one at a time", ">=", 50_000),
     "ledger_lookups_large_vs_small": ("lookups a second, largest ledger / smallest", ">=", 0.8),
 }
-"""Each key of results.json that is judged: what it is, and what is asked of it."""
+"""The keys of results.json that have a target: meaning, comparison, target."""
 
 
 class Bench:
@@ -110,7 +110,7 @@ class Bench:
             self.progress.advance(whole)
 
     def parsing(self) -> None:
-        """Our DAG file with one shop, against an empty one with the same timetable."""
+        """Parse our DAG file with one shop, and an empty one with the same timetable."""
         environment = self.ours.environment(Orders(0, "", "sqlite://"), "none")
         files = {"ours": PROJECT / "dags" / "order_status_sync.py", "empty": PROJECT / "bench" / "dags" / "empty.py"}
         tries: dict[str, list[float]] = {name: [] for name in files}
@@ -139,7 +139,7 @@ class Bench:
         self.results["ledger_mb_per_million_orders"] = speeds[-1].mb_per_million
 
     def hourly(self) -> None:
-        """Whole runs with 1000 changed orders, against whole runs of the empty DAG, in turn."""
+        """Run our DAG with 1000 changed orders and the empty DAG in turn."""
         orders = self.databases.orders(self.sizes.hourly)
         ledger = self.new_ledger()
         self.receiver.reset()
@@ -159,17 +159,17 @@ class Bench:
         self.results["hourly_run_1000_orders_vs_empty_dag"] = statistics.median(ours) / statistics.median(empty)
 
     def load(self) -> None:
-        """The load step alone, against what latency and concurrency allow."""
+        """Compare the load step alone with what latency and concurrency allow."""
         orders = self.databases.orders(self.sizes.end_to_end)
         with self.steps(orders) as steps:
             approved = steps.prepare((SINCE, UNTIL))
             for latency_ms in (50, 200):
                 for concurrency, named in ((8, ""), (32, "_32")):
-                    ratio = self.loaded(steps, approved, orders, latency_ms, concurrency)
+                    ratio = self.time_load(steps, approved, orders, latency_ms, concurrency)
                     self.results[f"load_1m_{latency_ms}ms{named}_vs_ideal"] = ratio
 
-    def loaded(self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int) -> float:
-        """Load what is staged already, into an empty ledger; return ideal / seconds."""
+    def time_load(self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int) -> float:
+        """Load the staged orders, with an empty ledger; return ideal / seconds."""
         ideal = len(range(0, orders.count, BATCH)) * latency_ms / 1000 / concurrency
         tries: list[Step] = []
         with self.stage(f"load, {latency_ms} ms, {concurrency} at once", orders.count, watch=True):
@@ -188,12 +188,12 @@ class Bench:
             "ideal": ideal,
             "tasks": seconds,
             "with_process_starts": statistics.median(step.seconds for step in tries),
-            "most_under_way": self.receiver.stats()["most_under_way"],
+            "max_in_flight": self.receiver.stats()["max_in_flight"],
         }
         return ideal / seconds
 
     def sizes_compared(self) -> None:
-        """Memory and speed at two sizes; and a second run of the larger, which finds nothing changed."""
+        """Measure memory and speed at two sizes, and a second run of the larger one, in which nothing has changed."""
         for name, count in (("500k", self.sizes.small), ("5m", self.sizes.large)):
             orders = self.databases.orders(count)
             self.receiver.reset()
@@ -211,7 +211,7 @@ class Bench:
             self.results[key.format("5m").removesuffix("_mb") + "_vs_500k"] = ratio
 
     def unchanged(self, steps: Steps, count: int) -> None:
-        """Run once more over orders that REES46 has already."""
+        """Run again over orders that REES46 already has."""
         before = self.receiver.stats()["requests"]
         second = steps.run((SINCE, UNTIL))
         self.results["requests_when_nothing_changed"] = self.receiver.stats()["requests"] - before
@@ -220,18 +220,18 @@ class Bench:
         self.results["unchanged_5m_rows_per_s"] = count / sum(second[task].seconds for task in compared)
 
     def end_to_end(self) -> None:
-        """The same orders to the same receiver, by ours and by each peer, one after another."""
+        """Let ours and each peer deliver the same orders to the same receiver, one after another."""
         orders = self.databases.orders(self.sizes.end_to_end)
         with live(self.ours, orders, self.new_ledger()) as ours:
-            medians = {"ours": self.delivered("ours", orders, lambda: ours.run(orders).seconds)}
+            medians = {"ours": self.time_delivery("ours", orders, lambda: ours.run(orders).seconds)}
         for peer in PEERS:
-            medians[peer] = self.delivered(peer, orders, partial(run_peer, peer, orders, self.receiver))
+            medians[peer] = self.time_delivery(peer, orders, partial(run_peer, peer, orders, self.receiver))
         best = min(medians[name] for name in PEERS)
         self.results["end_to_end_1m_200ms_vs_best_peer"] = best / medians["ours"]
         self.results["end_to_end_1m_200ms_vs"] = {name: medians[name] / medians["ours"] for name in PEERS}
 
-    def delivered(self, name: str, orders: Orders, deliver: Callable[[], float]) -> float:
-        """Have a contestant deliver all orders, to a receiver and a ledger that know none; return the seconds."""
+    def time_delivery(self, name: str, orders: Orders, deliver: Callable[[], float]) -> float:
+        """Let a contestant deliver all orders, to an empty receiver, with an empty ledger; return its seconds."""
         tries: list[float] = []
         with self.stage(f"end to end: {name}", orders.count, watch=True):
             while len(tries) < self.sizes.tries and (not tries or tries[-1] < SHORT_S):
@@ -246,20 +246,20 @@ class Bench:
         """
         Compare what the receiver holds with the warehouse.
 
-        :raises RunFailedError: they differ, or it refused something.
+        :raises RunFailedError: they differ, or the receiver refused a request.
         """
         stats = self.receiver.stats()
         if self.receiver.digest() != orders.digest() or stats["refused"]:
             raise RunFailedError(f"After {contestant} the receiver does not hold the warehouse's statuses: {stats}")
 
     def new_ledger(self) -> str:
-        """Make an empty database for a ledger; the one before is gone."""
+        """Replace the ledger's database by an empty one; return its name."""
         self.databases.create("ledger")
         return "ledger"
 
     @contextmanager
     def steps(self, orders: Orders) -> Iterator[Steps]:
-        """Get ready to run our steps over these orders, with an empty ledger."""
+        """Prepare to run our steps over these orders, with an empty ledger."""
         environment = self.ours.environment(orders, self.new_ledger())
         with parent_of_tasks(environment):
             yield Steps(self.ours.shop_file, environment)
@@ -267,9 +267,9 @@ class Bench:
     @contextmanager
     def stage(self, name: str, total: int, *, watch: bool = False) -> Iterator[TaskID]:
         """
-        Show a stage; ``watch`` has its bar follow the orders that reach the receiver.
+        Show a stage, and record the share of processor time that the hypervisor took meanwhile in :attr:`stolen`.
 
-        Notes the share of the processors' time that the hypervisor gave to others meanwhile, as :attr:`stolen`.
+        :param watch: whether the progress bar shows the orders that have reached the receiver.
         """
         before = psutil.cpu_times()
         bar = self.progress.add_task(name, total=total)
@@ -297,7 +297,7 @@ def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
     """
     Run a peer as its one command; return the seconds.
 
-    :raises RunFailedError: with the end of what it said.
+    :raises RunFailedError: it failed; the message has the end of its output.
     """
     command = [str(PYTHON_OF_PEERS), str(PROJECT / "bench" / "peers" / f"{name}.py"), "--warehouse", orders.uri]
     began = time.perf_counter()
@@ -314,11 +314,11 @@ def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
     return seconds
 
 
-def table_of(results: dict[str, Any], quick: bool) -> Table:
-    """Show each judged key with what is asked of it."""
-    table = Table(title="Quick: sizes too small to judge by" if quick else None)
+def targets_table(results: dict[str, Any], quick: bool) -> Table:
+    """Return a table of the keys that have a target."""
+    table = Table(title="Quick: these sizes are too small for conclusions" if quick else None)
     table.add_column("key", no_wrap=True)
-    for column in ("what", "asked", "measured", ""):
+    for column in ("what", "target", "measured", ""):
         table.add_column(column)
     for key, (what, comparison, target) in TARGETS.items():
         value = results[key]
@@ -329,14 +329,14 @@ def table_of(results: dict[str, Any], quick: bool) -> Table:
 
 
 def main() -> int:
-    """Run the benchmark; return its exit code: 0 also where a target is missed, 1 where a contestant failed."""
+    """Run the benchmark; return its exit code: 0 even if a target is missed, 1 if a contestant failed."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: for a first impression only")
-    parser.add_argument("--only", choices=STAGES, help="one stage alone; writes no results")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, only for a first impression")
+    parser.add_argument("--only", choices=STAGES, help="run one stage; write no results")
     options = parser.parse_args()
     for made_by_make in (PYTHON_OF_PEERS, AIRFLOW_DATABASE):
         if not made_by_make.exists():
-            parser.error(f"{made_by_make.relative_to(PROJECT)} is missing: `make bench` makes it first.")
+            parser.error(f"{made_by_make.relative_to(PROJECT)} is missing; run `make bench`, which creates it.")
     console = Console(highlight=False)
     sizes = QUICK if options.quick else FULL
     began, load = datetime.now(UTC), os.getloadavg()[0]
@@ -362,8 +362,8 @@ def main() -> int:
         console.print_json(json.dumps(results))
         return 0
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    console.print(table_of(results, options.quick))
+    console.print(targets_table(results, options.quick))
     stolen = max(bench.stolen, key=bench.stolen.__getitem__)
-    console.print(f"Of the processors' time the hypervisor took up to {bench.stolen[stolen]:.0%} ({stolen}).")
+    console.print(f"The hypervisor took up to {bench.stolen[stolen]:.0%} of the processor time ({stolen}).")
     console.print(f"Everything: {RESULTS.relative_to(PROJECT)}")
     return 0

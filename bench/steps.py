@@ -1,14 +1,14 @@
 """
-Ours, step by step: each task in a process of its own, forked from one that has imported what it needs, as with a
-LocalExecutor; two at a time where the step is mapped, one at a time where the shop's pool says so.
+Ours, step by step: each task in its own process, forked from one that has imported what it needs, as with a
+LocalExecutor; two at a time if the step is mapped, one at a time if the shop's pool requires it.
 
-What a task's function does is the DAG's own code. Airflow's part (scheduling, the XComs' way through its database) is
-not in these figures; it is in those of whole runs. A process's peak memory is what the kernel saw (VmHWM), with what
-it shares with its parent.
+A task's function is the DAG's own code. Airflow's part (scheduling, XComs in its database) is not measured here, but in
+whole runs. A process's peak memory is the kernel's figure (VmHWM), which includes memory shared with its parent.
 """
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import time
@@ -26,19 +26,20 @@ CORES = 2
 PRELOADED = [
     "airflow.sdk",
     "airflow.sdk.execution_time.supervisor",
-    "rees46_sync.pipeline.tasks",
+    "rees46_sync.pipeline.run",
     "rees46_sync.pipeline.load_batches",
     "rees46_sync.preload",
 ]
-"""What a task's parent has imported: Airflow, its supervisor of tasks among it, the DAG file's own imports, and what
-docs/scaling.md says of workers."""
+"""What a task's parent process has imported: Airflow and its supervisor of tasks, the imports of the DAG file, and what
+docs/scaling.md recommends for workers."""
 
 
 @dataclass(frozen=True)
 class Task:
     """
-    One task that ended: what it returned and pushed, its seconds, its peak memory.
+    A finished task.
 
+    :param pushed: its XComs besides the result.
     :param seconds: of the task's function, without the start of its process.
     """
 
@@ -61,12 +62,12 @@ class Step:
 
     @property
     def results(self) -> list[Any]:
-        """What the tasks returned, in their order."""
+        """The tasks' results, in order."""
         return [task.result for task in self.tasks]
 
     @property
     def own_seconds(self) -> float:
-        """The seconds of its tasks' functions, added up."""
+        """The sum of the seconds of its tasks' functions."""
         return sum(task.seconds for task in self.tasks)
 
     @property
@@ -79,7 +80,7 @@ class Steps:
     """
     The six steps of one shop.
 
-    :param environment: the connections, and everything else that Airflow is told by its environment.
+    :param environment: the connections and all other variables for Airflow.
     """
 
     def __init__(self, shop_file: Path, environment: Mapping[str, str]) -> None:
@@ -88,21 +89,21 @@ class Steps:
         self.done: dict[str, Step] = {}
 
     def run(self, window: tuple[datetime, datetime]) -> dict[str, Step]:
-        """Run them all over a window; return each by its task id."""
+        """Run all steps over a window; return them by task id."""
         self.done = {}
         approved = self.prepare(window)
         loaded = self.load(approved).results
-        judged, built = self.done["validate_statuses"].results, self.done["build_batches"].results
-        self._run("account_for_rows", [(judged, built, loaded)])
+        validated, built = self.done["validate_statuses"].results, self.done["build_batches"].results
+        self._run("account_for_rows", [(validated, built, loaded)])
         return self.done
 
     def prepare(self, window: tuple[datetime, datetime]) -> list[Any]:
-        """Run those before the load; return what it is given."""
+        """Run the steps before the load; return its input."""
         self.params = dict(zip(("window_start", "window_end"), (time.isoformat() for time in window), strict=True))
         [partitions] = self._run("extract_orders", [()]).results
-        judged = self._run("validate_statuses", [(partition,) for partition in partitions]).results
+        validated = self._run("validate_statuses", [(partition,) for partition in partitions]).results
         built = self._run("build_batches", [(partition,) for partition in partitions]).results
-        [approved] = self._run("approve_changes", [(judged, built)]).results
+        [approved] = self._run("approve_changes", [(validated, built)]).results
         return list(approved)
 
     def load(self, approved: list[Any]) -> Step:
@@ -125,7 +126,7 @@ class Steps:
 
 @contextmanager
 def parent_of_tasks(environment: Mapping[str, str]) -> Iterator[None]:
-    """Have the process that tasks are forked from, with everything imported, and end it afterwards."""
+    """Run the process from which tasks are forked, with everything imported."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update({**environment, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"})
@@ -136,7 +137,7 @@ def parent_of_tasks(environment: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way to end it
+        forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way to stop it
 
 
 def _context() -> multiprocessing.context.ForkServerContext:
@@ -147,7 +148,7 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a task is told."""
+    """The input of a task."""
 
     name: str
     map_index: int
@@ -159,13 +160,12 @@ class _Job:
 
 
 def _run_task(job: _Job) -> Task:
-    """Run one task as Airflow would; called in its process."""
+    """Run one task as Airflow would; called in the task's process."""
     os.environ.update(job.environment)
     from airflow.sdk.bases.operator import ExecutorSafeguard
 
-    from rees46_sync.pipeline import tasks
     from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator
-    from rees46_sync.shop.shop import load_shop
+    from rees46_sync.shop.shop_file import load_shop
 
     pushed: dict[str, Any] = {}
 
@@ -183,10 +183,11 @@ def _run_task(job: _Job) -> Task:
     run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual")
     task = SimpleNamespace(dag=SimpleNamespace(tasks=[SimpleNamespace(executor=None)]))
     context = {"ti": instance, "dag_run": run, "params": job.params, "task": task}
+    step = getattr(importlib.import_module(f"rees46_sync.pipeline.{job.name}"), job.name, None)
     began = time.perf_counter()
     match job.name:
         case "extract_orders":
-            result: Any = tasks.extract_orders(job.shop_file, history=False, **context)
+            result: Any = step(job.shop_file, history=False, **context)
         case "load_batches":
             ExecutorSafeguard.test_mode = True
             shop = load_shop(Path(job.shop_file))
@@ -198,15 +199,15 @@ def _run_task(job: _Job) -> Task:
                 batches=job.arguments[0],
             ).execute(context)  # type: ignore[arg-type]
         case "account_for_rows":
-            result = tasks.account_for_rows(job.shop_file, *job.arguments, history=False, **context)
+            result = step(job.shop_file, *job.arguments, history=False, **context)
         case _:
-            result = getattr(tasks, job.name)(job.shop_file, *job.arguments, **context)
+            result = step(job.shop_file, *job.arguments, **context)
     return Task(result, pushed, time.perf_counter() - began, _peak_mb())
 
 
 def _peak_mb() -> float:
-    """Return the largest memory that this process ever had."""
+    """Return the peak memory of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("the kernel does not say VmHWM; run the benchmark on Linux")
+    raise RuntimeError("the kernel does not report VmHWM; run the benchmark on Linux")

@@ -1,15 +1,15 @@
 """
 No DAGs: the import error of this file lists the shop files that cannot be used, and why.
 
-Airflow takes every DAG of a file with an import error off the schedule, so the error must not be one of
-``order_status_sync.py``, which holds the DAGs of all shops.
+Airflow schedules no DAG of a file with an import error, so the error must not be raised in ``order_status_sync.py``,
+which has the DAGs of all shops.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rees46_sync.shop.shop import load_shops, shops_dir
+from rees46_sync.shop.shop_file import load_shops, shops_dir
 
 # Airflow looks only into files that contain the words "airflow" and "dag".
 _errors = load_shops(shops_dir(Path(__file__).resolve().parents[1]))[1]

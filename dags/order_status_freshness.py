@@ -1,8 +1,7 @@
 """
 The DAG ``order_status_freshness``: every quarter of an hour, do each shop's changes reach REES46 in time?
 
-Wiring only. It asks the ledgers, and nothing of Airflow's own records, so it finds a paused DAG as well as one that
-fails.
+Wiring only. It reads the ledgers and not Airflow's own records, so it notices a paused DAG as well as one that fails.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from pathlib import Path
 from airflow.providers.standard.decorators.python import python_task  # as in order_status_sync.py
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from rees46_sync.pipeline import tasks
-from rees46_sync.shop.shop import shops_dir
+from rees46_sync.monitoring.check_freshness import check_freshness, list_shops
+from rees46_sync.shop.shop_file import shops_dir
 
 with DAG(
     dag_id="order_status_freshness",
-    description="See whether REES46 is told of every shop's changes in time",
+    description="Check whether every shop's changes reach REES46 in time",
     doc_md=Path(__file__).with_suffix(".md").read_text(),
     schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
     start_date=datetime(2000, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     tags=["rees46"],
-    # The next run is the next try.
+    # The next run is the next attempt.
     default_args={"owner": "rees46", "retries": 0},
 ):
-    # Asked for at each run, so that no shop that comes or goes changes this DAG.
+    # Listed at each run, so that adding or removing a shop does not change this DAG.
     folder = str(shops_dir(Path(__file__).resolve().parents[1]))
-    shops = python_task(tasks.list_shops, task_display_name="List shops")(folder)
+    shops = python_task(list_shops, task_display_name="List shops")(folder)
     python_task(
-        tasks.check_freshness,
+        check_freshness,
         task_display_name="Check freshness",
         map_index_template="{{ task.op_kwargs['shop']['name'] }}",
     ).partial(shops=folder).expand(shop=shops)

@@ -12,18 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# What airflow.sdk calls task, by its own module: what a DAG file imports of Airflow by name of its module, the DAG
-# processor imports once, before it forks for each parsing.
+# airflow.sdk's task, imported from its own module: the DAG processor imports the Airflow modules that a DAG file names
+# once, before it forks for each parsing.
 from airflow.providers.standard.decorators.python import python_task
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
-from rees46_sync.airflow_adapters.pools import pool_of
+from rees46_sync.airflow_adapters.pools import pool_name
 from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
-from rees46_sync.pipeline import tasks
-from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator, ValidateStatusesOperator
-from rees46_sync.shop.shop import Shop, load_shops, shops_dir
+from rees46_sync.pipeline.account_for_rows import account_for_rows
+from rees46_sync.pipeline.approve_changes import approve_changes
+from rees46_sync.pipeline.build_batches import build_batches
+from rees46_sync.pipeline.extract_orders import extract_orders
+from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator
+from rees46_sync.pipeline.validate_statuses import ValidateStatusesOperator, validate_statuses
+from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop_file import load_shops, shops_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +38,7 @@ validate_task = partial(task_decorator_factory, decorated_operator_class=Validat
 OWNER = "rees46"
 BASE_URL = conf.get("api", "base_url", fallback="").rstrip("/")
 OWNER_LINKS = {OWNER: f"{BASE_URL}/plugin/rees46"} if BASE_URL.startswith("http") else {}
-"""The owner beside a DAG leads to the page of the shops, where Airflow has been told its own address."""
+"""The owner beside a DAG links to the page of the shops, if Airflow's configuration has its own address."""
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOC = Path(__file__).with_suffix(".md").read_text()
@@ -65,23 +70,23 @@ PARAMS = {
         False,
         type="boolean",
         title="Ignore limits",
-        description="Send although more is rejected or changed than the shop file's limits allow.",
+        description="Send even if more is rejected or changed than the shop file's limits allow.",
     ),
 }
 
 
 def step(function: Callable[..., Any], decorate: Callable[..., Any] = python_task, **options: Any) -> Any:
-    """Make a task of a step; one XCom each, where Airflow would make one of each key of a returned dict."""
+    """Turn a function into a task with one XCom; by default Airflow makes one of each key of a returned dict."""
     name = function.__name__.replace("_", " ").capitalize()
     return decorate(function, multiple_outputs=False, task_display_name=name, **options)
 
 
 def build_dag(shop: Shop, *, history: bool) -> DAG:
-    """Wire the six tasks of one shop, and a seventh where it asks: hourly, or over the months of its history."""
+    """Return one DAG of a shop: hourly, or over the months of its history."""
     timetable = CronDataIntervalTimetable("0 0 1 * *" if history else shop.schedule, timezone="UTC")
     with DAG(
         dag_id=f"order_status_{'history' if history else 'sync'}_{shop.shop}",
-        description=f"Tell REES46 the true status of the orders of {shop.shop}"
+        description=f"Send REES46 the true status of the orders of {shop.shop}"
         + (", month by month" if history else ""),
         doc_md=DOC.format(
             shop=shop.shop,
@@ -101,48 +106,53 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         default_args={
             "owner": OWNER,
             "retries": 3,
-            # For what the policy never sees: a killed task, a lost worker.
+            # For what the policy does not see: a killed task, a lost worker.
             "retry_delay": timedelta(minutes=1),
             "retry_policy": Rees46RetryPolicy(),
         },
     ) as dag:
-        shop_file = str(shop.file)
-        partitions = step(tasks.extract_orders)(shop_file, history=history)
-        each = {"map_index_template": "{{ task.op_kwargs['partition']['name'] }}"}
-        judge = step(tasks.validate_statuses, validate_task, **each)
-        judged = judge.partial(shop_file=shop_file).expand(partition=partitions)
-        # Not mapped over `judged`: of a task mapped over a mapped one Airflow removes the instances, and keeps their
-        # old results, when a run that was cleared is cleared once more before it got there.
-        built = step(tasks.build_batches, **each).partial(shop_file=shop_file).expand(partition=partitions)
-        judged >> built
-        approved = step(tasks.approve_changes)(shop_file, judged, built)
-        if shop.on_limit == "ask":
-            # Imported for the shops that ask: parsing the others need not pay for it.
-            from rees46_sync.pipeline.ask_approval import AskApprovalOperator
-
-            approved = AskApprovalOperator(
-                task_id="ask_approval",
-                task_display_name="Ask approval",
-                shop=shop.shop,
-                ledger_conn_id=shop.ledger_conn_id,
-                batches=approved,
-                response_timeout=shop.approval_timeout,
-            ).output
-        loaded = Rees46SyncOrdersOperator.partial(
-            task_id="load_batches",
-            task_display_name="Load batches",
-            map_index_template="{{ task.batches['name'] }}",
-            shop=shop.shop,
-            rees46_conn_id=shop.rees46_conn_id,
-            ledger_conn_id=shop.ledger_conn_id,
-            allow_reopen=shop.allow_reopen,
-            pool=pool_of(shop.shop),
-            # Airflow gives a slot to the oldest date first: a backfill's loads would keep the hourly one waiting.
-            priority_weight=1 if history else 2,
-            retries=10,
-        ).expand(batches=approved)
-        step(tasks.account_for_rows, trigger_rule="all_done")(shop_file, judged, built, loaded.output, history=history)
+        add_tasks(shop, history=history)
     return dag
+
+
+def add_tasks(shop: Shop, *, history: bool) -> None:
+    """Add the six tasks to the DAG of the enclosing ``with``, and a seventh if the shop asks for approval."""
+    shop_file = str(shop.file)
+    partitions = step(extract_orders)(shop_file, history=history)
+    each = {"map_index_template": "{{ task.op_kwargs['partition']['name'] }}"}
+    validate = step(validate_statuses, validate_task, **each)
+    validated = validate.partial(shop_file=shop_file).expand(partition=partitions)
+    # Not mapped over `validated`: if a task is mapped over a mapped one, and a cleared run is cleared again before it
+    # got there, Airflow removes the task's instances but keeps their old results.
+    built = step(build_batches, **each).partial(shop_file=shop_file).expand(partition=partitions)
+    validated >> built
+    approved = step(approve_changes)(shop_file, validated, built)
+    if shop.on_limit == "ask":
+        # Imported only for the shops that ask: it makes parsing slower.
+        from rees46_sync.pipeline.ask_approval import AskApprovalOperator
+
+        approved = AskApprovalOperator(
+            task_id="ask_approval",
+            task_display_name="Ask approval",
+            shop=shop.shop,
+            ledger_conn_id=shop.ledger_conn_id,
+            batches=approved,
+            response_timeout=shop.approval_timeout,
+        ).output
+    loaded = Rees46SyncOrdersOperator.partial(
+        task_id="load_batches",
+        task_display_name="Load batches",
+        map_index_template="{{ task.batches['name'] }}",
+        shop=shop.shop,
+        rees46_conn_id=shop.rees46_conn_id,
+        ledger_conn_id=shop.ledger_conn_id,
+        allow_reopen=shop.allow_reopen,
+        pool=pool_name(shop.shop),
+        # Airflow gives a free slot to the oldest date: a backfill's loads would keep the hourly one waiting.
+        priority_weight=1 if history else 2,
+        retries=10,
+    ).expand(batches=approved)
+    step(account_for_rows, trigger_rule="all_done")(shop_file, validated, built, loaded.output, history=history)
 
 
 for _shop in load_shops(shops_dir(PROJECT))[0]:

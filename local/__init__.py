@@ -1,1 +1,1 @@
-"""An Airflow on a laptop: the demo, ``make up`` and ``make cluster``. Not for production, and not in the package."""
+"""Airflow on a laptop: the demo, ``make doctor``, ``make up``, ``make cluster``. Not in the package."""

@@ -1,10 +1,10 @@
 """
-The demo (``make run``): a shop with some thousand orders, synced with the sandbox through a real Airflow run.
+The demo (``make run``): a shop with some thousand orders, synced with the sandbox by real Airflow runs.
 
-Everything is made anew below ``.airflow/demo``: the warehouse (a SQLite file, from a generator with a fixed seed), the
-ledger (another one) and the sandbox (a local REES46 on a free port). Then ``order_status_sync_demo`` runs twice by
-``airflow dags test``; the second run must send nothing. The exit code is 0 only if each account adds up and the
-sandbox holds exactly the final status of every good order.
+Everything is created anew below ``.airflow/demo``: the warehouse (a SQLite file, made with a fixed seed), the ledger
+(another SQLite file) and the sandbox (a local REES46 on a free port). Then ``airflow dags test`` runs
+``order_status_sync_demo`` twice; the second run must send nothing. The exit code is 0 only if each account adds up and
+the sandbox holds exactly the final status of every good order.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rees46_sync.sandbox.server import Sandbox, running
-from rees46_sync.shop.shop import Shop, load_shop
+from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop_file import load_shop
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = PROJECT / ".airflow"
 FOLDER = HOME / "demo"
+SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 DAG_ID = "order_status_sync_demo"
 COUNTS = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
 
@@ -49,7 +51,7 @@ LIVES = {
     ("new", "paid", "refunded"): 4,
     ("new", "fraud"): 3,
 }
-"""The ways that an order goes, and how frequent each is."""
+"""The histories of orders: their statuses, and how frequent each history is."""
 
 Row = tuple[str | None, str | None, str | None]
 
@@ -60,7 +62,7 @@ class DemoOrders:
     The rows of the demo warehouse.
 
     :param rows: order_id, status, updated_at of every change of an order.
-    :param final: the REES46 status that each good order must end with.
+    :param final: the REES46 status that each good order must have in the end.
     :param broken: how many rows must be rejected.
     """
 
@@ -71,9 +73,9 @@ class DemoOrders:
 
 def make_orders(shop: Shop, until: datetime) -> DemoOrders:
     """
-    Generate the orders of the days before a moment: the same ones for the same moment.
+    Generate the orders of the days before a time: always the same ones for the same time.
 
-    :param until: aware; every change lies before it.
+    :param until: aware; every change is before it.
     """
     chance = random.Random(46)  # noqa: S311 - a demo, not a secret
     rows: list[Row] = []
@@ -91,7 +93,7 @@ def make_orders(shop: Shop, until: datetime) -> DemoOrders:
 
 
 def write_warehouse(orders: DemoOrders, file: Path) -> None:
-    """Make a SQLite warehouse of the orders."""
+    """Create a SQLite warehouse with the orders."""
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("CREATE TABLE orders (order_id TEXT, status TEXT, updated_at TEXT)")
         db.execute("CREATE INDEX orders_updated_at ON orders (updated_at)")
@@ -99,7 +101,7 @@ def write_warehouse(orders: DemoOrders, file: Path) -> None:
 
 
 def _broken_rows(until: datetime) -> Iterator[Row]:
-    """Give some rows of every kind that a real warehouse has and REES46 must not get."""
+    """Return some rows of each kind that occurs in real warehouses and must not reach REES46."""
     updated_at = _text(until, 3600)
     yield from [(None, "paid", updated_at)] * 3
     yield from [("  ", "paid", updated_at), ("x" * 256, "paid", updated_at), ("tab\there", "paid", updated_at)]
@@ -113,12 +115,12 @@ def _text(until: datetime, age_s: float) -> str:
     return f"{until - timedelta(seconds=age_s):%Y-%m-%d %H:%M:%S}"
 
 
-def open_sandbox() -> AbstractContextManager[Sandbox]:
-    """Return a REES46 that knows the demo's keys."""
+def run_sandbox() -> AbstractContextManager[Sandbox]:
+    """Run a sandbox with the demo's keys."""
     return running("demo-store-key", "demo-secret-key")
 
 
-def connections(sandbox: Sandbox) -> dict[str, str]:
+def connection_variables(sandbox: Sandbox) -> dict[str, str]:
     """Return the demo's Airflow connections as environment variables."""
     rees46 = {
         "conn_type": "http",
@@ -143,25 +145,25 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.print("Another demo is under way in this folder; wait for it, or end it.")
+            console.print("Another demo is running in this folder; wait for it, or stop it.")
             return 1
         return _run(console)
 
 
 def _run(console: Console) -> int:
-    shop = load_shop(PROJECT / "include" / "shops" / "demo.yaml")
+    shop = load_shop(SHOP_FILE)
     until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     orders = make_orders(shop, until)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     write_warehouse(orders, FOLDER / "warehouse.db")
-    with open_sandbox() as sandbox:
+    with run_sandbox() as sandbox:
         console.print(
             f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders, {FOLDER}/warehouse.db"
         )
         console.print(f"[bold]REES46[/]     the sandbox, {sandbox.url}")
         window = {"window_start": (until - timedelta(days=DAYS)).isoformat(), "window_end": until.isoformat()}
-        faults = []
+        problems = []
         for number, title in ((1, "First run"), (2, "Second run: nothing changed, so nothing is sent")):
             console.rule(f"[bold]{title}")
             log = FOLDER / f"run-{number}.log"
@@ -170,11 +172,11 @@ def _run(console: Console) -> int:
             _print_account(console, log)
             if number == 1:
                 _print_rejected(console)
-            faults += [f"run {number} failed: see {log}"] if code else []
-            faults += _faults(number, account, orders, sandbox)
-    if faults:
-        for fault in faults:
-            console.print(f"[bold red]✗[/] {fault}")
+            problems += [f"run {number} failed: see {log}"] if code else []
+            problems += _find_problems(number, account, orders, sandbox)
+    if problems:
+        for problem in problems:
+            console.print(f"[bold red]✗[/] {problem}")
         return 1
     console.print(
         f"\n[bold green]✓[/] The sandbox holds exactly the final status of all {len(orders.final):,} good orders, "
@@ -185,13 +187,13 @@ def _run(console: Console) -> int:
 
 
 def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Path) -> int:
-    """Run the DAG in an Airflow that knows nothing of the caller's own; its output goes to ``log``."""
+    """Run the DAG in an Airflow without settings of the caller's own Airflow; write its output to ``log``."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
-    environment |= {"AIRFLOW_HOME": str(HOME), **connections(sandbox)}
+    environment |= {"AIRFLOW_HOME": str(HOME), **connection_variables(sandbox)}
     command = [str(Path(sys.executable).with_name("airflow")), "dags", "test", DAG_ID, "--conf", json.dumps(params)]
     with (
         log.open("w") as file,
-        console.status("Airflow starts") as status,
+        console.status("Airflow is starting") as status,
         subprocess.Popen(  # noqa: S603 - our own command
             command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
@@ -200,9 +202,9 @@ def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Pa
             for line in process.stdout or ():
                 file.write(line)
                 if task := re.search(r"\[DAG TEST\] starting task_id=(\w+)", line):
-                    status.update(f"Airflow runs {task[1]}")
+                    status.update(f"Airflow is running {task[1]}")
         finally:
-            # After Ctrl-C nothing may go on writing to the files that the next demo makes anew.
+            # After Ctrl-C nothing may continue to write to the files that the next demo creates anew.
             if process.poll() is None:
                 process.kill()
     return process.returncode
@@ -213,15 +215,15 @@ def _last_account() -> dict[str, int | str]:
         db.row_factory = sqlite3.Row
         try:
             row = db.execute("SELECT * FROM rees46_sync_runs ORDER BY id DESC LIMIT 1").fetchone()
-        except sqlite3.OperationalError:  # the run failed before it made the ledger
+        except sqlite3.OperationalError:  # the run failed before it created the ledger
             row = None
     return dict(row) if row else dict.fromkeys((*COUNTS, "requests"), 0) | {"outcome": "failed"}
 
 
 def _print_account(console: Console, log: Path) -> None:
-    """Show the account as the task account_for_rows logged it."""
-    logged = re.search(r"(Account of .*?) \[rees46_sync\.pipeline\.tasks\]", log.read_text(), re.DOTALL)
-    console.print(logged[1] if logged else f"No account: see {log}", markup=False)
+    """Print the account as the task account_for_rows logged it."""
+    logged = re.search(r"(Account of .*?) \[rees46_sync\.pipeline\.account_for_rows\]", log.read_text(), re.DOTALL)
+    console.print(logged[1] if logged else f"There is no account; see {log}", markup=False)
 
 
 def _print_rejected(console: Console) -> None:
@@ -234,8 +236,8 @@ def _print_rejected(console: Console) -> None:
     console.print(table)
 
 
-def _faults(number: int, account: dict[str, int | str], orders: DemoOrders, sandbox: Sandbox) -> list[str]:
-    """Compare a run with what must come out of it; the truth is the generator's, not the sync's."""
+def _find_problems(number: int, account: dict[str, int | str], orders: DemoOrders, sandbox: Sandbox) -> list[str]:
+    """Compare a run with the expected result, which comes from the generator, not from the sync."""
     expected = {
         "read": len(orders.rows),
         "sent": len(orders.final) if number == 1 else 0,
@@ -247,16 +249,16 @@ def _faults(number: int, account: dict[str, int | str], orders: DemoOrders, sand
         "failed": 0,
         "requests": -(-len(orders.final) // 1000) if number == 1 else 0,
     }
-    faults = [
+    problems = [
         f"run {number}: {name} is {account[name]}, not {count}"
         for name, count in expected.items()
         if account[name] != count
     ]
     if sandbox.state() != orders.final:
-        faults.append(f"run {number}: the sandbox does not hold the final status of every order")
+        problems.append(f"run {number}: the sandbox does not hold the final status of every order")
     if sandbox.stats()["violations"]:
-        faults.append(f"run {number}: the sandbox was sent something bad: {sandbox.stats()['violations']}")
-    return faults
+        problems.append(f"run {number}: the sandbox received invalid requests: {sandbox.stats()['violations']}")
+    return problems
 
 
 if __name__ == "__main__":

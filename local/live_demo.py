@@ -1,8 +1,8 @@
 """
-The demo shop of ``make up``: made anew at each start, unpaused as soon as Airflow answers, and alive.
+The demo shop of ``make up``: created anew at each start, unpaused once Airflow is ready, then changed steadily.
 
-Its orders of the last days are those of ``make run``; then, every few seconds, somebody orders, pays, gets a parcel or
-thinks better of it.
+Its orders of the last days are generated as for ``make run``; then, every few seconds, an order is placed or gets its
+next status.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ from pathlib import Path
 import requests
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from local.demo import DAG_ID, DAYS, LIVES, PROJECT, make_orders, write_warehouse
-from rees46_sync.shop.shop import load_shop, shops_dir
+from local.demo import DAG_ID, DAYS, LIVES, PROJECT, SHOP_FILE, make_orders, write_warehouse
+from rees46_sync.shop.shop_file import load_shop, shops_dir
 
 SHOP_ID, SHOP_SECRET = "demo-store-key", "demo-secret-key"
 USER = "admin"
-SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 FRESHNESS_DAG_ID = "order_status_freshness"
 READY_TIMEOUT_S = 600
 PAUSE_S = 3
-MOST_UNDER_WAY = 30
-"""Orders that the live shop moves at the same time; each takes some minutes from new to its end."""
+MAX_ACTIVE_ORDERS = 30
+"""Orders of the live shop without a final status; each takes some minutes from its first to its final status."""
 
 
 def passwords_file(home: Path) -> Path:
-    """Return the file in which Airflow finds the password of :data:`USER`."""
+    """Return the file from which Airflow reads the password of :data:`USER`."""
     return home / "passwords.json"
 
 
-def connections(home: Path, ledger: str, sandbox_port: int) -> dict[str, str]:
-    """Return the demo's Airflow connections by their ids."""
+def connection_values(home: Path, ledger: str, sandbox_port: int) -> dict[str, str]:
+    """
+    Return the demo's Airflow connections by their ids.
+
+    :param ledger: the URI of the ledger's connection.
+    """
     rees46 = {
         "conn_type": "rees46",
         "host": "127.0.0.1",
@@ -59,8 +62,8 @@ def connections(home: Path, ledger: str, sandbox_port: int) -> dict[str, str]:
     }
 
 
-def make_anew(home: Path) -> None:
-    """Fill the demo warehouse with the orders of the days until now; without its shop file there is no demo."""
+def recreate_warehouse(home: Path) -> None:
+    """Create the demo warehouse with the orders of the last days; without the demo's shop file only remove it."""
     _warehouse(home).unlink(missing_ok=True)
     if SHOP_FILE.exists():
         write_warehouse(make_orders(load_shop(SHOP_FILE), datetime.now(UTC)), _warehouse(home))
@@ -71,19 +74,19 @@ def _warehouse(home: Path) -> Path:
 
 
 def main() -> None:
-    """Wait for Airflow, start the demo's DAG, say how to log in; then keep the shop alive."""
+    """Wait for Airflow, start the demo's DAG, print how to log in; then change the shop's orders."""
     parser = argparse.ArgumentParser("python -m local.live_demo", description="The demo shop of make up.")
     parser.add_argument("--url", required=True, help="of Airflow")
     parser.add_argument("--home", type=Path, required=True, help="the AIRFLOW_HOME of make up")
     options = parser.parse_args()
     password = json.loads(passwords_file(options.home).read_text())[USER]
-    # Where .env names another folder of shops there is no demo to start.
+    # If .env sets another folder of shops, there is no demo to start.
     has_demo = _warehouse(options.home).exists() and (shops_dir(PROJECT) / SHOP_FILE.name).exists()
     with requests.Session() as session:
-        session.trust_env = False  # a proxy of the machine knows nothing of our loopback
-        _until_done("let nobody log in", partial(_log_in, session, options.url, password))
+        session.trust_env = False  # a proxy cannot reach this machine's loopback
+        _until_done("accepted no login", partial(_log_in, session, options.url, password))
         if has_demo:
-            _until_done(f"did not know {DAG_ID}", partial(_start, session, options.url))
+            _until_done(f"did not find {DAG_ID}", partial(_start, session, options.url))
     print(f"Airflow is ready: {options.url}  user {USER}  password {password}", flush=True)
     if not has_demo:
         signal.pause()  # when one component ends, all do
@@ -94,7 +97,8 @@ def main() -> None:
             time.sleep(PAUSE_S)
 
 
-def _until_done(fault: str, step: Callable[[], bool]) -> None:
+def _until_done(problem: str, step: Callable[[], bool]) -> None:
+    """Repeat a step until it succeeds; exit with a message if it never does."""
     retry = Retrying(
         stop=stop_after_delay(READY_TIMEOUT_S),
         wait=wait_fixed(1),
@@ -103,21 +107,21 @@ def _until_done(fault: str, step: Callable[[], bool]) -> None:
     try:
         retry(step)
     except RetryError:
-        sys.exit(f"Airflow {fault} within {READY_TIMEOUT_S} s; see the lines of api-server and dag-processor above.")
+        sys.exit(f"Airflow {problem} within {READY_TIMEOUT_S} s; see the lines of api-server and dag-processor above.")
 
 
 def _log_in(session: requests.Session, url: str, password: str) -> bool:
-    answer = session.post(f"{url}/auth/token", json={"username": USER, "password": password}, timeout=30)
-    if answer.ok:
-        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-    return answer.ok
+    response = session.post(f"{url}/auth/token", json={"username": USER, "password": password}, timeout=30)
+    if response.ok:
+        session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+    return response.ok
 
 
 def _start(session: requests.Session, url: str) -> bool:
     """
     Unpause the freshness check and the demo's hourly DAG, and start a run over all that the warehouse holds.
 
-    :return: False as long as Airflow does not know the DAGs.
+    :return: False until Airflow knows the DAGs.
     """
     for dag_id in (FRESHNESS_DAG_ID, DAG_ID):
         if not session.patch(f"{url}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=30).ok:
@@ -128,16 +132,16 @@ def _start(session: requests.Session, url: str) -> bool:
 
 
 def _changes() -> Iterator[tuple[str, str]]:
-    """Give order ids and statuses without end: of new orders, and of ones that go on."""
+    """Generate order ids and statuses endlessly: of new orders, and of active ones that get their next status."""
     chance = random.Random()  # noqa: S311 - a demo, not a secret
-    under_way: list[tuple[str, list[str]]] = []
+    active: list[tuple[str, list[str]]] = []
     for number in count():
-        if len(under_way) < MOST_UNDER_WAY:
+        if len(active) < MAX_ACTIVE_ORDERS:
             life = chance.choices(list(LIVES), list(LIVES.values()))[0]
-            under_way.append((f"live-{datetime.now(UTC):%Y%m%d%H%M%S}-{number}", list(life)))
-        order_id, ahead = chance.choice(under_way)
-        yield order_id, ahead.pop(0)
-        under_way = [order for order in under_way if order[1]]
+            active.append((f"live-{datetime.now(UTC):%Y%m%d%H%M%S}-{number}", list(life)))
+        order_id, remaining = chance.choice(active)
+        yield order_id, remaining.pop(0)
+        active = [order for order in active if order[1]]
 
 
 if __name__ == "__main__":

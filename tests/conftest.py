@@ -1,7 +1,7 @@
 """
 What the tests share: a private Airflow, a real REES46 sandbox over HTTP, and a shop with a real warehouse and ledger.
 
-The environment is set before anything imports Airflow, and holds nothing of the caller's own Airflow.
+The environment is set before anything imports Airflow, and contains nothing of the caller's own Airflow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from time_machine import TimeMachineFixture
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="rees46-tests-"))
 
-# How long an example takes says something of the machine, not of the code.
+# How long an example takes depends on the machine, not on the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
@@ -49,10 +49,12 @@ os.environ.update(
 import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
-from rees46_sync.ledger.database import Answer, Ledger, OpenRequest, RunRef  # noqa: E402
-from rees46_sync.ledger.tables import metadata  # noqa: E402
+from rees46_sync.ledger.database import Ledger  # noqa: E402
+from rees46_sync.ledger.requests import InFlightRequest, RequestResult, Requests  # noqa: E402
+from rees46_sync.ledger.runs import RunRef  # noqa: E402
 from rees46_sync.sandbox import server as sandbox_module  # noqa: E402
-from rees46_sync.shop.shop import Shop, load_shop  # noqa: E402
+from rees46_sync.shop.shop import Shop  # noqa: E402
+from rees46_sync.shop.shop_file import load_shop  # noqa: E402
 from tests import mariadb as mariadb_module  # noqa: E402
 from tests.e2e.airflow_stack import embedded_postgres, postgres_connection, postgres_uri  # noqa: E402
 from tests.s3 import bucket, object_store  # noqa: E402, F401 - fixtures
@@ -64,20 +66,20 @@ WHERE (updated_at >= :window_start AND updated_at < :window_end) OR updated_at I
 """
 
 
-def open_request(ledger: Ledger, run: RunRef, orders: pd.DataFrame) -> OpenRequest:
-    """Have the ledger know that a request goes out."""
-    [request] = ledger.open_requests(run, [orders])
+def open_request(ledger: Ledger, run: RunRef, orders: pd.DataFrame) -> InFlightRequest:
+    """Record a request that is about to be sent, and return it."""
+    [request] = Requests(ledger).record_requests(run, [orders])
     return request
 
 
 def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, requests: int = 1) -> None:
-    """Have the ledger know that REES46 accepted a batch."""
-    ledger.record_answer(run, partition, Answer(open_request(ledger, run, orders), requests))
+    """Record a batch that REES46 accepted."""
+    Requests(ledger).record_result(run, partition, RequestResult(open_request(ledger, run, orders), requests))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", type=Path, metavar="DIR", help="where the browser tests keep pictures")
-    parser.addoption("--backfill-orders", type=int, metavar="N", help="how many orders three years' backfill has")
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="where the browser tests store pictures")
+    parser.addoption("--backfill-orders", type=int, metavar="N", help="how many orders the backfill of three years has")
 
 
 def pytest_sessionfinish() -> None:
@@ -106,7 +108,7 @@ def sandbox(_sandbox: sandbox_module.Sandbox) -> sandbox_module.Sandbox:
 
 
 def rees46_connection(sandbox: sandbox_module.Sandbox, **extra: object) -> str:
-    """The sandbox as an Airflow connection, as JSON."""
+    """Return the sandbox as an Airflow connection, as JSON."""
     return json.dumps(
         {
             "conn_type": "http",
@@ -121,7 +123,7 @@ def rees46_connection(sandbox: sandbox_module.Sandbox, **extra: object) -> str:
 
 
 class ShopUnderTest:
-    """One shop: a shop file, a SQLite warehouse, a SQLite ledger and the sandbox, joined by Airflow connections."""
+    """A shop: a shop file, a SQLite warehouse, a SQLite ledger and the sandbox, joined by Airflow connections."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: sandbox_module.Sandbox) -> None:
         self.folder = folder
@@ -172,7 +174,7 @@ class ShopUnderTest:
             db.execute("DELETE FROM orders")
 
     def ledger_rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the ledger's database something."""
+        """Return the result of a query to the ledger's database."""
         with closing(sqlite3.connect(self.ledger_file)) as db:
             return db.execute(query).fetchall()
 
@@ -188,7 +190,7 @@ def postgres_folder() -> Iterator[Path]:
     """
     A folder that PostgreSQL's user can enter, also when root runs these tests.
 
-    It lies beside pytest's own folders: whenever root starts a pytest, that one shuts them for everybody else.
+    It lies beside pytest's own folders, because a pytest that root starts closes those for all other users.
     """
     with tempfile.TemporaryDirectory(prefix="rees46-postgres-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -196,14 +198,14 @@ def postgres_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_home() -> Iterator[Path]:
-    """The folder of a PostgreSQL that runs, and whose own time zone is not UTC."""
+    """The folder of a running PostgreSQL, whose own time zone is not UTC."""
     with postgres_folder() as home, _postgres(home):
         yield home
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[mariadb_module.MariaDB]:
-    """A MariaDB that runs, and whose own time zone is not UTC."""
+    """A running MariaDB, whose own time zone is not UTC."""
     if mariadb_module.missing:
         pytest.skip(mariadb_module.missing)
     with mariadb_module.running_mariadb() as server:
@@ -212,21 +214,29 @@ def mariadb() -> Iterator[mariadb_module.MariaDB]:
 
 @pytest.fixture(params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.databases)])
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database for a ledger, without tables; returns the Airflow connection's id."""
+    """Return the id of an Airflow connection to a database without tables, for a ledger."""
     if request.param == "sqlite":
         connection = f"sqlite:///{tmp_path}/ledger.db"
     elif request.param == "postgresql":
         connection = postgres_connection(request.getfixturevalue("postgres_home"), "postgres")
     else:
         server = request.getfixturevalue("mariadb")
-        # Not of the charset and the collation that the ledger wants: it must name its own.
+        # Of another charset and collation than the ledger's: its tables must name their own.
         connection = server.connection(server.create_database("latin1"))
     monkeypatch.setenv("AIRFLOW_CONN_LEDGER", connection)
     if request.param == "postgresql":
-        engine = Ledger.of_connection("ledger").engine
-        metadata.drop_all(engine)
-        engine.dispose()
+        _drop_tables(request.getfixturevalue("postgres_home"))
     return "ledger"
+
+
+def _drop_tables(home: Path) -> None:
+    """Remove the ledger's tables, whichever version of the project created them."""
+    engine = sa.create_engine(postgres_uri(home, "postgres"))
+    with engine.begin() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            if table.startswith("rees46_"):
+                connection.execute(sa.text(f"DROP TABLE {table}"))
+    engine.dispose()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A table of what the contract tests found: a promise a line, a database a column (`make test-databases`)."""
+"""Prints the results of the contract tests as a table of promises and databases (`make test-databases`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-FILE = "test_warehouse_contract.py"
+FILE = "tests/warehouse/test_contract.py"
 _SIGNS = {"passed": "ok", "skipped": "—", "failed": "FAILED", "error": "FAILED"}
 _WORST_FIRST = ["FAILED", "ok", "—"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print it, where the contract was tested."""
-    # Imports Airflow, which may not happen before conftest.py has given it a home.
+    """Print the table if contract tests ran."""
+    # Imports Airflow, which must not happen before conftest.py has set AIRFLOW_HOME.
     from tests.warehouses import KINDS
 
     cells: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
@@ -24,7 +24,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.getreports(outcome):
             file, _, test = report.nodeid.partition("::")
             name, _, parameters = test.partition("[")
-            # The database is one of the parameters, in which there may be a dash as well.
+            # The database is one of the parameters; another one may hold a dash.
             kind = next((kind for kind in KINDS if kind in parameters.rstrip("]").split("-")), None)
             if file.endswith(FILE) and kind:
                 cells[name][kind][sign] += 1

@@ -1,8 +1,8 @@
 """
-A MariaDB of the tests' own, where the machine has its programs: a server in a temporary folder, on 127.0.0.1 alone.
+A MariaDB for the tests, if its programs are installed: a server in a temporary folder, on 127.0.0.1 only.
 
 Debian has the programs without a service in mariadb-server-core and mariadb-client-core. Another MariaDB of the machine
-and its settings are left alone. The server's time zone is not UTC, and it knows no zone by name.
+and its settings are not touched. The server's time zone is not UTC, and it knows no zone by name.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ _PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _SERVER, _INSTALL = (shutil.which(name, path=_PLACES) for name in ("mariadbd", "mariadb-install-db"))
 
 missing = "" if _SERVER and _INSTALL else "no MariaDB here: apt-get install mariadb-server-core mariadb-client-core"
-"""Why no server can be started; empty where one can."""
+"""Why no server can be started; empty if one can."""
 
 
 @dataclass(frozen=True)
 class MariaDB:
-    """A server that runs; its user root has no password."""
+    """A running server; its user root has no password."""
 
     port: int
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def create_database(self, charset: str = "utf8mb4") -> str:
-        """Make an empty database, and return its name, which no other has."""
+        """Create an empty database; return its name, which is unique."""
         name = f"fresh_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} CHARACTER SET {charset}")
         return name
 
     def create_user(self, password: str, *grants: str) -> str:
-        """Make a user with these rights ("SELECT ON fresh_0.*") and no others; return its name."""
+        """Create a user with only these rights ("SELECT ON fresh_0.*"); return its name."""
         name = f"user_{next(self._numbers)}"
         self.execute(
             f"CREATE USER {name}@'%' IDENTIFIED BY '{password}'", *(f"GRANT {grant} TO {name}@'%'" for grant in grants)
@@ -83,12 +83,12 @@ class MariaDB:
         )
 
     def engine(self, database: str) -> sa.Engine:
-        """Return an engine of root's for a database; whoever takes it disposes of it."""
+        """Return an engine for a database, as root; the caller disposes of it."""
         return sa.create_engine(f"mysql+pymysql://root@127.0.0.1:{self.port}/{database}")
 
 
 def _memory() -> str | None:
-    """Where a folder costs no disk, if that has room: making tables is three times as fast there."""
+    """Return a folder in memory, if it has room: creating tables is three times as fast there."""
     place = Path("/dev/shm")
     return str(place) if place.is_dir() and shutil.disk_usage(place).free > MEMORY_BYTES else None
 
@@ -96,17 +96,17 @@ def _memory() -> str | None:
 @contextmanager
 def running_mariadb(*options: str) -> Iterator[MariaDB]:
     """
-    Start a server on an empty folder, hand it over, and end it.
+    Run a server on an empty folder.
 
     :param options: of ``mariadbd``, such as ``--ssl-cert=…``.
     """
     assert not missing, missing
     as_root = ["--user=root"] if os.geteuid() == 0 else []
-    # A socket's path must be short, and pytest's own folders have long ones.
+    # A socket's path must be short, and those of pytest's own folders are long.
     with tempfile.TemporaryDirectory(prefix="rees46-mariadb-", dir=_memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         common = ["--no-defaults", *as_root, f"--datadir={folder / 'data'}"]
-        # A server that starts removes the temporary files of all others from the folder that it has for its own.
+        # A starting server removes the temporary files of all other servers from its TMPDIR.
         environment = {**os.environ, "TMPDIR": name}
         made = subprocess.run(
             [str(_INSTALL), *common, "--auth-root-authentication-method=normal", "--skip-test-db"],

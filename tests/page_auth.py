@@ -1,4 +1,4 @@
-"""An Airflow login for the tests of the page: a user of each kind, and a DAG that not everybody may read."""
+"""An Airflow login for the tests of the page: a user of each kind, and a DAG that one of them may not read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ USERS = {"admin": "admin", "viewer": "viewer", "stranger": "viewer"}
 
 
 class AuthManagerOfTests(SimpleAuthManager):
-    """Airflow's own simple auth manager, which knows no permissions of single DAGs, with one such."""
+    """Airflow's simple auth manager, which has no permissions for single DAGs, with one such permission."""
 
-    def is_authorized_dag(self, **question: Any) -> bool:
-        details = question.get("details")
-        if question["user"].username == "stranger" and details and details.id == "order_status_sync_secret":
+    def is_authorized_dag(self, **arguments: Any) -> bool:
+        details = arguments.get("details")
+        if arguments["user"].username == "stranger" and details and details.id == "order_status_sync_secret":
             return False
-        return super().is_authorized_dag(**question)
+        return super().is_authorized_dag(**arguments)

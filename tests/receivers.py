@@ -1,4 +1,4 @@
-"""A real mail server and a real webhook on the loopback, which keep what they are told."""
+"""A real mail server and a real webhook on loopback, which keep what they receive."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 class Mailbox:
     """
-    What a mail server took.
+    What a mail server received.
 
-    :ivar is_down: whether it takes nothing for now.
+    :ivar is_down: whether it refuses mails.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Mailbox:
 
     @property
     def connection(self) -> str:
-        """It as an Airflow connection, as JSON."""
+        """The Airflow connection, as JSON."""
         extra = {"from_email": "airflow@example.com", "disable_ssl": True, "disable_tls": True, "retry_limit": 0}
         return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": self.port, "extra": extra})
 
@@ -64,11 +64,11 @@ def mail_server() -> Iterator[Mailbox]:
 
 class Webhook:
     """
-    What a webhook was posted.
+    What a webhook received.
 
-    :ivar is_down: whether it answers 503 for now.
-    :ivar posts: path and JSON of each POST that it took.
-    :ivar asked: how many POSTs there were.
+    :ivar is_down: whether it answers 503.
+    :ivar posts: path and JSON of each accepted POST.
+    :ivar asked: the number of all POSTs.
     """
 
     def __init__(self) -> None:
@@ -79,12 +79,12 @@ class Webhook:
 
     @property
     def connection(self) -> str:
-        """It as an Airflow connection, as JSON."""
+        """The Airflow connection, as JSON."""
         return json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": self.port, "schema": "http"})
 
     @property
     def slack_connection(self) -> str:
-        """It in the place of Slack."""
+        """The webhook as an Airflow connection to Slack, as JSON."""
         extra = {"base_url": f"http://127.0.0.1:{self.port}/"}
         return json.dumps({"conn_type": "slack", "password": "xoxb-of-the-tests", "extra": extra})
 

@@ -1,4 +1,4 @@
-"""A real S3 server for the tests, one for all of them, with a bucket."""
+"""A real S3 server with a bucket, shared by all tests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CONN_ID = "objects"
 
 class Bucket:
     """
-    A bucket and the Airflow connection that leads to it.
+    A folder of a bucket, one for each test, and the Airflow connection to it.
 
-    :ivar root: its URL, as a shop file's ``staging`` names it; a folder of each test's own.
+    :ivar root: its URL, as in a shop file's ``staging``.
     """
 
     def __init__(self, store: servers.ObjectStore, folder: str) -> None:
@@ -26,7 +26,7 @@ class Bucket:
         self.client = store.client()
 
     def names(self) -> list[str]:
-        """What the test's folder holds, by names relative to it."""
+        """The names of the objects in the test's folder, relative to it."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{self.folder}/")
         return [item["Key"].removeprefix(f"{self.folder}/") for page in pages for item in page.get("Contents", [])]
 

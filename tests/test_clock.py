@@ -27,13 +27,13 @@ PRODUCT = {"check_freshness", "demo.main"}
 
 
 LEFT_OUT = {
-    "test_doctor.py::NOW": "an hour or two before it is within the doctor's day, at any moment",
-    "test_doctor.py::test_one_broken_thing_is_found_and_hides_no_other": "those of its parameters that do are marked",
+    "conftest.py::NOW": "an hour or two before it is within the day that the doctor reads",
+    "test_checks.py::test_each_problem_is_found_and_hides_no_other_check": "its parameters that do are marked",
     "test_demo.py::test_the_demo_runs_twice_and_ends_with_exit_code_0": "it names its window",
     "test_clock.py": "it starts clocks of its own",
     "test_staging_s3.py": "an S3 server, whose clock is not moved, refuses who has another time",
     "test_hook.py::test_requests_start_as_far_apart_as_the_connection_asks": "it measures seconds, ten of them",
-    "test_lazy_imports.py::test_judging_rows_does_not_load_what_the_suite_does_not_use": "its window has no rows",
+    "test_lazy_imports.py": "the window has no rows",
 }
 """Reads of the clock that no outcome depends on, and why."""
 
@@ -87,9 +87,14 @@ def markers_of(node: ast.AST | None) -> set[str]:
 def test_every_test_that_reads_the_clock_is_run_at_hard_moments(file: Path) -> None:
     if file.name in LEFT_OUT:
         return
-    ours = {name: node for name, node in definitions(file).items() if f"{file.name}::{name}" not in LEFT_OUT}
+    folders = [folder for folder in reversed(file.parents) if folder.is_relative_to(TESTS)]
+    known: dict[str, ast.AST] = {}
+    for part in (*(folder / "conftest.py" for folder in folders), file):
+        if part.is_file():
+            known |= {k: node for k, node in definitions(part).items() if f"{part.name}::{k}" not in LEFT_OUT}
+    ours = definitions(file)
     of_file = markers_of(ours.get("pytestmark"))
-    tests = {name for name in readers(definitions(TESTS / "conftest.py") | ours) if name.startswith("test_")}
+    tests = {name for name in readers(known) if name.startswith("test_") and name in ours}
 
     of_tests = {name: of_file | set[str]().union(*map(markers_of, ours[name].decorator_list)) for name in tests}
 

@@ -27,7 +27,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers_manager import ProvidersManager
 from airflow.utils import db
 import rees46_sync
-from rees46_sync.monitoring.rules import page
+from rees46_sync.monitoring import page
 
 db.initdb()
 bag = DagBag(sys.argv[1])

@@ -1,8 +1,8 @@
 """
 The queries and shop files of shop systems, each in a whole run over a table of that system's shape.
 
-The tables stand in ``tests/shop_systems``, with the systems' own column types: each documented status once, what must
-not be read, the edges of the window, a status that nobody documented.
+The tables are in ``tests/shop_systems``, with the systems' own column types: each documented status once, rows that
+must not be read, the edges of the window, an undocumented status.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from upath import UPath
 
 from rees46_sync.airflow_adapters.connections import get_database_hook
 from rees46_sync.doctor.connections import ask
-from rees46_sync.doctor.query_plans import mysql_scans
-from rees46_sync.shop.shop import Shop, load_shop, load_shops, read_query
+from rees46_sync.shop.query import read_query
+from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop_file import load_shop, load_shops
+from rees46_sync.warehouse.query_plans import mysql_scans
 from rees46_sync.warehouse.reader import extract
 from rees46_sync.window import Window
 from tests.conftest import PROJECT, ShopUnderTest, rees46_connection
@@ -37,7 +39,7 @@ from tests.whole_run import EIGHT, run_dag
 
 EXAMPLES = sorted((PROJECT / "include" / "shops" / "examples").glob("*.yaml"))
 WINDOW = Window(EIGHT - timedelta(hours=25), EIGHT)
-"""That of a first hourly run at EIGHT: its hour, and the lookback of 24 hours."""
+"""The window of a first hourly run at EIGHT: its hour, and the lookback of 24 hours."""
 
 LOCAL_TIME = ("prestashop", "opencart")
 """The systems that write local time, here that of Paris."""
@@ -50,10 +52,10 @@ MISSING, UNMAPPED, NO_STATUS = "updated_at_missing", "status_unmapped", "status_
 @dataclass(frozen=True)
 class System:
     """
-    What a run over a system's table must come to.
+    The expected result of a run over a system's table.
 
-    :param sent: REES46's status of each order id that it is told of.
-    :param rejected: the status and the reason of each order id that it is not told of; all others must not be read.
+    :param sent: REES46's status of each order id that is sent.
+    :param rejected: the status and the reason of each order id that is rejected; no other order may be read.
     """
 
     sent: Mapping[str, int]
@@ -157,29 +159,29 @@ OLD_ORDERS = {
         f"UNHEX('0FA91CE3E96A4BC2BE4BD9CE752C3425'), UNHEX(MD5('payment.paid')), {_LONG_AGO}, {_LONG_AGO}",
     ],
 }
-"""What makes old orders, to be ended with a table of the numbers ``seq``, for each of the systems in MariaDB."""
+"""Statements that insert old orders, without their FROM clause (a table of numbers ``seq``), for MariaDB."""
 
 
-def statements_of(system: str) -> list[str]:
-    """What makes a system's table and its rows."""
+def schema_statements(system: str) -> list[str]:
+    """The statements that make a system's table and its rows."""
     return sqlparse.split((PROJECT / "tests" / "shop_systems" / f"{system}.sql").read_text("utf-8"))
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, shop: ShopUnderTest, system: str) -> str:
-    """A database of the system's own, with its table, behind the connection my_warehouse; its name."""
+    """The name of a new database with the system's table, which the connection my_warehouse names."""
     if not system.startswith("shopify"):
         mariadb: MariaDB = request.getfixturevalue("mariadb")
         if system in LOCAL_TIME:
             request.getfixturevalue("paris")
         name = mariadb.create_database()
-        mariadb.execute(*statements_of(system), database=name)
+        mariadb.execute(*schema_statements(system), database=name)
         shop.connect("my_warehouse", mariadb.connection(name))
         return name
     home = request.getfixturevalue("postgres_home")
     for database, statements in (
         ("postgres", [f"DROP DATABASE IF EXISTS {system}", f"CREATE DATABASE {system}"]),
-        (system, statements_of(system)),
+        (system, schema_statements(system)),
     ):
         engine = sa.create_engine(postgres_uri(home, database), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -236,7 +238,7 @@ def extracted(shop: Shop, window: Window, folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.databases
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.usefixtures("database")
-def test_a_whole_run_over_a_shop_systems_table_tells_rees46_what_is_true(shop: ShopUnderTest, system: str) -> None:
+def test_a_whole_run_over_a_shop_systems_table_sends_the_true_statuses(shop: ShopUnderTest, system: str) -> None:
     expected = SYSTEMS[system]
     example = load_shop(install(shop, system))
 
@@ -254,8 +256,8 @@ def test_a_whole_run_over_a_shop_systems_table_tells_rees46_what_is_true(shop: S
 
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.usefixtures("database")
-def test_each_status_of_an_example_stands_in_its_table(shop: ShopUnderTest, system: str) -> None:
-    """So that the run above has seen the whole mapping."""
+def test_each_status_of_an_example_is_in_its_table(shop: ShopUnderTest, system: str) -> None:
+    """So the run above covers the whole mapping."""
     example = load_shop(install(shop, system))
 
     found = {row["status"] for row in extracted(example, WINDOW, shop.folder / "staged")}
@@ -292,7 +294,7 @@ def test_without_the_time_zones_tables_nothing_is_sent_and_the_run_says_why(shop
         ),
     ],
 )
-def test_the_run_of_the_hour_reads_each_change_also_when_clocks_are_set_back_or_forth(
+def test_an_hourly_run_reads_each_change_also_when_clocks_are_set_back_or_forth(
     database: str, mariadb: MariaDB, shop: ShopUnderTest, system: str, columns: str
 ) -> None:
     """In Paris the hour from two to three came twice on 26 October 2025, and not at all on 29 March 2026."""
@@ -352,7 +354,7 @@ def test_an_example_can_be_used_once_it_is_copied_into_the_shops_folder(example:
     assert load_shop(Path(copy)).query.parent == tmp_path / "sql"
 
 
-def test_no_example_is_a_shop_where_it_stands() -> None:
+def test_an_example_is_no_shop_before_it_is_copied() -> None:
     shops, errors = load_shops(PROJECT / "include" / "shops")
 
     assert [shop.shop for shop in shops] == ["demo"]

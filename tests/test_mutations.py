@@ -50,7 +50,7 @@ def test_every_test_that_the_document_names_exists() -> None:
 def test_without_its_safeguard_a_promise_is_broken(tmp_path: Path, mutation: dict[str, str]) -> None:
     if mutation.get("needs") == "mariadb" and mariadb.missing:
         pytest.skip(mariadb.missing)
-    for part in ("plugins", "dags", "include", "tests"):
+    for part in ("plugins", "dags", "include", "local", "tests"):
         shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     file = tmp_path / mutation["file"]

@@ -1,4 +1,4 @@
-"""Which rows a run is about: every kind of run has the window that makes nothing be missed."""
+"""The window of a run: each kind of run has one, and no row falls between two."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rees46_sync.exceptions import WindowError
-from rees46_sync.window import Window, window_of_run
+from rees46_sync.window import Window, compute_window
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -22,7 +22,7 @@ def at(text: str) -> datetime:
 
 
 SEVEN, EIGHT = at("2026-03-29 07:00"), at("2026-03-29 08:00")
-ASKED = at("2026-03-29 08:00:02.123456")
+REQUESTED = at("2026-03-29 08:00:02.123456")
 MONTH = (at("2026-02-01"), at("2026-03-01"))
 BERLIN = pendulum.timezone("Europe/Berlin")
 BERLIN_SUMMER = timezone(timedelta(hours=2))
@@ -33,57 +33,57 @@ class Run:
     """A run as Airflow and the ledger describe it: the hour before eight, with a day of lookback."""
 
     interval: tuple[datetime, datetime] | None = (SEVEN, EIGHT)
-    asked_at: datetime = ASKED
-    covered_until: datetime | None = None
+    requested_at: datetime = REQUESTED
+    watermark: datetime | None = None
     lookback: timedelta = DAY
-    as_it_is: bool = False
+    is_history: bool = False
     named_start: str | None = None
     named_end: str | None = None
 
     def window(self) -> Window:
-        return window_of_run(**vars(self))
+        return compute_window(**vars(self))
 
 
 RUNS = [
     pytest.param(Run(), SEVEN - DAY, EIGHT, True, id="first-run-ever"),
-    pytest.param(Run(covered_until=SEVEN), SEVEN - DAY, EIGHT, True, id="hourly"),
-    pytest.param(Run(covered_until=SEVEN, lookback=timedelta(0)), SEVEN, EIGHT, True, id="hourly-without-lookback"),
-    pytest.param(Run(covered_until=SEVEN - 3 * DAY), SEVEN - 4 * DAY, EIGHT, True, id="after-an-outage-of-three-days"),
+    pytest.param(Run(watermark=SEVEN), SEVEN - DAY, EIGHT, True, id="hourly"),
+    pytest.param(Run(watermark=SEVEN, lookback=timedelta(0)), SEVEN, EIGHT, True, id="hourly-without-lookback"),
+    pytest.param(Run(watermark=SEVEN - 3 * DAY), SEVEN - 4 * DAY, EIGHT, True, id="after-an-outage-of-three-days"),
     pytest.param(
-        Run(covered_until=SEVEN - 3 * DAY, lookback=timedelta(0)),
+        Run(watermark=SEVEN - 3 * DAY, lookback=timedelta(0)),
         SEVEN - 3 * DAY,
         EIGHT,
         True,
         id="after-an-outage-without-lookback",
     ),
-    pytest.param(Run(covered_until=EIGHT), SEVEN - DAY, EIGHT, True, id="cleared-and-run-again"),
-    pytest.param(Run(covered_until=EIGHT + 5 * HOUR), SEVEN - DAY, EIGHT, True, id="older-than-the-last-success"),
-    pytest.param(Run(interval=None), ASKED - DAY, ASKED, True, id="started-by-an-asset-before-any-other"),
-    pytest.param(Run(interval=None, covered_until=SEVEN), SEVEN - DAY, ASKED, True, id="started-by-an-asset"),
+    pytest.param(Run(watermark=EIGHT), SEVEN - DAY, EIGHT, True, id="cleared"),
+    pytest.param(Run(watermark=EIGHT + 5 * HOUR), SEVEN - DAY, EIGHT, True, id="older-than-the-last-success"),
+    pytest.param(Run(interval=None), REQUESTED - DAY, REQUESTED, True, id="started-by-an-asset-before-any-other"),
+    pytest.param(Run(interval=None, watermark=SEVEN), SEVEN - DAY, REQUESTED, True, id="started-by-an-asset"),
     pytest.param(
-        Run(interval=None, covered_until=SEVEN - 3 * DAY), SEVEN - 4 * DAY, ASKED, True, id="asset-after-an-outage"
+        Run(interval=None, watermark=SEVEN - 3 * DAY), SEVEN - 4 * DAY, REQUESTED, True, id="asset-after-an-outage"
     ),
     pytest.param(
-        Run(interval=None, covered_until=ASKED + HOUR),
-        ASKED - DAY,
-        ASKED,
+        Run(interval=None, watermark=REQUESTED + HOUR),
+        REQUESTED - DAY,
+        REQUESTED,
         True,
-        id="asset-asked-for-before-the-success",
+        id="asset-requested-before-the-success",
     ),
-    pytest.param(Run(interval=(EIGHT, EIGHT), covered_until=SEVEN), SEVEN - DAY, EIGHT, True, id="empty-interval"),
-    pytest.param(Run(interval=MONTH, as_it_is=True), *MONTH, False, id="history"),
+    pytest.param(Run(interval=(EIGHT, EIGHT), watermark=SEVEN), SEVEN - DAY, EIGHT, True, id="empty-interval"),
+    pytest.param(Run(interval=MONTH, is_history=True), *MONTH, False, id="history"),
     pytest.param(
-        Run(interval=MONTH, as_it_is=True, covered_until=MONTH[0] - DAY), *MONTH, False, id="history-after-an-outage"
+        Run(interval=MONTH, is_history=True, watermark=MONTH[0] - DAY), *MONTH, False, id="history-after-an-outage"
     ),
     pytest.param(
-        Run(interval=None, as_it_is=True, covered_until=SEVEN),
+        Run(interval=None, is_history=True, watermark=SEVEN),
         SEVEN - DAY,
-        ASKED,
+        REQUESTED,
         True,
         id="history-without-an-interval",
     ),
     pytest.param(
-        Run(named_start="2026-03-01T00:00:00", named_end="2026-03-02T00:00:00", covered_until=SEVEN),
+        Run(named_start="2026-03-01T00:00:00", named_end="2026-03-02T00:00:00", watermark=SEVEN),
         at("2026-03-01"),
         at("2026-03-02"),
         False,
@@ -91,10 +91,10 @@ RUNS = [
     ),
     pytest.param(Run(named_start="2026-03-01T00:00:00"), at("2026-03-01"), EIGHT, False, id="named-start-alone"),
     pytest.param(
-        Run(interval=None, named_start="2026-03-01T00:00:00"), at("2026-03-01"), ASKED, False, id="named-by-hand"
+        Run(interval=None, named_start="2026-03-01T00:00:00"), at("2026-03-01"), REQUESTED, False, id="named-by-hand"
     ),
     pytest.param(
-        Run(interval=MONTH, as_it_is=True, named_start="2026-02-10", named_end="2026-02-11"),
+        Run(interval=MONTH, is_history=True, named_start="2026-02-10", named_end="2026-02-11"),
         at("2026-02-10"),
         at("2026-02-11"),
         False,
@@ -125,9 +125,9 @@ RUNS = [
 ]
 
 
-@pytest.mark.parametrize(("run", "start", "end", "widened"), RUNS)
-def test_each_kind_of_run_has_its_window(run: Run, start: datetime, end: datetime, widened: bool) -> None:
-    assert run.window() == Window(start, end, widened)
+@pytest.mark.parametrize(("run", "start", "end", "is_regular"), RUNS)
+def test_each_kind_of_run_has_its_window(run: Run, start: datetime, end: datetime, is_regular: bool) -> None:
+    assert run.window() == Window(start, end, is_regular)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_each_kind_of_run_has_its_window(run: Run, start: datetime, end: datetim
 def test_an_interval_of_any_zone_becomes_plain_utc(
     interval: tuple[datetime, datetime], window: tuple[datetime, datetime]
 ) -> None:
-    result = Run(interval=interval, as_it_is=True).window()
+    result = Run(interval=interval, is_history=True).window()
 
     assert (result.start, result.end) == window
     assert [(type(bound), bound.tzinfo) for bound in (result.start, result.end)] == [(datetime, UTC)] * 2
@@ -166,7 +166,7 @@ def test_an_interval_of_any_zone_becomes_plain_utc(
 def test_a_day_of_lookback_is_24_hours_also_over_summer_time() -> None:
     noon = pendulum.datetime(2026, 3, 29, 12, tz=BERLIN)  # the clocks went forward in the night before
 
-    window = Run(interval=(noon, noon), covered_until=noon).window()
+    window = Run(interval=(noon, noon), watermark=noon).window()
 
     assert window.start == at("2026-03-28 10:00")
 
@@ -216,7 +216,7 @@ def test_a_window_that_does_not_exist_says_what_to_write(run: Run, words: list[s
     assert [word for word in words if word not in str(caught.value)] == []
 
 
-def test_a_start_in_the_future_is_not_answered_with_an_end_that_nobody_named() -> None:
+def test_a_start_in_the_future_is_not_explained_by_an_end_that_was_not_named() -> None:
     with pytest.raises(WindowError, match="window_start 2027-01-01") as caught:
         Run(named_start="2027-01-01").window()
 
@@ -233,7 +233,7 @@ LOOKBACKS = st.timedeltas(timedelta(0), timedelta(days=300))
 
 
 def utc(value: datetime) -> datetime:
-    """Times of one zone are compared by the clock on the wall, times in UTC by when they were."""
+    """Python compares times of one zone by the wall clock, and times in UTC by the moment."""
     return value.astimezone(UTC)
 
 
@@ -241,10 +241,10 @@ PAIRS = st.tuples(TIMES, TIMES).map(lambda pair: (min(pair, key=utc), max(pair, 
 RUNS_WITHOUT_NAMES = st.builds(
     Run,
     interval=st.none() | PAIRS,
-    asked_at=TIMES,
-    covered_until=st.none() | TIMES,
+    requested_at=TIMES,
+    watermark=st.none() | TIMES,
     lookback=LOOKBACKS,
-    as_it_is=st.booleans(),
+    is_history=st.booleans(),
 )
 
 
@@ -259,24 +259,24 @@ def test_no_window_ends_before_it_starts(run: Run) -> None:
 def test_every_window_is_plain_utc_and_ends_to_the_microsecond(run: Run) -> None:
     window = run.window()
 
-    assert window.end == utc(run.interval[1] if run.interval else run.asked_at)
+    assert window.end == utc(run.interval[1] if run.interval else run.requested_at)
     assert {window.start.tzinfo, window.end.tzinfo} == {UTC}
 
 
 @given(RUNS_WITHOUT_NAMES)
-def test_a_widened_window_holds_the_interval_and_all_since_the_last_success(run: Run) -> None:
+def test_a_regular_window_holds_the_interval_and_all_since_the_last_success(run: Run) -> None:
     window = run.window()
 
-    if run.interval and run.as_it_is:
-        assert window == Window(utc(run.interval[0]), utc(run.interval[1]), widened=False)
+    if run.interval and run.is_history:
+        assert window == Window(utc(run.interval[0]), utc(run.interval[1]), is_regular=False)
     else:
         first = utc(run.interval[0]) if run.interval else window.end
-        covered = utc(run.covered_until) if run.covered_until else window.end
-        assert window == Window(min(first, covered) - run.lookback, window.end, widened=True)
+        watermark = utc(run.watermark) if run.watermark else window.end
+        assert window == Window(min(first, watermark) - run.lookback, window.end, is_regular=True)
 
 
 @given(PAIRS.filter(lambda pair: utc(pair[0]) < utc(pair[1])), RUNS_WITHOUT_NAMES)
 def test_a_named_window_is_read_exactly(pair: tuple[datetime, datetime], run: Run) -> None:
     named = replace(run, named_start=pair[0].isoformat(), named_end=pair[1].isoformat())
 
-    assert named.window() == Window(utc(pair[0]), utc(pair[1]), widened=False)
+    assert named.window() == Window(utc(pair[0]), utc(pair[1]), is_regular=False)

@@ -1,4 +1,4 @@
-"""The databases that promise the same as a warehouse: how a test fills each, and what is its own about it."""
+"""The databases that make the same promises as a warehouse: how a test fills each one, and how each one differs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from upath import UPath
 
 from rees46_sync.airflow_adapters import staging
 from rees46_sync.shop.shop import Shop
-from rees46_sync.warehouse.reader import SCHEMA, Extraction, extract
+from rees46_sync.warehouse.reader import ExtractedRows, extract
+from rees46_sync.warehouse.values import SCHEMA
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
 from tests.e2e.airflow_stack import postgres_connection
@@ -38,9 +39,9 @@ IN_WINDOW = "WHERE updated_at >= :window_start AND updated_at < :window_end"
 
 @dataclass(frozen=True)
 class Staged:
-    """What an extraction left: its descriptor, and the rows of each partition file."""
+    """The result of an extraction, and the rows of each partition file."""
 
-    extraction: Extraction
+    extraction: ExtractedRows
     partitions: list[list[dict[str, Any]]]
 
     @property
@@ -55,11 +56,11 @@ class Staged:
 class WarehouseUnderTest(ABC):
     """A database behind an Airflow connection, with one table ``orders``; ``n`` is the order of its rows.
 
-    :param types: what the database calls the types "text", "integer", "decimal" (38 digits), "double", "naive"
-        (timestamp without a zone) and "zoned"; one that it lacks is not there.
+    :param types: the database's names for the types "text", "integer", "decimal" (38 digits), "double", "naive"
+        (timestamp without a zone) and "zoned"; types that it lacks are absent.
     :param holds_nul: whether a text may hold the character NUL.
-    :param overflow: an expression that fails for a row, and what the database says.
-    :param from_moscow, to_moscow: what makes a naive time of Moscow one of UTC, and the other way round.
+    :param overflow: an expression that fails for a row, and the database's message.
+    :param from_moscow, to_moscow: expressions that convert a naive time of Moscow to UTC, and back.
     :param shows_status: an expression whose error quotes the row's status.
     """
 
@@ -80,7 +81,7 @@ class WarehouseUnderTest(ABC):
 
     @abstractmethod
     def unreachable(self) -> dict[str, str]:
-        """Return connections to which nothing answers, by what is wrong; where there is a password, it is "hidden"."""
+        """Return connections that cannot be opened, by what is wrong; their password, if any, is "hidden"."""
 
     @abstractmethod
     def execute(self, *statements: str) -> Sequence[Sequence[Any]]:
@@ -92,17 +93,17 @@ class WarehouseUnderTest(ABC):
 
     @abstractmethod
     def generate(self, rows: int, width: int, early: int = 0) -> None:
-        """Make the table anew inside the database, of rows whose ids are this long; so many of them are a day early."""
+        """Create the table again from rows with ids of this width; ``early`` of them are a day early."""
 
     def query_that_writes(self) -> str:
-        """Return a query that looks in a shop file as if it only read, and that inserts an order."""
+        """Return a query that looks like a SELECT to a shop file, but inserts an order."""
         return (
             "WITH late AS (SELECT order_id FROM orders WHERE :window_start < :window_end) "
             "INSERT INTO orders (order_id) SELECT order_id FROM late"
         )
 
     def fill(self, rows: Sequence[Row], time_type: str = "text", id_type: str = "text") -> None:
-        """Make the table anew, with these rows."""
+        """Create the table again, with these rows."""
         columns = {"n": "integer", "order_id": id_type, "status": "text", "updated_at": time_type}
         self.execute(
             "DROP TABLE IF EXISTS orders",
@@ -124,7 +125,7 @@ class WarehouseUnderTest(ABC):
         return Staged(extraction, [pq.read_table(file).cast(SCHEMA).to_pylist() for file in files])
 
     def error(self, kind: type[Exception], sql: str = EVERY_ROW, **keys: Any) -> str:
-        """The message of the error that an extraction raises; it must leave nothing behind."""
+        """The message of the error that an extraction raises; it must not leave any files."""
         folder = self.shop.folder / "staged"
         with pytest.raises(kind) as caught:
             extract(self.configured(sql, **keys), WINDOW, UPath(folder))
@@ -133,7 +134,7 @@ class WarehouseUnderTest(ABC):
 
 
 class _File(WarehouseUnderTest):
-    """A database in a file, by way of a library in this process."""
+    """A database in a file, read by a library in this process."""
 
     @property
     def file(self) -> Path:
@@ -156,7 +157,7 @@ class _File(WarehouseUnderTest):
 
 
 class SQLite(_File):
-    """By way of SQLAlchemy; a column without a type keeps values of any kind."""
+    """Read by SQLAlchemy; a column without a type keeps values of any kind."""
 
     kind = "sqlite"
     types: ClassVar = {"text": "", "integer": "INTEGER", "double": "REAL", "naive": "TEXT"}
@@ -187,7 +188,7 @@ class SQLite(_File):
 
 
 class DuckDB(_File):
-    """By way of a driver without SQLAlchemy."""
+    """Read by its driver, without SQLAlchemy."""
 
     kind = "duckdb"
     types: ClassVar = {
@@ -229,15 +230,15 @@ class DuckDB(_File):
 
 
 class ServerUnderTest(WarehouseUnderTest):
-    """A database in processes of its own, which can part with who reads."""
+    """A database in processes of its own, which can end the session that reads."""
 
     @abstractmethod
-    def lose_the_reader(self) -> None:
-        """End the session of whoever reads, as a restart of the server or a firewall does."""
+    def end_the_reading_session(self) -> None:
+        """End the session that reads, as a restart of the server or a firewall does."""
 
 
 class PostgreSQL(ServerUnderTest):
-    """By way of ADBC where it can, else of SQLAlchemy and psycopg; the role's own time zone is not UTC."""
+    """Read by ADBC if possible, otherwise by SQLAlchemy and psycopg; the role's own time zone is not UTC."""
 
     kind = "postgresql"
     types: ClassVar = {
@@ -303,12 +304,12 @@ class PostgreSQL(ServerUnderTest):
         )
         return CALLS_TOUCHED
 
-    def lose_the_reader(self) -> None:
+    def end_the_reading_session(self) -> None:
         self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY (%'")
 
 
 class MySQL(ServerUnderTest):
-    """By way of SQLAlchemy and PyMySQL, on a MariaDB; the server's own time zone is not UTC, and its user may read."""
+    """A MariaDB, read by SQLAlchemy and PyMySQL; the server's own time zone is not UTC, and its user may only read."""
 
     kind = "mariadb"
     types: ClassVar = {
@@ -370,7 +371,7 @@ class MySQL(ServerUnderTest):
             f"TIMESTAMP '2026-03-01 12:00:00' - INTERVAL (seq <= {early}) DAY AS updated_at FROM seq_1_to_{rows}",
         )
 
-    def lose_the_reader(self) -> None:
+    def end_the_reading_session(self) -> None:
         self.execute(f"KILL USER {self.login}")
 
 
@@ -379,7 +380,7 @@ KINDS = ["sqlite", "duckdb", *SERVERS]
 
 
 def warehouse_of(kind: str, shop: ShopUnderTest, request: pytest.FixtureRequest) -> WarehouseUnderTest:
-    """Return a warehouse of a kind, to which the shop is connected; the test is skipped where there can be none."""
+    """Connect the shop to a warehouse of a kind and return it; skip the test if this machine cannot run that kind."""
     made: WarehouseUnderTest
     match kind:
         case "sqlite":

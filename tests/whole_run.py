@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rees46_sync.ledger.runs import ACCOUNT_PARTS
 from tests.conftest import PROJECT
 
 EIGHT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 """A logical date; the hour before it is the run's data interval."""
 
+IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
+"""A time inside the window of the hourly run of EIGHT, as a warehouse without time zones stores it."""
+
+CODES = {"new": 0, "paid": 0, "delivered": 1, "cancelled": 2, "fraud": 2}
+"""The statuses that the shop under test maps, and their codes."""
+
+
+def accounted(account: dict[str, int]) -> int:
+    """How many rows the parts of an account add up to."""
+    return sum(account[part] for part in ACCOUNT_PARTS)
+
 
 @cache
 def make_metadata_database() -> None:
-    """Make Airflow's tables, once for all tests of this session."""
+    """Create Airflow's tables, once for all tests of this session."""
     from airflow.utils import db
 
     db.initdb()
@@ -24,7 +36,7 @@ def make_metadata_database() -> None:
 
 @dataclass
 class Run:
-    """What a run left: its state, the state of each task, the names of mapped ones, and the account."""
+    """The result of a run: its state, the states of each task, the names of mapped ones, and the account."""
 
     state: str
     account: dict[str, int]
@@ -34,7 +46,7 @@ class Run:
 
 
 def dag_of(dag_id: str = "order_status_sync_test", dags: Path = PROJECT / "dags") -> Any:
-    """The DAG of the shop file as it is now."""
+    """Return the DAG of the present shop file."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(dags)
@@ -48,7 +60,7 @@ def run_dag(
     run_after: datetime | None = None,
     **params: Any,
 ) -> Run:
-    """Run a DAG once, asked for at ``run_after`` (default: now); ``params`` are what the trigger form sends."""
+    """Run a DAG once, requested at ``run_after`` (default: now); ``params`` are what the trigger form sends."""
     make_metadata_database()
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -66,7 +78,7 @@ def run_dag(
 
 
 def returned(run: Run, task_id: str) -> list[Any]:
-    """What each instance of a task returned."""
+    """Return the return value of each instance of a task."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
@@ -76,7 +88,7 @@ def returned(run: Run, task_id: str) -> list[Any]:
 
 
 def metadata_text(dag_id: str) -> str:
-    """What Airflow's metadata database holds of a DAG that a user of the UI can see: XComs and rendered fields."""
+    """Return what Airflow's metadata database has of a DAG that a user of the UI can see."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.xcom import XComModel

@@ -1,4 +1,4 @@
-"""What every peer is told, and the shop's mapping of statuses. Nothing of it makes a peer slower or faster."""
+"""The command line of every peer, and the shop's mapping of statuses. Neither affects a peer's speed."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from common import BATCH, CODES, Task, task
 from dlt.sources.sql_database import sql_table
 
 
-def pipeline_of(job: Task, folder: str) -> dlt.Pipeline:
-    """Return a pipeline that POSTs each batch."""
+def build_pipeline(job: Task, folder: str) -> dlt.Pipeline:
+    """Return a pipeline that posts each batch."""
     session = requests.Session()
 
     @dlt.destination(batch_size=BATCH)
-    def rees46(items: list[dict[str, Any]], table: Any) -> None:  # noqa: ARG001 - what dlt calls it with
+    def rees46(items: list[dict[str, Any]], table: Any) -> None:  # noqa: ARG001 - dlt passes it
         orders = [{"id": item["order_id"], "status": CODES[item["status"]]} for item in items]
         body = {"shop_id": job.shop_id, "shop_secret": job.shop_secret, "orders": orders}
         session.post(job.url, json=body, timeout=30).raise_for_status()
@@ -30,7 +30,7 @@ def main() -> None:
     job = task(__doc__)
     with tempfile.TemporaryDirectory(prefix="rees46-bench-dlt-") as folder:
         orders = sql_table(credentials=job.warehouse, table="orders", included_columns=["order_id", "status"])
-        pipeline_of(job, folder).run(orders).raise_on_failed_jobs()
+        build_pipeline(job, folder).run(orders).raise_on_failed_jobs()
 
 
 if __name__ == "__main__":

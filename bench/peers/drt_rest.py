@@ -1,8 +1,7 @@
 """
 drt-core's REST API destination: the project in `drt_rest/`, run by `drt run`.
 
-drt keeps a connection's profile in the user's home and its state in the project, so both are copies in a folder that
-goes away afterwards.
+drt keeps a connection's profile in the user's home and its state in the project, so both are in a temporary folder.
 """
 
 from __future__ import annotations

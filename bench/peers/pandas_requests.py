@@ -1,4 +1,4 @@
-"""What one writes in an afternoon: `pandas.read_sql`, then a loop over chunks of 1000 on one `requests.Session`."""
+"""A script of an afternoon: `pandas.read_sql`, then a loop over chunks of 1000 on one `requests.Session`."""
 
 from __future__ import annotations
 

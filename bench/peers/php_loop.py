@@ -1,8 +1,8 @@
 """
-REES46's PHP script, in Python: read everything, cut it into chunks of 1000, one POST after another.
+REES46's PHP script, in Python: read everything, split it into chunks of 1000, send one POST after another.
 
-As with PHP's `curl_init` inside the loop, each request opens a connection of its own, and the first answer that is no
-200 ends the script.
+As with PHP's `curl_init` inside the loop, each request opens its own connection, and the first response other than 200
+ends the script.
 """
 
 from __future__ import annotations

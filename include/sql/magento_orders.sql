@@ -2,15 +2,15 @@
 --
 -- Change: the table's name, if env.php has a table_prefix. For one store of several add AND store_id = 1 (or IN (…)).
 -- Order id: increment_id, the number that the customer sees. REES46's Magento 2 module sends it with the purchase as an
---   integer, without the leading zeros: 000000012 is known to REES46 as 12, and so it is made here. Where another tag
---   sends the purchase, and sends the number as it stands, write: increment_id AS order_id
---   Look at one order in REES46 before the first run.
--- Time: updated_at, a TIMESTAMP, which MySQL gives in the session's time zone; the sync sets that to UTC. MySQL sets it
+--   integer, without the leading zeros: 000000012 is known to REES46 as 12, as this query returns it. If another tag
+--   sends the purchase with the unchanged number, write: increment_id AS order_id
+--   Check one order in REES46 before the first run.
+-- Time: updated_at, a TIMESTAMP, which MySQL returns in the session's time zone; the sync sets UTC. MySQL sets it
 --   at every change of the row. Magento has an index on it.
--- Status: status, not state: it is what people see and what REES46's module maps. Own statuses have to be added to the
---   shop file. Who wants only Magento's eight fixed states (new, pending_payment, processing, complete, closed,
---   canceled, holded, payment_review) writes: state AS status
--- An order that is edited in the Admin becomes two: the old one canceled, and a new one (000000012-1).
+-- Status: status, not state: it is what people see and what REES46's module maps. Add your own statuses to the shop
+--   file. To use only Magento's eight fixed states (new, pending_payment, processing, complete, closed,
+--   canceled, holded, payment_review), write: state AS status
+-- An order that is edited in the Admin becomes two orders: the old one canceled, and a new one (000000012-1).
 -- Schema: Magento, app/code/Magento/Sales/etc/db_schema.xml.
 SELECT TRIM(LEADING '0' FROM increment_id) AS order_id,
        status,

@@ -5,11 +5,11 @@
 -- Order id: order_id, which REES46's OpenCart module sends with the purchase.
 -- Time: date_modified, set at every change of the status, as local time without a zone: in OpenCart 4 that of System,
 --   Settings, your store, Local; in OpenCart 3 that of PHP (date.timezone) or, in its early releases, of the
---   database. Change an order and compare, to be sure; often it is simply UTC. MySQL knows a named zone only where its
+--   database. Change an order and compare, to be sure; often it is simply UTC. MySQL knows a named zone only if its
 --   time zone tables are loaded (mysql_tzinfo_to_sql /usr/share/zoneinfo | mysql mysql); without them updated_at is
 --   NULL, every row is rejected as updated_at_missing, and nothing is sent. A zone without summer time needs no tables:
 --   write '+03:00' for Moscow, '+00:00' for UTC. In the one hour of a year that clocks repeat, MySQL cannot tell which
---   of the two it was; the lookback (leave it at 2h or more) reads both.
+--   of the two is meant; the lookback (keep it at 2h or more) reads both.
 -- Index: OpenCart has none on it. CREATE INDEX rees46_date_modified ON oc_order (date_modified)
 -- Status: the number, which is the same in every language. Numbers and names of yours:
 --   SELECT order_status_id, name FROM oc_order_status WHERE language_id = 1
@@ -23,7 +23,7 @@ FROM (
            CONVERT_TZ(date_modified, 'Europe/Paris', '+00:00') AS updated_at
     FROM oc_order
     WHERE order_status_id <> 0
-      -- The stored column, a day more on both sides than any time zone needs: this is what an index can be used for.
+      -- The stored column, so that an index can be used; a day more on both sides than any time zone needs.
       AND ((date_modified >= :window_start - INTERVAL 1 DAY AND date_modified < :window_end + INTERVAL 1 DAY)
            OR date_modified < '1000-01-01')
 ) AS around_the_window

@@ -1,16 +1,16 @@
 -- Shopify, as Airbyte's connector delivers it to a warehouse (typed tables, "Destinations V2"). Fivetran's:
 -- shopify_fivetran_orders.sql.
--- The SQL is PostgreSQL's, where it is tested. No other warehouse was tried.
+-- The SQL is tested in PostgreSQL. No other warehouse was tried.
 --
 -- Change: the schema, public, if the destination has another one. Several shops are several schemas or prefixes: a shop
 --   file each.
 -- Order id: id, Shopify's own. No Shopify app of REES46 was found: send here what your theme or tag sends with the
 --   purchase event. If that is the number that the customer sees, write name (#1001) or order_number (1001) instead.
 -- Time: updated_at, with time zone; Shopify sets it at every change, also of payment and fulfilment. Rows come with the
---   connector's next sync: where that is rarer than once in 24 h, raise lookback in the shop file above it.
--- Index: CREATE INDEX rees46_updated_at ON public.orders (updated_at); warehouses of columns need none.
--- Status: Shopify has no single one. Made of four columns: test, cancelled, and else the payment, with the fulfilment
---   where it was paid: paid unfulfilled, paid fulfilled.
+--   connector's next sync: if that is rarer than once in 24 h, set lookback in the shop file to more.
+-- Index: CREATE INDEX rees46_updated_at ON public.orders (updated_at); column stores need none.
+-- Status: Shopify has no single one. It is made of four columns: test, cancelled, else the payment, with the fulfilment
+--   if it was paid: paid unfulfilled, paid fulfilled.
 -- Not read: drafts (Shopify keeps them in draft_orders) and orders that were deleted (REES46 keeps their last status).
 -- Schema: Airbyte, https://docs.airbyte.com/integrations/sources/shopify (stream orders)
 SELECT id AS order_id,

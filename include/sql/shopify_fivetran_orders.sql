@@ -1,15 +1,15 @@
 -- Shopify, as Fivetran's connector delivers it to a warehouse. Airbyte's: shopify_airbyte_orders.sql.
--- The SQL is PostgreSQL's, where it is tested. In Snowflake the table is SHOPIFY."ORDER", in BigQuery shopify.`order`;
+-- The SQL is tested in PostgreSQL. In Snowflake the table is SHOPIFY."ORDER", in BigQuery shopify.`order`;
 -- neither was tried.
 --
 -- Change: the schema, shopify, if the connector has another name. Several shops are several schemas: a shop file each.
 -- Order id: id, Shopify's own. No Shopify app of REES46 was found: send here what your theme or tag sends with the
 --   purchase event. If that is the number that the customer sees, write name (#1001) or order_number (1001) instead.
 -- Time: updated_at, with time zone; Shopify sets it at every change, also of payment and fulfilment. Rows come with the
---   connector's next sync: where that is rarer than once in 24 h, raise lookback in the shop file above it.
--- Index: CREATE INDEX rees46_updated_at ON shopify."order" (updated_at); warehouses of columns need none.
--- Status: Shopify has no single one. Made of four columns: test, cancelled, and else the payment, with the fulfilment
---   where it was paid: paid unfulfilled, paid fulfilled.
+--   connector's next sync: if that is rarer than once in 24 h, set lookback in the shop file to more.
+-- Index: CREATE INDEX rees46_updated_at ON shopify."order" (updated_at); column stores need none.
+-- Status: Shopify has no single one. It is made of four columns: test, cancelled, else the payment, with the fulfilment
+--   if it was paid: paid unfulfilled, paid fulfilled.
 -- Not read: drafts (Shopify keeps them in draft_order) and orders that were deleted (REES46 keeps their last status).
 -- Schema: Fivetran, https://fivetran.com/docs/connectors/applications/shopify/connector-schema.md
 SELECT id AS order_id,

@@ -2,12 +2,12 @@
 --
 -- Change: nothing, for one sales channel. For one of several add AND orders.sales_channel_id = UNHEX('…') to the inner
 --   condition, with the channel's id as the Administration shows it in its address.
--- Order id: order_number, the number that the customer sees. REES46's plugin is for Shopware 5 alone: send here what
+-- Order id: order_number, the number that the customer sees. REES46's plugin is only for Shopware 5: send here what
 --   your theme or tag sends with the purchase event.
--- Time: Shopware writes UTC. An order that was never changed has no updated_at, its created_at counts. A payment has a
---   status and a time of its own, and its change may leave the order's as it was: the latest of both is taken.
--- Status: the order's, or refunded where one of its payments was refunded in full or charged back. Deliveries are not
---   looked at: Shopware knows shipped and returned there, not delivered.
+-- Time: Shopware writes UTC. An order that was never changed has no updated_at; then created_at counts. A payment has a
+--   status and a time of its own, and its change may not set the order's time: the later of both is used.
+-- Status: the order's, or refunded if one of its payments was refunded in full or charged back. Deliveries are not
+--   used: Shopware knows shipped and returned there, not delivered.
 -- Index: Shopware has none on these. CREATE INDEX rees46_updated ON `order` (updated_at, created_at) and
 --   CREATE INDEX rees46_updated ON order_transaction (updated_at, created_at)
 -- Not read: versions other than the live one (0fa91ce3…), in which the Administration edits orders.
@@ -38,5 +38,5 @@ FROM (
     LEFT JOIN state_machine_state AS payment_state ON payment_state.id = payment.state_id
     GROUP BY orders.id, orders.order_number
 ) AS around_the_window
--- What changed once more after the window belongs to a later one.
+-- An order that changed again after the window belongs to a later one.
 WHERE updated_at >= :window_start AND updated_at < :window_end

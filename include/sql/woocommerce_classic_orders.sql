@@ -1,13 +1,13 @@
 -- WooCommerce with orders as WordPress posts ("WordPress posts storage (legacy)" under WooCommerce, Settings,
--- Advanced, Features). Shops with High-Performance Order Storage, where posts are mere placeholders:
+-- Advanced, Features). Shops with High-Performance Order Storage, where posts are only placeholders:
 -- woocommerce_orders.sql.
 --
 -- Change: the prefix wp_, if wp-config.php has another $table_prefix. In a multisite each site has tables of its own
 --   (wp_2_posts): a shop file for each.
--- Order id: ID, which is also the order number unless a plugin makes numbers of its own. No WooCommerce plugin of
+-- Order id: ID, which is also the order number unless a plugin makes other numbers. No WooCommerce plugin of
 --   REES46 was found: send here what your theme or tag sends with the purchase event.
--- Time: post_modified_gmt, UTC; 0000-00-00 00:00:00 stands for none there, and becomes NULL here, so that such an order
---   is rejected and not overlooked.
+-- Time: post_modified_gmt, UTC; 0000-00-00 00:00:00 means none and becomes NULL here, so that such an order is
+--   rejected instead of overlooked.
 -- Index: WordPress has none on it. CREATE INDEX rees46_modified ON wp_posts (post_type, post_modified_gmt)
 -- Not read: refunds (posts of their own, of type shop_order_refund), drafts of an unfinished checkout, orders in the
 --   trash (REES46 keeps their last status).

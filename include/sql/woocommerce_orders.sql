@@ -3,7 +3,7 @@
 --
 -- Change: the prefix wp_, if wp-config.php has another $table_prefix. In a multisite each site has tables of its own
 --   (wp_2_wc_orders): a shop file for each.
--- Order id: id, which is also the order number unless a plugin makes numbers of its own. No WooCommerce plugin of
+-- Order id: id, which is also the order number unless a plugin makes other numbers. No WooCommerce plugin of
 --   REES46 was found: send here what your theme or tag sends with the purchase event.
 -- Time: date_updated_gmt, UTC; WooCommerce sets it at every change of the order. WooCommerce has an index on it.
 -- Not read: refunds (rows of their own, of type shop_order_refund), drafts of an unfinished checkout, orders in the

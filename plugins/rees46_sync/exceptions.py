@@ -2,35 +2,32 @@
 What can go wrong, named by what to do next.
 
 * SyncError
-  + MendFirstError             nothing that a retry could mend; a person acts
-    - ShopFileError            mend the shop file
-    - ConnectionFieldsError    mend the Airflow connection
-    - LedgerSchemaError        upgrade the project here, or the ledger: one is of another version
-    - WindowError              mend the window of this run
-    - QueryColumnsError        mend the query: its columns are not the ones that were agreed
+  + NonRetryableError          a retry cannot help; a person acts
+    - ShopFileError            correct the shop file
+    - ConnectionFieldsError    correct the Airflow connection
+    - LedgerSchemaError        upgrade the project here, or the ledger: they are of different versions
+    - WindowError              correct the window of this run
+    - QueryColumnsError        correct the query: its columns are not order_id, status and updated_at
     - LimitExceededError       decide: the run would change or reject more than the shop allows
-    - NotApprovedError         mend the cause, or leave it to the next run: a person said no, or nobody answered
-    - EarlierRequestError      leave it to the next run: the request for approval is about an earlier reading
-    - StagedFilesGoneError     clear the run from extract_orders
-    - StagedFileBrokenError    clear the run from extract_orders
-    - StagedFileOutdatedError  clear the run from extract_orders
-    - EarlierReadingError      clear the run from extract_orders
-    - RunFailedError           see the failed tasks of the run; a later run makes good what is missing
-    - AccountingError          a row is unaccounted for: a defect of ours, report it
-    - FreshnessLostError       see why no run of the shop succeeds: it is paused, it fails, or nothing runs
+    - NotApprovedError         correct the cause, or leave it to the next run: approval was rejected or expired
+    - OutdatedApprovalError    leave it to the next run: the request for approval is about an earlier extraction
+    - RestartRunError          clear the run from extract_orders
+    - RunFailedError           look at the failed tasks of the run; a later run sends what is missing
+    - AccountingError          a row is unaccounted for: a defect of the sync, report it
+    - FreshnessBreachedError   find out why no run of the shop succeeds: it is paused, it fails, or nothing runs
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be reached or written (a full disk, a missing bucket)
   + TemporaryFilesError        retry: the temporary folder cannot be written (a full disk)
-  + LoadStoppedError           retry, or leave it to the next run: the task was told to stop
-  + JudgementError             retry: Great Expectations could not judge a partition
+  + LoadStoppedError           retry, or leave it to the next run: Airflow stopped the task
+  + RowValidationError         retry: Great Expectations could not validate a partition
   + Rees46Error                about one request to REES46
     - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
     - Rees46UnreadableError    retry: a 2xx whose body says neither yes nor no
     - Rees46RejectedError      stop: this batch will never be accepted as it is
 
-Messages name the thing, its value and the remedy. They never hold rows, request or answer bodies, or secrets,
-because Airflow shows them in its UI and sends them by mail.
+Each error has two fields: the problem names the thing and its value, the remedy says what to do. Neither holds rows,
+request or response bodies, or secrets, because Airflow shows messages in its UI and sends them by mail.
 """
 
 from __future__ import annotations
@@ -39,109 +36,112 @@ from datetime import timedelta
 
 
 class SyncError(Exception):
-    """Anything that this project raises on purpose."""
+    """
+    Anything that this project raises on purpose.
+
+    :param problem: what is wrong, without a full stop at its end.
+    :param remedy: what to do next, as an imperative that continues the sentence; without a full stop at its end.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}.")
+        self.problem = problem
+        self.remedy = remedy
 
 
-class MendFirstError(SyncError):
+class Problem(ValueError):  # noqa: N818 - a part of an error
+    """
+    One thing that is wrong with a shop file or its query; it becomes part of a :class:`ShopFileError`.
+
+    :param problem: what is wrong.
+    :param remedy: what to write instead.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class NonRetryableError(SyncError):
     """A retry cannot help: the task fails at once."""
 
 
-class ShopFileError(MendFirstError):
-    """A shop file, or the query file that it names, is not usable."""
+class ShopFileError(NonRetryableError):
+    """
+    A shop file, or the query file that it names, is not usable.
 
-    def __init__(self, file: str, *faults: str) -> None:
-        """Each fault is "problem; remedy"."""
-        super().__init__(f"Shop file {file}: {'. Also: '.join(faults)}.")
+    :param file: the file's name.
+    :param problems: everything that is wrong with it, at least one.
+    """
+
+    def __init__(self, file: str, *problems: Problem) -> None:
+        *others, last = problems
+        super().__init__(f"Shop file {file}: " + ". Also: ".join([*map(str, others), last.problem]), last.remedy)
         self.file = file
-        self.faults = faults
+        self.problems = problems
 
 
-class ConnectionFieldsError(MendFirstError):
-    """An Airflow connection lacks a field, or holds one that cannot be used."""
+class ConnectionFieldsError(NonRetryableError):
+    """An Airflow connection lacks a field, or has one that cannot be used."""
 
-    def __init__(self, conn_id: str, fault: str) -> None:
-        """The fault is "problem; remedy"."""
-        super().__init__(f"Connection {conn_id}: {fault}.")
-
-
-class LedgerSchemaError(MendFirstError):
-    """The ledger's tables are of a version that this project cannot work with, or may not bring up to date."""
-
-    def __init__(self, place: str, fault: str) -> None:
-        """The fault is "problem; remedy"."""
-        super().__init__(f"Ledger {place}: {fault}. Nothing was written.")
+    def __init__(self, conn_id: str, problem: str, remedy: str) -> None:
+        super().__init__(f"Connection {conn_id}: {problem}", remedy)
 
 
-class WindowError(MendFirstError):
-    """The window that a run by hand asks for does not exist."""
+class LedgerSchemaError(NonRetryableError):
+    """
+    The ledger's tables are of a version that this project cannot work with, or may not upgrade.
+
+    :param ledger: the address of its database, without a password.
+    :param cause: what is wrong, without that address.
+    """
+
+    def __init__(self, ledger: str, cause: str, remedy: str) -> None:
+        super().__init__(f"Ledger {ledger}: {cause}; nothing was written", remedy)
+        self.cause = cause
 
 
-class QueryColumnsError(MendFirstError):
+class WindowError(NonRetryableError):
+    """The window that a run by hand names does not exist."""
+
+
+class QueryColumnsError(NonRetryableError):
     """The query runs, but does not return the columns that the sync needs."""
 
 
-class LimitExceededError(MendFirstError):
+class LimitExceededError(NonRetryableError):
     """The run would reject or change more than the shop file allows."""
 
 
-class NotApprovedError(MendFirstError):
-    """A limit is reached, and nobody approved what the run would do."""
+class NotApprovedError(NonRetryableError):
+    """A limit is exceeded, and no person approved what the run would do."""
 
 
-class EarlierRequestError(MendFirstError):
-    """The request for approval that Airflow shows, or that was answered, is about another reading of the warehouse."""
+class OutdatedApprovalError(NonRetryableError):
+    """The request for approval that Airflow shows, or that was decided, is about an earlier extraction."""
 
 
-class StagedFilesGoneError(MendFirstError):
-    """A file that an earlier task of this run staged is not there any more."""
+class RestartRunError(NonRetryableError):
+    """What an earlier task of this run left is gone, broken, or belongs to another extraction or version."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"Staged file {path} is gone (staged files are removed after a run's full success, or by age); "
-            "clear this run from extract_orders, so that it reads the warehouse again."
-        )
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "clear this run from extract_orders, so that it reads the warehouse again")
 
 
-class StagedFileBrokenError(MendFirstError):
-    """A file that an earlier task of this run staged is no whole Parquet file."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"Staged file {path} is broken (a crash or a full disk cut it off while it was written); "
-            "clear this run from extract_orders, so that it reads the warehouse again."
-        )
-
-
-class StagedFileOutdatedError(MendFirstError):
-    """A file that an earlier task of this run staged lacks a column: another version of the sync wrote it."""
-
-    def __init__(self, path: str, column: str) -> None:
-        super().__init__(
-            f"Staged file {path} has no column {column} (an older version of this project wrote it); "
-            "clear this run from extract_orders, so that it is written anew."
-        )
-
-
-class EarlierReadingError(MendFirstError):
-    """What an earlier task of this run left is about another reading of the warehouse."""
-
-    def __init__(self, partition: int, found: str, expected: str) -> None:
-        super().__init__(
-            f"Partition {partition} was judged in reading {found}, and this run is about reading {expected}; "
-            "clear this run from extract_orders, so that every task runs again."
-        )
-
-
-class RunFailedError(MendFirstError):
+class RunFailedError(NonRetryableError):
     """The account of a run in which something failed: every row is accounted for, not every row was sent."""
 
 
-class AccountingError(MendFirstError):
+class AccountingError(NonRetryableError):
     """The closed sum of a run does not close."""
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "this is a defect of the sync: report it with this line")
 
-class FreshnessLostError(MendFirstError):
-    """REES46 has not been told of a shop's changes for longer than the shop allows."""
+
+class FreshnessBreachedError(NonRetryableError):
+    """A shop's changes have not reached REES46 for longer than the shop allows."""
 
 
 class WarehouseError(SyncError):
@@ -155,73 +155,75 @@ class LedgerError(SyncError):
 class StagingError(SyncError):
     """A staged file cannot be written, read or removed."""
 
-    def __init__(self, path: str, what: str, cause: Exception) -> None:
-        """``what`` cannot be done with it: written, read or removed."""
+    def __init__(self, path: str, action: str, cause: Exception) -> None:
         super().__init__(
-            f"Staged file {path} cannot be {what} ({cause}); make room or correct staging in the shop file "
-            "(default: a folder under AIRFLOW_HOME), or the connection that it names."
+            f"Staged file {path} cannot be {action} ({cause})",
+            "make room or correct staging in the shop file (default: a folder under AIRFLOW_HOME), or the connection "
+            "that it names",
         )
 
 
 class TemporaryFilesError(SyncError):
-    """The rows that are read cannot be kept until they are sorted."""
+    """The rows that are read cannot be stored until they are sorted."""
 
     def __init__(self, folder: str, cause: Exception) -> None:
         super().__init__(
-            f"Temporary files in {folder} cannot be written ({cause}); make room, or set TMPDIR to another folder."
+            f"Temporary files in {folder} cannot be written ({cause})", "make room, or set TMPDIR to another folder"
         )
 
 
 class LoadStoppedError(SyncError):
-    """Airflow told a load to stop before all of its orders were sent."""
+    """Airflow stopped a load before all of its orders were sent."""
 
 
-class JudgementError(SyncError):
-    """Great Expectations could not run one of its checks, so nothing is known about the rows."""
+class RowValidationError(SyncError):
+    """Great Expectations could not run one of its checks, so the rows are neither valid nor rejected."""
 
 
 class Rees46Error(SyncError):
-    """One batch was not accepted.
+    """
+    One batch was not accepted.
 
-    :param message: what happened and what to do; no rows, no bodies.
-    :param http_status: the answer's HTTP status, None where there was no answer.
+    :param http_status: the response's HTTP status, None if there was no response.
     :param requests: how many POSTs were made for this batch.
     """
 
     outcome = "unknown"
 
-    def __init__(self, message: str, *, http_status: int | None = None, requests: int = 1) -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, remedy: str, *, http_status: int | None = None, requests: int = 1) -> None:
+        super().__init__(problem, remedy)
         self.http_status = http_status
         self.requests = requests
 
 
 class Rees46UnavailableError(Rees46Error):
-    """No answer, or one that says "not now".
+    """
+    No response, or one that says "not now".
 
-    :param retry_after: how long the server asks to wait; None where it does not say.
-    :param hiccup: whether the failure is of the kind that passes within seconds.
+    :param retry_after: how long the server asks to wait; None if it does not say.
+    :param transient: whether the failure is of the kind that passes within seconds.
     """
 
     def __init__(
         self,
-        message: str,
+        problem: str,
+        remedy: str,
         *,
         http_status: int | None = None,
         requests: int = 1,
         retry_after: timedelta | None = None,
-        hiccup: bool = False,
+        transient: bool = False,
     ) -> None:
-        super().__init__(message, http_status=http_status, requests=requests)
+        super().__init__(problem, remedy, http_status=http_status, requests=requests)
         self.retry_after = retry_after
-        self.hiccup = hiccup
+        self.transient = transient
 
 
 class Rees46UnreadableError(Rees46Error):
-    """A 2xx answer whose body says neither yes nor no."""
+    """A 2xx response whose body says neither yes nor no."""
 
 
 class Rees46RejectedError(Rees46Error):
-    """REES46 says no to this batch."""
+    """REES46 rejects this batch."""
 
     outcome = "rejected"

@@ -1,14 +1,14 @@
 """
-Which rows a run is about: its window ``[start, end)``, in UTC, over the orders' ``updated_at``.
+The window of a run: which orders it reads, by their ``updated_at``.
 
-* A run by hand with ``window_start`` (and ``window_end``) reads exactly that.
-* A history run, and every run of a backfill, reads its data interval as it is.
-* Every other run reads its data interval, with the start widened back to where the shop's last successful run ended
-  (so that an outage is made good by one run; before the first success, to where the first run tried to begin) and from
-  there by the shop's ``lookback`` (rows reach a warehouse late; REES46 asks for a synchronisation at least every 24
-  hours). A run without a data interval (started by an asset, or without a logical date) ends when it was asked for.
+* A run by hand with ``window_start`` (and ``window_end``) reads exactly that window.
+* A history run, and every run of a backfill, reads its data interval.
+* Every other run is regular. It starts at its data interval, or at the shop's watermark if that is earlier, so that one
+  run catches up after an outage; and earlier still by the shop's ``lookback``, because rows reach a warehouse late and
+  REES46 asks for a synchronisation at least every 24 hours. A run without a data interval (started by an asset, or
+  without a logical date) ends when it was requested.
 
-The overlap costs nothing: the ledger knows what was accepted.
+The overlap of windows costs nothing: the ledger knows what was accepted.
 """
 
 from __future__ import annotations
@@ -17,63 +17,65 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rees46_sync.exceptions import WindowError
+from rees46_sync.formatting import timestamp
 
 
 @dataclass(frozen=True)
 class Window:
-    """A span of ``updated_at``: start included, end excluded, both aware UTC.
+    """
+    A span of ``updated_at``: start included, end excluded, both aware and in UTC.
 
-    :param widened: whether the start was taken from the last successful run, so that this run continues it.
+    :param is_regular: whether it continues the window of the last successful run.
     """
 
     start: datetime
     end: datetime
-    widened: bool = False
+    is_regular: bool = False
 
     def __str__(self) -> str:
-        return f"[{self.start:%Y-%m-%d %H:%M:%S}, {self.end:%Y-%m-%d %H:%M:%S}) UTC"
+        return f"[{timestamp(self.start)}, {timestamp(self.end)}) UTC"
 
 
-def window_of_run(
+def compute_window(
     *,
     interval: tuple[datetime, datetime] | None,
-    asked_at: datetime,
-    covered_until: datetime | None,
+    requested_at: datetime,
+    watermark: datetime | None,
     lookback: timedelta,
-    as_it_is: bool = False,
+    is_history: bool = False,
     named_start: str | None = None,
     named_end: str | None = None,
 ) -> Window:
     """
     Compute the window of a run.
 
-    :param interval: the run's data interval, None where it has none.
-    :param asked_at: when the run was asked for (Airflow's ``run_after``).
-    :param covered_until: where the shop's last successful run ended, None before the first one.
-    :param as_it_is: a history run: its interval is not widened.
+    :param interval: the run's data interval; None if it has none.
+    :param requested_at: when the run was requested (Airflow's ``run_after``).
+    :param watermark: up to when the shop's changes were read and delivered; None before its first run.
+    :param is_history: whether the run reads its data interval unchanged.
     :param named_start: the param ``window_start``, ISO 8601; without a zone it is UTC.
-    :param named_end: the param ``window_end``; without it a named window ends where the interval does.
-    :raises WindowError: the named window is empty, not readable or without a start.
+    :param named_end: the param ``window_end``; without it, a named window ends with the interval.
+    :raises WindowError: the named window is empty or has no start, or a bound is not a date and time.
     """
-    end = _utc(interval[1] if interval else asked_at)
+    end = _utc(interval[1] if interval else requested_at)
     if named_start or named_end:
         return _named(named_start, named_end, end)
     first = _utc(interval[0]) if interval else end
-    if interval and as_it_is:
+    if interval and is_history:
         return Window(first, end)
-    return Window(min(first, _utc(covered_until or end)) - lookback, end, widened=True)
+    return Window(min(first, _utc(watermark or end)) - lookback, end, is_regular=True)
 
 
 def _named(named_start: str | None, named_end: str | None, default_end: datetime) -> Window:
     if not named_start:
-        raise WindowError("window_end is set and window_start is not; set both, or neither.")
+        raise WindowError("window_end is set and window_start is not", "set both, or neither")
     start = _timestamp("window_start", named_start)
     end = _timestamp("window_end", named_end) if named_end else default_end
     if start >= end:
         remedy = (
             "swap them" if named_end else "set window_end as well; without it the window ends where this run's does"
         )
-        raise WindowError(f"window_start {start.isoformat()} is not before window_end {end.isoformat()}; {remedy}.")
+        raise WindowError(f"window_start {start.isoformat()} is not before window_end {end.isoformat()}", remedy)
     return Window(_utc(start), _utc(end))
 
 
@@ -84,9 +86,9 @@ def _timestamp(param: str, text: str) -> datetime:
         _utc(value)
         return value
     except (ValueError, OverflowError) as error:
-        raise WindowError(f"{param} is {text!r}, which is not a date and time; write 2026-01-31T00:00:00.") from error
+        raise WindowError(f"{param} is {text!r}, which is not a date and time", "write 2026-01-31T00:00:00") from error
 
 
 def _utc(value: datetime) -> datetime:
-    """Turn Airflow's pendulum timestamp into a plain one, in UTC: also so that a day's difference is 24 hours."""
+    """Convert Airflow's pendulum timestamp to a plain one in UTC, where a day is always 24 hours."""
     return datetime.fromisoformat(value.isoformat()).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Which settings of Airflow mean that tasks run on several machines."""
+"""Whether tasks may run on several machines is read from Airflow's settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _no_container(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("configured", "asked_for", "found"),
+    ("configured", "executor", "reason"),
     [
         pytest.param("LocalExecutor", None, "", id="local"),
         pytest.param(LOCAL, None, "", id="local-by-path"),
@@ -30,21 +30,21 @@ def _no_container(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("my.company.LocalExecutorOfOurs", None, "LocalExecutorOfOurs", id="unknown"),
         pytest.param("LocalExecutor, CeleryExecutor", None, "", id="the-first-is-the-default"),
         pytest.param(" CeleryExecutor ,LocalExecutor", None, "CeleryExecutor", id="the-first-is-the-default-celery"),
-        pytest.param("LocalExecutor,CeleryExecutor", "CeleryExecutor", "CeleryExecutor", id="a-task-asks"),
-        pytest.param(f"LocalExecutor,there:{CELERY}", "there", "there", id="a-task-asks-by-alias"),
-        pytest.param(f"LocalExecutor,there:{CELERY}", CELERY, "CeleryExecutor", id="a-task-asks-by-path"),
-        pytest.param("CeleryExecutor,LocalExecutor", "LocalExecutor", "", id="a-task-asks-for-local"),
+        pytest.param("LocalExecutor,CeleryExecutor", "CeleryExecutor", "CeleryExecutor", id="a-task-names-one"),
+        pytest.param(f"LocalExecutor,there:{CELERY}", "there", "there", id="a-task-names-one-by-alias"),
+        pytest.param(f"LocalExecutor,there:{CELERY}", CELERY, "CeleryExecutor", id="a-task-names-one-by-path"),
+        pytest.param("CeleryExecutor,LocalExecutor", "LocalExecutor", "", id="a-task-names-local"),
     ],
 )
-def test_tells_whether_a_task_may_run_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, configured: str, asked_for: str | None, found: str
+def test_executors_other_than_the_local_one_mean_several_machines(
+    monkeypatch: pytest.MonkeyPatch, configured: str, executor: str | None, reason: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", configured)
 
-    said = executors.distributed([asked_for])
+    found = executors.distributed([executor])
 
-    assert bool(said) == bool(found)
-    assert found in said
+    assert bool(found) == bool(reason)
+    assert reason in found
 
 
 def test_one_task_that_runs_elsewhere_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,22 +54,22 @@ def test_one_task_that_runs_elsewhere_is_enough(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("multi_team", "found"),
+    ("multi_team", "reason"),
     [
         pytest.param("True", "KubernetesExecutor (core.executor)", id="teams"),
         pytest.param("False", "", id="without-teams-their-executors-do-not-count"),
     ],
 )
-def test_of_teams_any_may_be_the_one_of_the_dag(monkeypatch: pytest.MonkeyPatch, multi_team: str, found: str) -> None:
+def test_the_default_of_any_team_counts(monkeypatch: pytest.MonkeyPatch, multi_team: str, reason: str) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", multi_team)
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor;shops=KubernetesExecutor,LocalExecutor")
 
-    assert executors.distributed() == found
+    assert executors.distributed() == reason
 
 
 @pytest.mark.parametrize("name", executors.IN_A_CONTAINER)
-def test_a_container_for_each_task_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """As the Helm chart has it: its pods say LocalExecutor, whatever started them."""
+def test_a_container_for_each_task_is_recognised_by_its_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As in the Helm chart: the setting in its pods is LocalExecutor, whatever started them."""
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
     monkeypatch.setenv(name, "True")
 

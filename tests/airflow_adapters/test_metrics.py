@@ -1,4 +1,4 @@
-"""What Airflow's StatsD hears of a run: real packets, of whole runs."""
+"""The metrics of whole runs, as real packets of Airflow's StatsD client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAG_ID = "order_status_sync_test"
 
 
 class StatsD:
-    """A listener for the packets of a StatsD client, and the Airflow of this process that sends them."""
+    """Receives the packets of a StatsD client, and has the Airflow of this process send them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -30,14 +30,14 @@ class StatsD:
         self._start()
 
     def _start(self) -> None:
-        """What a task's process does when it starts."""
+        """Set Airflow's metrics up, as a task's process does when it starts."""
         from airflow.sdk.observability import stats
         from airflow.sdk.observability.metrics import stats_utils
 
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
 
-    def heard(self) -> dict[str, list[tuple[float, str]]]:
-        """The values and their kind, by name, of what came since."""
+    def received(self) -> dict[str, list[tuple[float, str]]]:
+        """The values and their kind, by name, of the packets since the last call."""
         found: dict[str, list[tuple[float, str]]] = {}
         while True:
             try:
@@ -61,43 +61,43 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
     listener._start()
 
 
-def test_each_count_of_a_run_and_its_times_are_told_under_both_names(shop: ShopUnderTest, statsd: StatsD) -> None:
+def test_each_count_of_a_run_and_its_times_are_sent_under_both_names(shop: ShopUnderTest, statsd: StatsD) -> None:
     shop.add_rows([("1", "new", IN_WINDOW), ("2", "delivered", IN_WINDOW), ("3", "on_hold", IN_WINDOW)])
 
     run = run_dag()
 
-    heard = statsd.heard()
-    ours = {name: values for name, values in heard.items() if name.startswith("rees46.")}
+    received = statsd.received()
+    ours = {name: values for name, values in received.items() if name.startswith("rees46.")}
     for prefix in ("rees46.sync", f"rees46.sync.{DAG_ID}"):
         for name, count in run.account.items():
             assert ours.pop(f"{prefix}.{name}") == [(count, "c")]
         assert ours.pop(f"{prefix}.runs.success") == [(1, "c")]
         for name, kind in (("request_duration", "ms"), ("run_duration", "ms"), ("age_seconds", "g")):
-            [(value, said)] = ours.pop(f"{prefix}.{name}")
-            assert said == kind
+            [(value, sent_kind)] = ours.pop(f"{prefix}.{name}")
+            assert sent_kind == kind
             assert value > 0
     assert ours == {}
 
 
-def test_a_failed_run_is_told_as_such_and_its_age_goes_on(shop: ShopUnderTest, statsd: StatsD) -> None:
+def test_a_failed_run_is_counted_as_failed(shop: ShopUnderTest, statsd: StatsD) -> None:
     shop.configure(limits={"changed_orders": 0})
     shop.add_rows([("1", "new", IN_WINDOW)])
     run_dag()
 
-    heard = statsd.heard()
+    received = statsd.received()
 
-    assert heard["rees46.sync.runs.failed"] == [(1, "c")]
-    assert heard["rees46.sync.failed"] == [(1, "c")]
-    assert "rees46.sync.runs.success" not in heard
-    assert "rees46.sync.request_duration" not in heard
+    assert received["rees46.sync.runs.failed"] == [(1, "c")]
+    assert received["rees46.sync.failed"] == [(1, "c")]
+    assert "rees46.sync.runs.success" not in received
+    assert "rees46.sync.request_duration" not in received
 
 
-def test_a_dry_run_tells_nothing(shop: ShopUnderTest, statsd: StatsD) -> None:
+def test_a_dry_run_sends_no_metrics(shop: ShopUnderTest, statsd: StatsD) -> None:
     shop.add_rows([("1", "new", IN_WINDOW)])
 
     assert run_dag(dry_run=True).account["would_send"] == 1
 
-    assert [name for name in statsd.heard() if name.startswith("rees46.")] == []
+    assert [name for name in statsd.received() if name.startswith("rees46.")] == []
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_dry_run_tells_nothing(shop: ShopUnderTest, statsd: StatsD) -> None:
         ),
     ],
 )
-def test_tags_or_a_second_name_say_which_shop_it_is(
+def test_tags_or_a_second_name_identify_the_shop(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], names: list[str]
 ) -> None:
     listener = StatsD(monkeypatch, **settings)
 
     Metrics("test", DAG_ID).request(timedelta(milliseconds=250))
 
-    assert listener.heard() == {name: [(250.0, "ms")] for name in names}
+    assert listener.received() == {name: [(250.0, "ms")] for name in names}
     listener.stop()
     monkeypatch.undo()
     listener._start()

@@ -22,16 +22,16 @@ from tests import mariadb as mariadb_module
 from tests.mariadb import MariaDB
 
 
-def engine_of(connection: str, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
+def make_engine(connection: str, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", connection)
     return get_database_hook("shop").get_sqlalchemy_engine({"hide_parameters": True})
 
 
-def answer(connection: str, question: str, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
-    engine = engine_of(connection, monkeypatch)
+def fetch_one(connection: str, query: str, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
+    engine = make_engine(connection, monkeypatch)
     try:
         with engine.connect() as there:
-            return tuple(there.exec_driver_sql(question).one())
+            return tuple(there.exec_driver_sql(query).one())
     finally:
         engine.dispose()
 
@@ -52,7 +52,7 @@ def test_a_connection_works_whichever_driver_it_was_written_for(
     database = mariadb.create_database()
     login = mariadb.create_user("p@ss:/%?#", f"SELECT ON {database}.*")
 
-    found = answer(
+    found = fetch_one(
         mariadb.connection(database, login, "p@ss:/%?#", **extra), "SELECT DATABASE(), USER(), '😀'", monkeypatch
     )
 
@@ -65,10 +65,10 @@ def test_a_connection_may_be_written_as_a_uri(mariadb: MariaDB, monkeypatch: pyt
 
     uri = f"mysql://{login}:p%40ss@127.0.0.1:{mariadb.port}/{database}?charset=utf8mb4"
 
-    assert answer(uri, "SELECT DATABASE()", monkeypatch) == (database,)
+    assert fetch_one(uri, "SELECT DATABASE()", monkeypatch) == (database,)
 
 
-def test_what_airflow_itself_asks_of_a_hook_is_answered(mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_airflow_can_use_the_hook_itself(mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", mariadb.connection(mariadb.create_database()))
     hook = get_database_hook("shop")
 
@@ -77,7 +77,7 @@ def test_what_airflow_itself_asks_of_a_hook_is_answered(mariadb: MariaDB, monkey
     assert sa.make_url(hook.get_uri()).port == mariadb.port
 
 
-def test_airflows_form_knows_the_type() -> None:
+def test_airflows_connection_form_offers_the_type() -> None:
     [form] = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "mysql"]
 
     assert form.hook_class_name == f"{MySqlHook.__module__}.{MySqlHook.__name__}"
@@ -99,7 +99,7 @@ def test_an_extra_that_cannot_be_used_is_named(
     connection = json.dumps({"conn_type": "mysql", "host": "127.0.0.1", "password": "hidden", "extra": extra})
 
     with pytest.raises(ConnectionFieldsError) as caught:
-        engine_of(connection, monkeypatch)
+        make_engine(connection, monkeypatch)
 
     message = str(caught.value)
     assert message.startswith("Connection shop: ")
@@ -138,7 +138,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tls_server(certificates: Path) -> Iterator[MariaDB]:
-    """A server that speaks TLS, and without it too."""
+    """A server that accepts connections with and without TLS."""
     if mariadb_module.missing:
         pytest.skip(mariadb_module.missing)
     files = [f"--ssl-cert={certificates / 'server.pem'}", f"--ssl-key={certificates / 'server.key'}"]
@@ -152,7 +152,7 @@ ENCRYPTED = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
 @pytest.mark.parametrize(
     ("host", "extra", "encrypted"),
     [
-        pytest.param("127.0.0.1", {}, False, id="nothing-said"),
+        pytest.param("127.0.0.1", {}, False, id="no-setting"),
         pytest.param("127.0.0.1", {"ssl_disabled": "true", "ssl_ca": "{server}"}, False, id="disabled"),
         pytest.param("127.0.0.1", {"ssl_mode": "REQUIRED"}, True, id="required"),
         pytest.param("127.0.0.1", {"ssl_ca": "{server}"}, True, id="ca"),
@@ -161,7 +161,7 @@ ENCRYPTED = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
         pytest.param("localhost", {"ssl_mode": "verify_identity", "ssl_ca": "{server}"}, True, id="identity"),
     ],
 )
-def test_tls_is_what_the_extra_says(
+def test_tls_follows_the_extra(
     tls_server: MariaDB,
     certificates: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -171,7 +171,7 @@ def test_tls_is_what_the_extra_says(
 ) -> None:
     text = tls_server.connection("mysql", **extra).replace("{server}", str(certificates / "server.pem"))
 
-    name, cipher = answer(text.replace("127.0.0.1", host), ENCRYPTED, monkeypatch)
+    name, cipher = fetch_one(text.replace("127.0.0.1", host), ENCRYPTED, monkeypatch)
 
     assert (name, bool(cipher)) == ("Ssl_cipher", encrypted)
 
@@ -185,7 +185,7 @@ def test_tls_is_what_the_extra_says(
         pytest.param({"ssl_verify_identity": True, "ssl_ca": "{server}"}, id="another-host-by-a-switch"),
     ],
 )
-def test_a_server_that_cannot_prove_who_it_is_is_not_spoken_to(
+def test_a_server_that_cannot_prove_its_identity_is_refused(
     tls_server: MariaDB, certificates: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object]
 ) -> None:
     text = tls_server.connection("mysql", **extra)
@@ -193,4 +193,4 @@ def test_a_server_that_cannot_prove_who_it_is_is_not_spoken_to(
         text = text.replace(f"{{{name}}}", str(certificates / f"{name}.pem"))
 
     with pytest.raises(sa.exc.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
-        answer(text, "SELECT 1", monkeypatch)
+        fetch_one(text, "SELECT 1", monkeypatch)

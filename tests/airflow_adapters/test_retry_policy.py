@@ -1,4 +1,4 @@
-"""When Airflow retries, and how long it waits: one table over every error there is."""
+"""Whether Airflow retries, and how long it waits, for every error of the sync."""
 
 from __future__ import annotations
 
@@ -11,30 +11,28 @@ from airflow.sdk import RetryDecision
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from rees46_sync import exceptions
-from rees46_sync.airflow_adapters.retry_policy import LONGEST, LONGEST_RETRY_AFTER, SHORTEST, Rees46RetryPolicy
+from rees46_sync.airflow_adapters.retry_policy import MAX_DELAY, MAX_RETRY_AFTER, MIN_DELAY, Rees46RetryPolicy
 from rees46_sync.exceptions import (
     AccountingError,
     ConnectionFieldsError,
-    EarlierReadingError,
-    EarlierRequestError,
-    FreshnessLostError,
-    JudgementError,
+    FreshnessBreachedError,
     LedgerError,
     LedgerSchemaError,
     LimitExceededError,
     LoadStoppedError,
-    MendFirstError,
+    NonRetryableError,
     NotApprovedError,
+    OutdatedApprovalError,
+    Problem,
     QueryColumnsError,
     Rees46Error,
     Rees46RejectedError,
     Rees46UnavailableError,
     Rees46UnreadableError,
+    RestartRunError,
+    RowValidationError,
     RunFailedError,
     ShopFileError,
-    StagedFileBrokenError,
-    StagedFileOutdatedError,
-    StagedFilesGoneError,
     StagingError,
     SyncError,
     TemporaryFilesError,
@@ -49,43 +47,40 @@ def decide(error: BaseException, try_number: int = 1) -> RetryDecision:
     return Rees46RetryPolicy().evaluate(error, try_number, max_tries=8)
 
 
-def delay_of(error: BaseException, try_number: int = 1) -> timedelta:
+def retry_delay(error: BaseException, try_number: int = 1) -> timedelta:
     delay = decide(error, try_number).retry_delay
     assert delay is not None
     return delay
 
 
 NO_RETRY_HELPS = [
-    MendFirstError("mend first"),
-    ShopFileError("demo.yaml", "statuses.completed is empty; list them"),
-    ConnectionFieldsError("rees46", "login is empty; set it"),
-    LedgerSchemaError("sqlite:///ledger.db", "its schema is version 3, and this installation knows 2"),
-    WindowError("window_end is set and window_start is not; set both."),
-    QueryColumnsError("the query returns id; rename it to order_id."),
-    LimitExceededError("Shop demo: 500 orders would change."),
-    NotApprovedError("Shop demo: 500 orders would change: rejected by jane."),
-    EarlierRequestError("Shop demo: the answer is about an earlier reading."),
-    StagedFilesGoneError("/staging/part-0000.parquet"),
-    StagedFileBrokenError("/staging/part-0000.parquet"),
-    StagedFileOutdatedError("/staging/batches-0000.parquet", "status"),
-    FreshnessLostError("Shop demo: no hourly run has succeeded."),
-    EarlierReadingError(0, "20260301T080000-0a1b2c3d", "20260301T090000-0a1b2c3d"),
-    RunFailedError("Shop demo: load_batches of partition 0 did not finish."),
-    AccountingError("The sum of this run does not close."),
-    Rees46RejectedError("REES46 answered 403.", http_status=403),
+    NonRetryableError("something is wrong", "correct it first"),
+    ShopFileError("demo.yaml", Problem("statuses.completed is empty", "list them")),
+    ConnectionFieldsError("rees46", "login is empty", "set it"),
+    LedgerSchemaError("sqlite:///ledger.db", "its schema is version 4, and this installation knows 3", "upgrade"),
+    WindowError("window_end is set and window_start is not", "set both"),
+    QueryColumnsError("the query returns id", "rename it to order_id"),
+    LimitExceededError("Shop demo: 500 orders would change", "set ignore_limits"),
+    NotApprovedError("Shop demo: 500 orders would change: rejected by jane", "leave it to the next run"),
+    OutdatedApprovalError("Shop demo: the answer is about an earlier extraction", "leave it to the next run"),
+    RestartRunError("Staged file /staging/part-0000.parquet is gone"),
+    FreshnessBreachedError("Shop demo: no hourly run has succeeded", "find out why"),
+    RunFailedError("Shop demo: load_batches of partition 0 did not finish", "look at its log"),
+    AccountingError("The sum of this run does not close"),
+    Rees46RejectedError("REES46 answered 403", "correct the keys", http_status=403),
 ]
 A_RETRY_MAY_HELP = [
-    SyncError("something"),
-    WarehouseError("the warehouse does not answer."),
-    LedgerError("the ledger does not answer."),
+    SyncError("something is wrong", "look at the log"),
+    WarehouseError("the warehouse does not answer", "check it"),
+    LedgerError("the ledger does not answer", "check it"),
     StagingError("/staging/part-0000.parquet", "written", OSError("No space left on device")),
     TemporaryFilesError("/tmp", OSError("No space left on device")),
-    LoadStoppedError("Partition 0: the task was told to stop."),
-    JudgementError("Great Expectations could not judge."),
-    Rees46Error("one batch was not accepted."),
-    Rees46UnavailableError("503", http_status=503),
-    Rees46UnavailableError("503", http_status=503, hiccup=True),
-    Rees46UnreadableError("neither yes nor no", http_status=200),
+    LoadStoppedError("Partition 0: Airflow stopped the task", "leave it to the next run"),
+    RowValidationError("Great Expectations could not run a check", "report it if a retry does not help"),
+    Rees46Error("one batch was not accepted", "look at the log"),
+    Rees46UnavailableError("503", "wait", http_status=503),
+    Rees46UnavailableError("503", "wait", http_status=503, transient=True),
+    Rees46UnreadableError("neither yes nor no", "report it", http_status=200),
     ValueError("a defect, or a library's"),
     KeyError("order-4711"),
     OSError("the disk is full"),
@@ -98,7 +93,7 @@ def errors_below(base: type[BaseException]) -> Iterator[type[BaseException]]:
         yield from errors_below(error)
 
 
-def test_every_error_of_the_sync_is_decided_about_here() -> None:
+def test_every_error_of_the_sync_is_in_these_tables() -> None:
     ours = {error for error in errors_below(SyncError) if error.__module__ == exceptions.__name__}
 
     assert {type(error) for error in NO_RETRY_HELPS + A_RETRY_MAY_HELP} >= ours
@@ -106,26 +101,26 @@ def test_every_error_of_the_sync_is_decided_about_here() -> None:
 
 @pytest.mark.parametrize("error", NO_RETRY_HELPS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("try_number", [1, 8])
-def test_what_a_retry_cannot_mend_fails_at_once_and_says_why(error: SyncError, try_number: int) -> None:
+def test_an_error_that_no_retry_can_help_fails_at_once_with_its_reason(error: SyncError, try_number: int) -> None:
     assert decide(error, try_number) == RetryDecision(RetryAction.FAIL, None, str(error))
 
 
 @pytest.mark.parametrize("error", A_RETRY_MAY_HELP, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("try_number", [1, 2, 3, 8, 9, 1000])
-def test_anything_else_is_retried_after_a_bounded_delay(error: Exception, try_number: int) -> None:
+def test_any_other_error_is_retried_after_a_bounded_delay(error: Exception, try_number: int) -> None:
     decision = decide(error, try_number)
 
     assert decision.action is RetryAction.RETRY
     assert decision.reason == str(error)
     assert decision.retry_delay is not None
-    assert SHORTEST / 2 <= decision.retry_delay <= LONGEST
+    assert MIN_DELAY / 2 <= decision.retry_delay <= MAX_DELAY
 
 
 @pytest.mark.parametrize(
     ("asked", "waited"),
     [
-        pytest.param(timedelta(0), SHORTEST, id="no-time"),
-        pytest.param(timedelta(seconds=5), SHORTEST, id="less-than-our-shortest-delay"),
+        pytest.param(timedelta(0), MIN_DELAY, id="no-time"),
+        pytest.param(timedelta(seconds=5), MIN_DELAY, id="less-than-our-shortest-delay"),
         pytest.param(timedelta(seconds=61), timedelta(seconds=61), id="a-minute"),
         pytest.param(ONE_HOUR, ONE_HOUR, id="longer-than-any-delay-of-ours"),
         pytest.param(24 * ONE_HOUR, 24 * ONE_HOUR, id="a-day"),
@@ -134,14 +129,16 @@ def test_anything_else_is_retried_after_a_bounded_delay(error: Exception, try_nu
     ],
 )
 @pytest.mark.parametrize("try_number", [1, 1000])
-def test_rees46_is_given_the_time_it_asks_for_between_half_a_minute_and_a_day(
+def test_a_retry_waits_as_long_as_rees46_asks_between_half_a_minute_and_a_day(
     asked: timedelta, waited: timedelta, try_number: int
 ) -> None:
-    decision = decide(Rees46UnavailableError("answered 503;", http_status=503, retry_after=asked), try_number)
+    decision = decide(
+        Rees46UnavailableError("REES46 answered 503", "wait", http_status=503, retry_after=asked), try_number
+    )
 
     assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, waited)
-    assert decision.reason == f"answered 503; It asks to wait {waited}."
-    assert waited <= LONGEST_RETRY_AFTER
+    assert decision.reason == f"REES46 answered 503; wait. It asks to wait {waited}."
+    assert waited <= MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -158,9 +155,9 @@ def test_rees46_is_given_the_time_it_asks_for_between_half_a_minute_and_a_day(
     ],
 )
 def test_the_delays_double_up_to_the_longest_and_have_jitter(try_number: int, longest: timedelta) -> None:
-    delays = [delay_of(LedgerError("it does not answer."), try_number) for _ in range(200)]
+    delays = [retry_delay(LedgerError("it does not answer", "check it"), try_number) for _ in range(200)]
 
     assert longest / 2 <= min(delays) <= max(delays) <= longest
     assert len(set(delays)) > 100
-    # Even spread over the upper half: a mean of 200 draws this far off has odds of less than one in a million.
+    # Spread evenly over the upper half: the odds of a mean of 200 draws that is further off are below one in a million.
     assert mean(delay / longest for delay in delays) == pytest.approx(0.75, abs=0.06)

@@ -1,4 +1,4 @@
-"""Staged files in an object store, over a real S3 server: of single steps and of whole runs."""
+"""Staged files in an object store, on a real S3 server: single steps and whole runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ from local import servers
 from rees46_sync.airflow_adapters import staging
 from rees46_sync.doctor import checks
 from rees46_sync.doctor.findings import Level
-from rees46_sync.exceptions import (
-    ConnectionFieldsError,
-    StagedFileBrokenError,
-    StagedFileOutdatedError,
-    StagedFilesGoneError,
-    StagingError,
-)
+from rees46_sync.exceptions import ConnectionFieldsError, RestartRunError, StagingError
 from rees46_sync.validation import data_docs
 from tests.conftest import ShopUnderTest
 from tests.s3 import BUCKET, Bucket
@@ -38,7 +32,7 @@ SYNC = "order_status_sync_test"
 # One file
 
 
-def test_what_one_task_writes_the_next_one_reads(bucket: Bucket) -> None:
+def test_the_next_task_reads_what_one_task_writes(bucket: Bucket) -> None:
     path = staging.open_path(f"{bucket.root}/folder/rows.parquet")
     staging.write(ROWS, path)
 
@@ -47,27 +41,27 @@ def test_what_one_task_writes_the_next_one_reads(bucket: Bucket) -> None:
     assert bucket.names() == ["folder/rows.parquet"]
 
 
-def test_a_file_that_is_gone_or_outdated_says_from_where_to_clear(bucket: Bucket) -> None:
+def test_the_error_for_a_missing_or_outdated_file_says_from_which_task_to_clear(bucket: Bucket) -> None:
     path = staging.open_path(f"{bucket.root}/rows.parquet")
-    with pytest.raises(StagedFilesGoneError, match=r"rows\.parquet is gone .* from extract_orders"):
+    with pytest.raises(RestartRunError, match=r"rows\.parquet is gone .* from extract_orders"):
         staging.read(path)
     staging.write(ROWS, path)
-    with pytest.raises(StagedFileOutdatedError, match=r"has no column status .* from extract_orders"):
+    with pytest.raises(RestartRunError, match=r"has no column status .* from extract_orders"):
         staging.read(path, ["status"])
 
 
 @pytest.mark.parametrize("part", [0, 0.01, 0.5, 0.999])
-def test_a_file_that_was_cut_off_says_from_where_to_clear(bucket: Bucket, part: float) -> None:
+def test_the_error_for_a_file_that_was_cut_off_says_from_which_task_to_clear(bucket: Bucket, part: float) -> None:
     path = staging.open_path(f"{bucket.root}/rows.parquet")
     staging.write(ROWS, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
     for columns in (None, ["code"]):
-        with pytest.raises(StagedFileBrokenError, match=r"rows\.parquet is broken .* this run from extract_orders"):
+        with pytest.raises(RestartRunError, match=r"rows\.parquet is broken .* this run from extract_orders"):
             staging.read(path, columns)
 
 
-def test_only_readings_older_than_they_are_kept_are_removed_and_nothing_that_is_not_ours(bucket: Bucket) -> None:
+def test_only_extractions_past_their_time_are_removed_and_no_other_files(bucket: Bucket) -> None:
     old = staging.new_extraction_id(NOW - staging.KEEP - timedelta(seconds=1))
     young = staging.new_extraction_id(NOW - staging.KEEP + timedelta(seconds=1))
     others = [".keep", "2019-report", "20190101", "00000000T000000-backup"]
@@ -96,53 +90,49 @@ print(json.dumps([*peaks, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 
 """
 
 
-def test_a_partition_is_not_kept_in_memory_twice_on_its_way_to_s3_and_back(bucket: Bucket) -> None:
+def test_a_partition_is_not_in_memory_twice_while_it_is_written_to_s3_or_read(bucket: Bucket) -> None:
     path = f"{bucket.root}/rows.parquet"
-    said = subprocess.check_output([sys.executable, "-c", PEAK, path], stderr=subprocess.DEVNULL)
-    *_, before_write, before_read, at_the_end = json.loads(said.splitlines()[-1])
+    printed = subprocess.check_output([sys.executable, "-c", PEAK, path], stderr=subprocess.DEVNULL)
+    *_, before_write, before_read, at_the_end = json.loads(printed.splitlines()[-1])
 
-    # The million rows take 25 MB; a part of an upload, or a block of a download, is 50.
+    # The million rows take 25 MB; a part of an upload, or a block of a download, takes 50 MB.
     assert before_read - before_write < 75
     assert at_the_end - before_read < 150
 
 
-# What is wrong with the object store
+# Errors of the object store
 
 
 def connected(monkeypatch: pytest.MonkeyPatch, store: servers.ObjectStore, conn_id: str, **fields: Any) -> None:
-    """Set another connection to the store; Airflow keeps an object store's client by the connection's id."""
+    """Set another connection to the store; Airflow caches an object store's client by the connection's id."""
     connection = json.loads(store.connection)
     connection["extra"] |= fields.pop("extra", {})
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection | fields))
 
 
-def test_a_bucket_that_is_not_there_is_an_error_and_is_not_made(bucket: Bucket) -> None:
+def test_a_missing_bucket_is_an_error_and_is_not_created(bucket: Bucket) -> None:
     with pytest.raises(StagingError, match=r"misspelt/rows\.parquet cannot be written .*bucket.* correct staging"):
         staging.write(ROWS, staging.open_path("s3://objects@misspelt/rows.parquet"))
 
     assert [one["Name"] for one in bucket.client.list_buckets()["Buckets"]] == [BUCKET]
 
 
-def test_keys_that_are_refused_are_an_error_that_does_not_tell_them(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_for_refused_keys_does_not_show_them(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     staging.write(ROWS, staging.open_path(f"{bucket.root}/rows.parquet"))
     connected(monkeypatch, bucket.store, "refused", password="not-the-secret")
     path = staging.open_path(f"{bucket.root}/rows.parquet".replace("objects@", "refused@"))
-    for what, step in {
+    for action, step in {
         "written": lambda: staging.write(ROWS, path),
         "read": lambda: staging.read(path),
         "removed": lambda: staging.remove(path.parent),
     }.items():
-        with pytest.raises(StagingError, match=rf"cannot be {what} .* or the connection that it names") as refused:
+        with pytest.raises(StagingError, match=rf"cannot be {action} .* or the connection that it names") as refused:
             step()
         assert "not-the-secret" not in str(refused.value)
         assert bucket.store.key not in str(refused.value)
 
 
-def test_a_store_that_does_not_answer_is_an_error_that_is_retried(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_store_is_an_error_that_is_retried(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     [port] = servers.free_ports(1)
     impatient = {"config_kwargs": {"retries": {"max_attempts": 1}}, "endpoint_url": f"http://127.0.0.1:{port}"}
     connected(monkeypatch, bucket.store, "down", extra=impatient)
@@ -154,11 +144,11 @@ def test_a_store_that_does_not_answer_is_an_error_that_is_retried(
         staging.read(path)
 
 
-def test_a_connection_that_does_not_exist_is_named_before_anything_is_asked(shop: ShopUnderTest) -> None:
+def test_a_missing_connection_is_named_before_any_request(shop: ShopUnderTest) -> None:
     configured = shop.configure(staging="s3://nobody@orders/folder")
 
     with pytest.raises(ConnectionFieldsError, match="Connection nobody: does not exist; create it in Airflow"):
-        staging.root_of(configured)
+        staging.shop_root(configured)
 
 
 # Whole runs
@@ -173,7 +163,7 @@ def s3_shop(shop: ShopUnderTest, bucket: Bucket) -> ShopUnderTest:
     return shop
 
 
-def test_a_run_leaves_the_orders_at_rees46_and_nothing_but_data_docs_in_the_bucket(
+def test_after_a_run_the_orders_are_at_rees46_and_the_bucket_has_only_data_docs(
     s3_shop: ShopUnderTest, bucket: Bucket
 ) -> None:
     run = run_dag()
@@ -182,12 +172,12 @@ def test_a_run_leaves_the_orders_at_rees46_and_nothing_but_data_docs_in_the_buck
     assert s3_shop.sandbox.state() == {str(number): 0 for number in range(5)}
     assert (run.account["read"], run.account["sent"], run.account["rejected"]) == (6, 5, 1)
     assert [key.split("/")[:2] for key in bucket.names()] == [["data-docs", SYNC]] * 3
-    page = data_docs.root_of(s3_shop.configure(staging=bucket.root), SYNC)
+    page = data_docs.docs_root(s3_shop.configure(staging=bucket.root), SYNC)
     texts = [staging.read_text(page / Path(key).parent.name / Path(key).name) for key in bucket.names()]
     assert sum("status_unmapped" in text for text in texts) == 1
 
 
-def test_a_failed_run_keeps_its_files_a_dry_run_leaves_them_alone_and_a_later_one_removes_them_by_age(
+def test_the_files_of_a_failed_run_stay_through_a_dry_run_and_are_removed_by_age(
     s3_shop: ShopUnderTest, bucket: Bucket
 ) -> None:
     s3_shop.sandbox.reset(fault="error_in_200@x1")
@@ -228,11 +218,11 @@ def test_no_key_of_the_object_store_is_in_a_log_an_xcom_or_a_file(
     assert [place for place, text in places.items() if bucket.store.secret in text or bucket.store.key in text] == []
 
 
-def test_the_default_folder_is_refused_before_anything_is_read_where_workers_do_not_share_a_disk(
+def test_the_default_folder_is_refused_before_the_extraction_if_workers_share_no_disk(
     shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shop.add_rows([("1", "new", IN_WINDOW)])
-    shop.connect("shop_warehouse", "sqlite:////nowhere/warehouse.db")  # whoever reads it fails otherwise
+    shop.connect("shop_warehouse", "sqlite:////nowhere/warehouse.db")  # reading it would fail with another error
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
 
     run = run_dag()
@@ -244,7 +234,7 @@ def test_the_default_folder_is_refused_before_anything_is_read_where_workers_do_
     assert shop.sandbox.stats()["requests"] == 0
 
 
-def test_a_folder_that_the_shop_file_names_is_taken_for_a_shared_one(
+def test_a_folder_that_the_shop_file_names_counts_as_shared(
     shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.configure(staging=f"file://{shop.folder}/shared")
@@ -267,7 +257,7 @@ def test_the_doctor_writes_reads_and_removes_a_file_in_s3(s3_shop: ShopUnderTest
     assert bucket.names() == []
 
 
-def test_the_doctor_says_that_workers_do_not_share_the_default_folder(
+def test_the_doctor_reports_that_workers_do_not_share_the_default_folder(
     shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "KubernetesExecutor")

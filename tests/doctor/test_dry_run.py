@@ -22,7 +22,7 @@ def dry_run(shop: str, env_file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
-def test_it_reads_env_as_it_stands_there_and_sends_nothing(
+def test_it_reads_env_without_interpolation_and_sends_nothing(
     shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_metadata_database()
@@ -45,7 +45,7 @@ def test_it_reads_env_as_it_stands_there_and_sends_nothing(
     assert shop.sandbox.stats()["requests"] == 0
 
 
-def test_a_shop_that_is_not_there_is_named_beside_those_that_are(shop: ShopUnderTest, tmp_path: Path) -> None:
+def test_an_unknown_shop_ends_with_2_and_the_names_of_the_known_ones(shop: ShopUnderTest, tmp_path: Path) -> None:
     (shop.shops / "broken.yaml").write_text("shop: broken\n")
 
     done = dry_run("nonsense", tmp_path / "none.env")

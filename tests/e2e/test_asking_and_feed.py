@@ -1,4 +1,4 @@
-"""On the real scheduler: a person decides about a limit, and the shop's feed starts a run."""
+"""On a real scheduler: a person decides about an exceeded limit, and the shop's feed starts a run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import DAY, FEED, MOST_UNASKED, STATUSES, SYNC, LiveShop, wait_until
+from .conftest import DAY, FEED, MAX_UNASKED, STATUSES, SYNC, LiveShop, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
-MANY, FEW = MOST_UNASKED + 5, 9
+MANY, FEW = MAX_UNASKED + 5, 9
 
 
 def lay(shop: LiveShop, count: int) -> None:
@@ -20,13 +20,13 @@ def lay(shop: LiveShop, count: int) -> None:
     shop.sandbox.latency_s = 0
 
 
-def request_of(shop: LiveShop, run_id: str) -> dict[str, Any]:
+def wait_for_request(shop: LiveShop, run_id: str) -> dict[str, Any]:
     request: dict[str, Any] = wait_until(
         "request for approval", lambda: shop.airflow.requests_for_approval(SYNC, run_id), every_s=0.5
     )[0]
-    # Until the scheduler has taken note that the task waits, Airflow takes an answered one for lost and tries it again.
+    # Until the scheduler has noticed that the task waits, Airflow takes a decided one for lost and retries it.
     noted = f"TaskInstance Finished: dag_id={SYNC}, task_id=ask_approval, run_id={run_id}"
-    wait_until("scheduler that knows of it", lambda: noted in shop.airflow.output_of("scheduler"))
+    wait_until("scheduler that has noticed it", lambda: noted in shop.airflow.output_of("scheduler"))
     return request
 
 
@@ -42,9 +42,9 @@ def test_run_waits_for_approval_without_a_worker_and_then_sends(asking_shop: Liv
     lay(asking_shop, MANY)
     run_id = asking_shop.trigger()
 
-    request = request_of(asking_shop, run_id)
-    assert f"{MANY} orders would change (limit changed_orders: {MOST_UNASKED})" in request["subject"]
-    assert f"- changed_orders: **{MANY}**, allowed {MOST_UNASKED}\n" in request["body"]
+    request = wait_for_request(asking_shop, run_id)
+    assert f"{MANY} orders would change (limit changed_orders: {MAX_UNASKED})" in request["subject"]
+    assert f"- changed_orders: **{MANY}**, allowed {MAX_UNASKED}\n" in request["body"]
     assert asking_shop.airflow.task_pids("ask_approval", run_id) == []
     assert asking_shop.instances(run_id, "ask_approval")[-1][0] == "awaiting_input"
     assert asking_shop.sandbox.stats()["requests"] == 0
@@ -56,12 +56,12 @@ def test_run_waits_for_approval_without_a_worker_and_then_sends(asking_shop: Liv
     assert "approved by admin" in all_log(asking_shop, run_id, "account_for_rows")
 
 
-def test_rejected_run_is_red_has_sent_nothing_and_never_asks_with_the_figures_of_an_earlier_reading(
+def test_rejected_run_fails_sends_nothing_and_never_asks_with_the_metrics_of_an_earlier_extraction(
     asking_shop: LiveShop,
 ) -> None:
     lay(asking_shop, MANY)
     run_id = asking_shop.trigger()
-    request_of(asking_shop, run_id)
+    wait_for_request(asking_shop, run_id)
     asking_shop.airflow.answer(SYNC, run_id, "ask_approval", "Reject")
 
     assert asking_shop.end_of(run_id) == "failed"
@@ -71,26 +71,26 @@ def test_rejected_run_is_red_has_sent_nothing_and_never_asks_with_the_figures_of
 
     asking_shop.clear(run_id, None)
     assert asking_shop.end_of(run_id) == "failed"
-    assert "asked for approval of an earlier reading" in all_log(asking_shop, run_id, "ask_approval")
+    assert "asked for approval of an earlier extraction" in all_log(asking_shop, run_id, "ask_approval")
     assert asking_shop.sandbox.stats()["requests"] == 0
 
-    # A run by hand asks anew.
+    # Another run by hand asks again.
     another = asking_shop.trigger()
-    request_of(asking_shop, another)
+    wait_for_request(asking_shop, another)
     asking_shop.airflow.answer(SYNC, another, "ask_approval", "Approve")
     assert asking_shop.end_of(another) == "success"
     assert asking_shop.sandbox.state() == asking_shop.final_statuses()
 
 
-def test_log_lines_say_which_shop_partition_and_batch_they_are_about(asking_shop: LiveShop) -> None:
+def test_log_lines_name_their_shop_partition_and_batch(asking_shop: LiveShop) -> None:
     lay(asking_shop, FEW)
     asking_shop.sandbox.reset(fault="400@x1")
     run_id = asking_shop.trigger()
     assert asking_shop.end_of(run_id) == "failed"
 
     def fields_of(task_id: str, text: str) -> dict[str, Any]:
-        [(map_index, (_, tries))] = asking_shop.instances(run_id, task_id).items()
-        log = asking_shop.airflow.log(SYNC, run_id, task_id, tries, map_index)
+        [(map_index, (_, attempts))] = asking_shop.instances(run_id, task_id).items()
+        log = asking_shop.airflow.log(SYNC, run_id, task_id, attempts, map_index)
         [line] = [line for line in log.splitlines() if line.startswith(text)]
         fields: dict[str, Any] = json.loads(line[line.index(' {"') :])
         return {name: fields.get(name) for name in ("shop", "run_id", "dag_id", "partition", "batch")}
@@ -102,7 +102,7 @@ def test_log_lines_say_which_shop_partition_and_batch_they_are_about(asking_shop
     assert fields_of("load_batches", "Batch of 9 orders") == everywhere | {"partition": 0, "batch": 0}
 
 
-def test_feed_starts_a_run_that_goes_on_where_the_last_successful_one_ended(asking_shop: LiveShop) -> None:
+def test_feed_starts_a_run_that_continues_from_the_last_successful_one(asking_shop: LiveShop) -> None:
     lay(asking_shop, FEW)
     before = runs_of_the_feed(asking_shop)
 

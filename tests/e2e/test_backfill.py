@@ -1,7 +1,7 @@
 """
-Years of history on a live Airflow: a backfill over months, beside runs of the hourly DAG and stopped half-way.
+Years of history on a live Airflow: a backfill over months, beside runs of the hourly DAG, and cancelled half-way.
 
-`make test-backfill ORDERS=2000000` does the first of them with so many orders.
+`make test-backfill ORDERS=2000000` runs the first test with this number of orders.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ SINCE = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-05-01T00:00:
 ORDERS_A_MONTH = 150
 CHANGES = 200
 BACKFILL_TIMEOUT_S = 900
-"""For three years of few orders beside other work; an idle machine of two cores takes a quarter of it."""
+"""For three years of few orders on a busy machine; an idle machine of two cores takes a quarter of it."""
 
 TIMEOUT_S_PER_ORDER = 2e-3
-"""On top of it, where there are many."""
+"""Added to it."""
 
 BACKWARDS = """
 SELECT order_id FROM (
@@ -49,8 +49,10 @@ def _live_shop() -> Iterator[LiveShop]:
         yield shop
 
 
-def rows_of(months: Sequence[datetime], orders_a_month: int = ORDERS_A_MONTH) -> Iterator[tuple[int, str, datetime]]:
-    """Orders that are made in each month, most of them delivered in it, some returned in the next one."""
+def history_rows(
+    months: Sequence[datetime], orders_a_month: int = ORDERS_A_MONTH
+) -> Iterator[tuple[int, str, datetime]]:
+    """Orders that are placed in each month, most of them delivered in it, some returned in the next one."""
     for number in range(len(months) * orders_a_month):
         month, second = divmod(number, orders_a_month)
         made = months[month].replace(tzinfo=None) + timedelta(days=1, seconds=second)
@@ -62,7 +64,7 @@ def rows_of(months: Sequence[datetime], orders_a_month: int = ORDERS_A_MONTH) ->
 
 
 def sync_changes(shop: LiveShop, syncs: list[str]) -> None:
-    """Give some orders a newer status, half of them in place of what the warehouse had, and run the sync over it."""
+    """Change the status of some orders, half of them in place, and run the sync over the changes."""
     chance = random.Random(len(syncs))
     at = str(END.replace(tzinfo=None) + timedelta(days=40, minutes=len(syncs)))
     with shop.warehouse("BEGIN IMMEDIATE") as db:
@@ -76,7 +78,7 @@ def sync_changes(shop: LiveShop, syncs: list[str]) -> None:
 
 
 def backfill(shop: LiveShop, months: Sequence[datetime], **options: Any) -> int:
-    """Do what docs/backfill.md says; returns the number of the backfill."""
+    """Create a backfill as in docs/backfill.md; return its id."""
     created = shop.airflow.create_backfill(
         HISTORY,
         months[0],
@@ -87,7 +89,7 @@ def backfill(shop: LiveShop, months: Sequence[datetime], **options: Any) -> int:
 
 
 def months_done(shop: LiveShop, since: int) -> list[str]:
-    """The history runs that the ledger has the account of, without those up to a row of it."""
+    """The history runs in the ledger, after the row with the id `since`."""
     query = "SELECT run_id FROM rees46_sync_runs WHERE dag_id = :dag_id AND id > :since"
     return [run_id for (run_id,) in shop.ledger_rows(query, dag_id=HISTORY, since=since)]
 
@@ -97,12 +99,12 @@ def last_record(shop: LiveShop) -> int:
     return int(last)
 
 
-def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth(
+def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_statuses_of_the_warehouse(
     live_shop: LiveShop, pytestconfig: pytest.Config
 ) -> None:
     orders = pytestconfig.getoption("--backfill-orders") or len(MONTHS) * ORDERS_A_MONTH
     timeout_s = BACKFILL_TIMEOUT_S + TIMEOUT_S_PER_ORDER * orders
-    live_shop.lay(rows_of(MONTHS, math.ceil(orders / len(MONTHS))))
+    live_shop.lay(history_rows(MONTHS, math.ceil(orders / len(MONTHS))))
     since, syncs = last_record(live_shop), list[str]()
     sync_changes(live_shop, syncs)
     already_newer = live_shop.sandbox.state()
@@ -141,10 +143,10 @@ def test_three_years_beside_runs_of_the_hourly_dag_end_with_the_warehouses_truth
     assert [pair for pair in pairwise(loads) if pair[0][1] > pair[1][0]] == []
 
 
-def test_hourly_load_goes_before_those_of_months_that_have_waited_for_longer(live_shop: LiveShop) -> None:
+def test_hourly_load_goes_before_loads_of_months_that_have_waited_longer(live_shop: LiveShop) -> None:
     live_shop.airflow.set_pool(POOL, 0)
     few = [month.replace(year=2021) for month in MONTHS[:2]]
-    live_shop.lay(rows_of(few))
+    live_shop.lay(history_rows(few))
     months = backfill(live_shop, few, max_active_runs=2)
 
     def under_way() -> list[str]:
@@ -171,9 +173,9 @@ def test_hourly_load_goes_before_those_of_months_that_have_waited_for_longer(liv
     assert live_shop.sandbox.state() == live_shop.final_statuses()
 
 
-def test_months_that_are_looked_at_cancelled_and_begun_again_send_each_order_once(live_shop: LiveShop) -> None:
+def test_months_of_a_dry_run_then_cancelled_and_started_again_send_each_order_once(live_shop: LiveShop) -> None:
     few = [month.replace(year=2022) for month in MONTHS[:4]]
-    live_shop.lay(row for row in rows_of(few) if row[1] != "cancelled")
+    live_shop.lay(row for row in history_rows(few) if row[1] != "cancelled")
     since = last_record(live_shop)
 
     dry = backfill(live_shop, few, max_active_runs=2, dag_run_conf={"dry_run": True})

@@ -1,4 +1,4 @@
-"""What a person does in Airflow's UI, done with a Chromium on a live Airflow; ``--screenshots DIR`` keeps pictures."""
+"""What a user does in Airflow's UI, with Chromium on a live Airflow; ``--screenshots DIR`` stores pictures."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ ALONE = [
     "--disable-component-update",
     "--disable-sync",
 ]
-"""It runs as root as well, and talks to nobody but Airflow."""
+"""It can run as root, and connects to Airflow only."""
 
 REES46_STATUSES = ("created", "completed", "cancelled")
 STEP_TIMEOUT_S = 120
-"""For what is a second's wait on an idle machine."""
+"""On an idle machine a step takes a second."""
 
 
 class Ui:
     """
-    Airflow's UI in a browser, as somebody who is logged in.
+    Airflow's UI in a browser, for a user who is logged in.
 
-    :ivar page: for steps that are not worth a name.
+    :ivar page: for steps without a method.
     """
 
     def __init__(self, page: Page, url: str, pictures: Path | None) -> None:
@@ -62,7 +62,7 @@ class Ui:
         self.page.get_by_role("link", name="Dags", exact=True).wait_for()
 
     def take_picture(self, name: str) -> None:
-        """Keep what the page shows, where somebody asked for pictures."""
+        """Store a picture of the page, if a folder for pictures is set."""
         if self._pictures:
             self._pictures.mkdir(parents=True, exist_ok=True)
             self.page.mouse.move(0, 0)
@@ -72,7 +72,7 @@ class Ui:
         return self.page.locator("[role=dialog][data-scope=dialog][data-state=open]")
 
     def says(self, text: str) -> None:
-        """Wait for a text that the page shows somewhere."""
+        """Wait until the page shows a text."""
         expect(self.page.get_by_text(text).first).to_be_visible()
 
     def open_trigger_form(self, dag_id: str) -> None:
@@ -96,13 +96,13 @@ class Ui:
             lambda answer: answer.request.method == "POST" and "/dagRuns" in answer.url
         ) as sent:
             self.dialog().get_by_test_id("trigger-dag-submit").click()
-        # What the UI says of it stays for two seconds only.
+        # The UI shows its message for two seconds only.
         assert sent.value.ok
         run = sent.value.json()
         return f"/dags/{run['dag_id']}/runs/{run['dag_run_id']}"
 
     def wait_for_state(self, run: str, state: str) -> None:
-        """Watch a run's page until it shows the state beside the run's name; the page looks again by itself."""
+        """Wait until a run's page shows the state beside the run's name; the page refreshes itself."""
         self.open(run)
         title = self.page.get_by_role("heading", name=run.rsplit("/", 1)[1]).locator("xpath=..")
         expect(title.get_by_text(state, exact=True)).to_be_visible(timeout=RUN_TIMEOUT_S * 1000)
@@ -125,7 +125,7 @@ def ui(_live_shop: LiveShop, tmp_path_factory: pytest.TempPathFactory, request: 
         browser.close()
 
 
-def test_a_window_given_in_the_form_is_synced_and_its_data_docs_are_a_button(ui: Ui, live_shop: LiveShop) -> None:
+def test_a_window_of_the_form_is_synced_and_a_button_leads_to_its_data_docs(ui: Ui, live_shop: LiveShop) -> None:
     ui.open_trigger_form(SYNC)
     ui.pick_time(1, "2026/03/01", "00:00")
     ui.pick_time(2, "2026/03/03", "00:00")
@@ -148,7 +148,7 @@ def test_a_window_given_in_the_form_is_synced_and_its_data_docs_are_a_button(ui:
     ui.take_picture("data-docs")
 
 
-def test_the_page_finds_an_order_and_gives_the_quarantine_as_a_file(ui: Ui, live_shop: LiveShop) -> None:
+def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: LiveShop) -> None:
     run_id = live_shop.trigger()
     assert live_shop.end_of(run_id) == "success"
     order_id, status = next(iter(live_shop.final_statuses().items()))
@@ -176,7 +176,7 @@ def test_the_page_finds_an_order_and_gives_the_quarantine_as_a_file(ui: Ui, live
     assert [row["status"] for row in rows if row["run_id"] == run_id] == ["lost"] * UNMAPPED
 
 
-def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_mend(ui: Ui, live_shop: LiveShop) -> None:
+def test_a_window_that_ends_before_it_starts_fails_the_task_with_a_remedy(ui: Ui, live_shop: LiveShop) -> None:
     ui.open_trigger_form(SYNC)
     ui.pick_time(1, "2026/03/03", "00:00")
     ui.pick_time(2, "2026/03/01", "00:00")
@@ -188,7 +188,7 @@ def test_a_window_that_ends_before_it_starts_is_a_red_task_that_says_what_to_men
     assert live_shop.sandbox.stats()["requests"] == 0
 
 
-def test_a_rees46_connection_is_made_in_its_form_and_tested_without_a_post(ui: Ui, live_shop: LiveShop) -> None:
+def test_a_rees46_connection_is_created_in_its_form_and_tested_without_a_post(ui: Ui, live_shop: LiveShop) -> None:
     sandbox = live_shop.sandbox
     ui.open("/connections")
     ui.page.get_by_role("button", name="Add Connection").click()
@@ -213,6 +213,6 @@ def test_a_rees46_connection_is_made_in_its_form_and_tested_without_a_post(ui: U
     with ui.page.expect_response("**/connections/test") as tested:
         row.get_by_role("button", name="Test Connection").click()
     ui.take_picture("connection-tested")
-    # What the UI says of it stays for two seconds only.
+    # The UI shows its message for two seconds only.
     assert "Not checked: the keys, and whether order synchronisation is enabled" in tested.value.json()["message"]
     assert sandbox.stats()["requests"] == 0

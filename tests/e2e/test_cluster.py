@@ -1,7 +1,7 @@
 """
-Years of history on two Celery workers that share no disk: own homes, own copies of the DAGs, staged files in S3.
+A year of history on two Celery workers that share no disk: own homes, own copies of the DAGs, staged files in S3.
 
-One of them is killed in the middle, with everything that it started, and does not come back.
+One of them is killed in the middle, with all its processes, and is not started again.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ BUCKET = "orders"
 MONTHS = [datetime(2025, month, 1, tzinfo=UTC) for month in range(1, 13)]
 PARTITION_ROWS = 200
 ORDERS = [300 if number % 4 == 1 else 120 for number in range(len(MONTHS))]
-"""Of each month; some are more than a partition."""
+"""Orders of each month; some months have more than a partition."""
 
 TIMEOUT_S = 900
-"""For a year beside other work; an idle machine of two cores takes a fifth of it."""
+"""For a year on a busy machine; an idle machine of two cores takes a fifth of it."""
 
 HELD_S = 45
-"""How long REES46 keeps a batch waiting whose sender is to be killed: long enough to find and kill it."""
+"""How long REES46 delays its response to a batch whose sender is killed: long enough to find and kill it."""
 
 HEARTBEAT_TIMEOUT_S = 30
-"""After which the tasks of a dead worker are tried again; more than a busy machine keeps a living one waiting."""
+"""After this time the tasks of a dead worker are retried; on a busy machine a living one is never delayed so long."""
 
 WORKER_SETTINGS = f"""{LOCAL_SETTINGS}
 
@@ -58,11 +58,11 @@ def worker_name():
 
     return os.environ["WORKER_NAME"]
 """
-"""A worker forks its tasks from what has imported all that they need; and it is told from the other one by its name."""
+"""A worker imports what its tasks need before it forks them; it has a name of its own."""
 
 
 class Cluster:
-    """An Airflow with two workers, and the shop that it syncs: its warehouse is in PostgreSQL."""
+    """An Airflow with two workers, and its shop, whose warehouse is in PostgreSQL."""
 
     def __init__(self, airflow: AirflowStack, sandbox: sandbox_module.Sandbox, store: servers.ObjectStore) -> None:
         self.airflow = airflow
@@ -72,7 +72,7 @@ class Cluster:
         self._ledger = sa.create_engine(airflow.postgres_uri("ledger"), poolclass=sa.NullPool)
 
     def fill_warehouse(self) -> None:
-        """Orders that are made in each month; two of three change later in it, and one of five in the next one."""
+        """Insert orders of each month; two of three change later in it, and one of five in the next one."""
         months = [month for month, orders in zip(MONTHS, ORDERS, strict=True) for _ in range(orders)]
         rows: list[dict[str, Any]] = []
         for number, month in enumerate(months):
@@ -88,13 +88,13 @@ class Cluster:
             db.execute(sa.text("INSERT INTO orders VALUES (:id, :status, :at)"), rows)
 
     def final_statuses(self) -> dict[str, int]:
-        """What the warehouse says of each order."""
+        """The newest status of each order in the warehouse."""
         newest = "SELECT DISTINCT ON (order_id) order_id, status FROM orders ORDER BY order_id, updated_at DESC"
         with self._warehouse.begin() as db:
             return {order_id: STATUSES.index(status) for order_id, status in db.execute(sa.text(newest))}
 
     def accounts(self) -> list[dict[str, Any]]:
-        """The accounts of the months that are done; the month that unpausing the DAG starts is another one."""
+        """The accounts of the finished months, without the month that unpausing the DAG starts."""
         query = "SELECT * FROM rees46_sync_runs WHERE window_start BETWEEN :first AND :last ORDER BY window_start"
         with self._ledger.begin() as db:
             if not sa.inspect(db).has_table("rees46_sync_runs"):
@@ -106,7 +106,7 @@ class Cluster:
         return self.airflow.task_instances(HISTORY, "~")
 
     def given_up(self, run_id: str, task_id: str, map_index: int) -> bool:
-        """Whether Airflow has noticed that the first try of a task instance is dead."""
+        """Whether Airflow has noticed that the first attempt of a task instance is dead."""
         [ti] = [
             ti
             for ti in self.airflow.task_instances(HISTORY, run_id)
@@ -114,30 +114,30 @@ class Cluster:
         ]
         return bool(ti["try_number"] > 1 or ti["state"] != "running")
 
-    def tried_again(self, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
-        """A task instance, once it runs or has run for the second time."""
+    def retried(self, run_id: str, task_id: str, map_index: int) -> dict[str, Any] | None:
+        """A task instance, once its second attempt runs or has run."""
         for ti in self.airflow.task_instances(HISTORY, run_id):
             if (ti["task_id"], ti["map_index"]) == (task_id, map_index) and ti["try_number"] > 1 and ti["hostname"]:
                 return ti if ti["state"] in ("running", "success") else None
         return None
 
     def staged(self) -> list[str]:
-        """What is staged now."""
+        """The keys of all staged files."""
         return [item["Key"] for item in self.store.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
     def kill_the_worker_of_a_load(self) -> dict[str, Any]:
-        """Kill a worker that waits for REES46's answer to a batch; return the task instance."""
+        """Kill a worker that waits for REES46's response to a batch; return the task instance."""
         self.sandbox.latency_s, since = HELD_S, time.time()
-        wait_until("a batch that waits for its answer", lambda: self._waits_for_an_answer(since), TIMEOUT_S)
-        [load] = wait_until("the load that sent it", self._loads_under_way, TIMEOUT_S)
+        wait_until("a batch that waits for its response", lambda: self._has_pending_request(since), TIMEOUT_S)
+        [load] = wait_until("the load that sent it", self._running_loads, TIMEOUT_S)
         self.airflow.kill(load["hostname"])
         self.sandbox.latency_s = 0
         return load
 
-    def _waits_for_an_answer(self, since: float) -> bool:
+    def _has_pending_request(self, since: float) -> bool:
         return any(row["at"] >= since and row["seconds"] is None for row in self.sandbox.requests())
 
-    def _loads_under_way(self) -> list[dict[str, Any]]:
+    def _running_loads(self) -> list[dict[str, Any]]:
         return [ti for ti in self.instances() if ti["task_id"] == "load_batches" and ti["state"] == "running"]
 
 
@@ -159,7 +159,7 @@ def cluster() -> Iterator[Cluster]:
             "AIRFLOW_CONN_LIVE_LEDGER": postgres_connection(home, "ledger"),
             "AIRFLOW_CONN_OBJECTS": store.connection,
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            # More than the workers have room for: what a dead one had keeps its place until it is delivered again.
+            # More than the workers' slots: the tasks of a dead worker keep theirs until they are delivered again.
             "AIRFLOW__CORE__PARALLELISM": "16",
             "AIRFLOW__CELERY__BROKER_URL": broker,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{postgres_uri(home, 'celery')}",
@@ -180,7 +180,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def lay_out(place: Path) -> None:
-    """Make an AIRFLOW_HOME with copies of its own of the DAGs and the shop file."""
+    """Create an AIRFLOW_HOME with its own copies of the DAGs and the shop file."""
     shutil.copytree(PROJECT / "dags", place / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shops = place / "include" / "shops"
     shops.mkdir(parents=True)
@@ -202,7 +202,7 @@ def lay_out(place: Path) -> None:
 
 
 def worker_environment(home: Path) -> dict[str, str]:
-    """What makes a worker one of another machine."""
+    """The variables that let a worker run as on another machine."""
     return {
         "WORKER_NAME": home.name,
         "AIRFLOW_HOME": str(home),
@@ -213,7 +213,7 @@ def worker_environment(home: Path) -> dict[str, str]:
     }
 
 
-def test_a_year_runs_on_both_workers_and_loses_nothing_with_one_of_them(cluster: Cluster) -> None:
+def test_a_year_runs_on_both_workers_and_nothing_is_lost_if_one_dies(cluster: Cluster) -> None:
     airflow = cluster.airflow
     cluster.fill_warehouse()
     airflow.wait_for_dag(HISTORY)
@@ -232,9 +232,9 @@ def test_a_year_runs_on_both_workers_and_loses_nothing_with_one_of_them(cluster:
     load = cluster.kill_the_worker_of_a_load()
     died = time.monotonic()
     place = (load["dag_run_id"], "load_batches", load["map_index"])
-    wait_until("end of the first try", lambda: cluster.given_up(*place), TIMEOUT_S, every_s=1)
+    wait_until("end of the first attempt", lambda: cluster.given_up(*place), TIMEOUT_S, every_s=1)
     noticed_after_s = time.monotonic() - died
-    again = wait_until("next try of the load", lambda: cluster.tried_again(*place), TIMEOUT_S, every_s=1)
+    again = wait_until("next attempt of the load", lambda: cluster.retried(*place), TIMEOUT_S, every_s=1)
     airflow.wait_for_backfill(year, TIMEOUT_S)
 
     assert both == set(WORKERS)
@@ -247,7 +247,7 @@ def test_a_year_runs_on_both_workers_and_loses_nothing_with_one_of_them(cluster:
     assert cluster.sandbox.state() == cluster.final_statuses()
     stats = cluster.sandbox.stats()
     assert stats["violations"] == {}
-    # At most the batch that was under way went out twice.
+    # At most the batch that was in flight was sent twice.
     assert stats["orders"] - sum(account["sent"] for account in months) <= PARTITION_ROWS
     assert [key for key in cluster.staged() if key.startswith("staging/live/") and not key.endswith("/")] == []
 

@@ -1,7 +1,7 @@
 """
-Whatever is killed or gone: nothing is lost, and next to nothing is sent twice.
+Whatever is killed or unavailable, nothing is lost, and almost nothing is sent twice.
 
-Each test breaks a run in one way and ends with `makes_good`: a plain next run of the same window.
+Each test breaks a run in one way and ends with `assert_recovers`: an ordinary next run of the same window.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from rees46_sync.pipeline.delivery import UNRECORDED
+from rees46_sync.pipeline.delivery import MAX_UNRECORDED
 
 from .conftest import (
     BATCH,
@@ -33,20 +33,20 @@ from .conftest import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1200)]
 
-UNANSWERED = (CONCURRENCY + UNRECORDED) * BATCH
-"""Orders whose answer a kill can lose: only they can be sent twice."""
+MAX_LOST = (CONCURRENCY + MAX_UNRECORDED) * BATCH
+"""The maximum number of orders whose response a kill can lose: only these can be sent twice."""
 
 READ = ORDERS + SUPERSEDED + UNMAPPED
 
 
 def assert_closes(account: dict[str, Any], **expected: object) -> None:
-    """Every row that the run read is accounted for, and these columns are as told."""
+    """Assert that every row that the run read is accounted for, and that these columns have these values."""
     assert account["read"] == sum(account[name] for name in SUMMANDS)
     assert {name: account[name] for name in expected} == expected
 
 
-def makes_good(shop: LiveShop, *earlier: str, twice: int) -> None:
-    """A next run leaves REES46 with exactly the warehouse's truth, after at most so many orders sent twice."""
+def assert_recovers(shop: LiveShop, *earlier: str, twice: int) -> None:
+    """Assert that a next run leaves REES46 with the statuses of the warehouse, and that few orders were sent twice."""
     run_id = shop.trigger()
 
     assert shop.end_of(run_id) == "success"
@@ -73,11 +73,11 @@ def kill_supervisor(pid: int) -> None:
     ("kill", "hold_s"),
     [
         pytest.param(kill_task, 60, id="task"),
-        # The orphan gets its answers when the next try is under way, and goes on beside it.
+        # The orphan receives its responses while the next attempt runs, and continues beside it.
         pytest.param(kill_supervisor, 25, id="supervisor"),
     ],
 )
-def test_killed_load_is_tried_again_and_sends_what_is_missing(
+def test_killed_load_is_retried_and_sends_what_is_missing(
     live_shop: LiveShop, kill: Callable[[int], None], hold_s: float
 ) -> None:
     run_id = live_shop.trigger()
@@ -85,12 +85,12 @@ def test_killed_load_is_tried_again_and_sends_what_is_missing(
         kill(pid)
 
     assert live_shop.end_of(run_id) == "success"
-    assert max(tries for _, tries in live_shop.instances(run_id, "load_batches").values()) > 1
+    assert max(attempts for _, attempts in live_shop.instances(run_id, "load_batches").values()) > 1
     assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
-    makes_good(live_shop, run_id, twice=UNANSWERED)
+    assert_recovers(live_shop, run_id, twice=MAX_LOST)
 
 
-def test_load_told_to_stop_loses_no_answer(live_shop: LiveShop) -> None:
+def test_terminated_load_loses_no_response(live_shop: LiveShop) -> None:
     run_id = live_shop.trigger()
     with live_shop.load_in_the_middle(run_id, hold_s=2) as pid, suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -99,30 +99,30 @@ def test_load_told_to_stop_loses_no_answer(live_shop: LiveShop) -> None:
     account = live_shop.account(run_id)
     assert_closes(account, sent=len(live_shop.sandbox.state()), outcome=state)
     assert (state == "success") == (account["failed"] == 0)
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)
 
 
 def test_load_marked_failed_by_a_person_starts_no_further_batch(live_shop: LiveShop) -> None:
-    # One load of so many batches that the next heartbeat, which brings the signal, finds it at work.
+    # One load with so many batches that it still runs at the next heartbeat, which brings the signal.
     with live_shop.configured(partition_rows=READ):
         run_id = live_shop.trigger()
-        # The answers under way come after the signal, and before the SIGKILL 5 s later.
+        # The pending responses arrive after the signal, and before the SIGKILL 5 s later.
         with live_shop.load_in_the_middle(run_id, hold_s=2.5) as pid:
             live_shop.mark_failed(run_id, "load_batches", map_index=0)
             wait_until("end of the task's process", lambda: not psutil.pid_exists(pid))
         state = live_shop.end_of(run_id)
     account = live_shop.account(run_id)
 
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)
     assert_closes(account, outcome="failed")
     assert state == "failed"
-    # What it had under way was heard, and it began nothing more.
+    # It received the pending responses and started no further batch.
     assert 0 < account["sent"] < ORDERS - BATCH
     assert state == "failed"
     assert account["failed"] > 0
 
 
-def test_run_goes_on_after_the_death_of_scheduler_and_workers(live_shop: LiveShop) -> None:
+def test_run_continues_after_the_death_of_scheduler_and_workers(live_shop: LiveShop) -> None:
     run_id = live_shop.trigger()
     with live_shop.load_in_the_middle(run_id, hold_s=60):
         live_shop.airflow.kill("scheduler")
@@ -130,31 +130,31 @@ def test_run_goes_on_after_the_death_of_scheduler_and_workers(live_shop: LiveSho
 
     assert live_shop.end_of(run_id) == "success"
     assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
-    makes_good(live_shop, run_id, twice=UNANSWERED)
+    assert_recovers(live_shop, run_id, twice=MAX_LOST)
 
 
 def test_run_survives_the_loss_of_the_ledger_while_it_loads(live_shop: LiveShop) -> None:
     run_id = live_shop.trigger()
     with live_shop.load_in_the_middle(run_id, hold_s=1), live_shop.ledger_gone():
         wait_until(
-            "two tries without a ledger",
-            lambda: any(tries > 2 for _, tries in live_shop.instances(run_id, "load_batches").values()),
+            "two attempts without a ledger",
+            lambda: any(attempts > 2 for _, attempts in live_shop.instances(run_id, "load_batches").values()),
         )
 
     assert live_shop.end_of(run_id) == "success"
     assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
-    makes_good(live_shop, run_id, twice=UNANSWERED)
+    assert_recovers(live_shop, run_id, twice=MAX_LOST)
 
 
-def test_outage_longer_than_all_retries_is_red_and_made_good_by_the_next_run(live_shop: LiveShop) -> None:
-    # Retry-After 0: the tries of an hour follow on each other at once.
+def test_outage_longer_than_all_retries_fails_and_the_next_run_recovers(live_shop: LiveShop) -> None:
+    # Retry-After 0: the attempts of an hour follow each other at once.
     live_shop.sandbox.reset("503:0@1")
     run_id = live_shop.trigger()
 
     assert live_shop.end_of(run_id) == "failed"
     assert_closes(live_shop.account(run_id), outcome="failed", sent=0, failed=ORDERS)
     live_shop.sandbox.reset()
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)
     assert live_shop.sandbox.stats()["orders"] == ORDERS
 
 
@@ -172,9 +172,9 @@ def test_kills_before_anything_is_sent_cost_nothing(live_shop: LiveShop) -> None
 
     assert live_shop.end_of(run_id) == "success"
     assert live_shop.instances(run_id, "extract_orders")[-1][1] > 1
-    assert max(tries for _, tries in live_shop.instances(run_id, "build_batches").values()) > 1
+    assert max(attempts for _, attempts in live_shop.instances(run_id, "build_batches").values()) > 1
     assert_closes(live_shop.account(run_id), read=READ, sent=ORDERS, failed=0)
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)
 
 
 def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> None:
@@ -188,7 +188,7 @@ def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> No
             "(SELECT order_id FROM orders GROUP BY order_id HAVING max(status) = 'new' AND count(*) = 1 LIMIT ?)",
             [changed],
         )
-    # The hourly load goes first through the pool.
+    # The hourly load has priority in the pool.
     newer = live_shop.trigger(SYNC)
     live_shop.wait_for_load(newer)
     live_shop.airflow.set_pool(POOL, 1)
@@ -197,11 +197,11 @@ def test_older_run_that_loads_last_overwrites_nothing(live_shop: LiveShop) -> No
     assert live_shop.end_of(older, HISTORY) == "success"
     assert_closes(live_shop.account(newer), sent=ORDERS)
     assert_closes(live_shop.account(older), sent=0, stale=changed, unchanged=ORDERS - changed)
-    makes_good(live_shop, newer, older, twice=0)
+    assert_recovers(live_shop, newer, older, twice=0)
 
 
-def test_older_run_that_loads_last_brings_back_no_status_that_the_warehouse_took_back(live_shop: LiveShop) -> None:
-    makes_good(live_shop, twice=0)
+def test_older_run_that_loads_last_restores_no_status_that_the_warehouse_reverted(live_shop: LiveShop) -> None:
+    assert_recovers(live_shop, twice=0)
     changed = 100
 
     def turn_all(before: str, after: str, time: str) -> None:
@@ -225,7 +225,7 @@ def test_older_run_that_loads_last_brings_back_no_status_that_the_warehouse_took
     assert live_shop.end_of(older) == "success"
     assert_closes(live_shop.account(newer), sent=0, unchanged=ORDERS)
     assert_closes(live_shop.account(older), sent=0, stale=changed, unchanged=ORDERS - changed)
-    makes_good(live_shop, newer, older, twice=0)
+    assert_recovers(live_shop, newer, older, twice=0)
 
 
 def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
@@ -244,10 +244,10 @@ def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
     live_shop.clear(run_id, None)
     assert live_shop.end_of(run_id) == "success"
     assert_closes(live_shop.account(run_id), outcome="success", read=READ, sent=0, unchanged=ORDERS)
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)
 
 
-def test_unwritable_staging_is_red_and_says_where(live_shop: LiveShop) -> None:
+def test_unwritable_staging_fails_the_run_and_the_log_names_the_folder(live_shop: LiveShop) -> None:
     live_shop.sandbox.reset()
     with live_shop.staging_gone():
         run_id = live_shop.trigger()
@@ -258,4 +258,4 @@ def test_unwritable_staging_is_red_and_says_where(live_shop: LiveShop) -> None:
     assert str(live_shop.staging) in log
     assert_closes(live_shop.account(run_id), outcome="failed", read=0)
     assert live_shop.sandbox.stats()["requests"] == 0
-    makes_good(live_shop, run_id, twice=0)
+    assert_recovers(live_shop, run_id, twice=0)

@@ -1,4 +1,4 @@
-"""``make up`` and ``make cluster`` start a whole Airflow with a demo shop that syncs, and leave nothing running."""
+"""``make up`` and ``make cluster`` run a complete Airflow with a demo shop that syncs, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SYNC = "order_status_sync_demo"
 
 @contextmanager
 def up(folder: Path, *arguments: str, target: str = "up") -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run what `make up` or `make cluster` runs; give its process and the file of its output."""
+    """Run the command of `make up` or `make cluster`; return its process and the file of its output."""
     log = folder / "up.log"
-    command = [sys.executable, "-m", f"rees46_sync.{target}", "--home", str(folder / "home"), *arguments]
+    command = [sys.executable, "-m", f"local.{target}", "--home", str(folder / "home"), *arguments]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=PROJECT) as process:
         try:
             yield process, log
@@ -49,8 +49,8 @@ def wait_for(what: str, ready: object, timeout_s: float = 900) -> None:
         time.sleep(0.5)
 
 
-def of_home(home: Path) -> list[psutil.Process]:
-    """The living processes that work in an AIRFLOW_HOME, its PostgreSQL among them."""
+def processes_in(home: Path) -> list[psutil.Process]:
+    """The living processes of an AIRFLOW_HOME, its PostgreSQL included."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -89,15 +89,15 @@ def test_it_syncs_the_demo_shop_and_ends_with_ctrl_c(target: str) -> None:
                 )
             held = requests.get(f"http://127.0.0.1:{sandbox_port}/_state", timeout=30).json()
             assert len(held) >= 4000
-            assert set[str]().union(*map(addresses_listened_on, of_home(folder / "home"))) == {"127.0.0.1"}
+            assert set[str]().union(*map(addresses_listened_on, processes_in(folder / "home"))) == {"127.0.0.1"}
             if target == "cluster":
                 wait_for("second worker", lambda: "celery@worker-2 ready" in log.read_text())
             process.send_signal(signal.SIGINT)
             assert process.wait(180) == 0
-        wait_for("an end of all processes", lambda: of_home(folder / "home") == [], 180)
+        wait_for("an end of all processes", lambda: processes_in(folder / "home") == [], 180)
 
 
-def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
+def test_make_up_runs_without_the_demo_if_env_names_other_shops() -> None:
     port, sandbox_port = free_ports(2)
     with postgres_folder() as folder:
         env_file = folder / ".env"
@@ -111,7 +111,7 @@ def test_make_up_goes_on_without_the_demo_where_env_names_other_shops() -> None:
             assert process.wait(180) == 0
 
 
-def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with up(tmp_path, "--port", str(port)) as (process, log):

@@ -1,4 +1,4 @@
-"""Nobody waits for ever for a ledger's database, and what two tasks do at once ends well, on each kind of database."""
+"""Timeouts, deadlocks and session settings on each kind of database."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from rees46_sync.exceptions import LedgerError, MendFirstError
+from rees46_sync.exceptions import LedgerError, NonRetryableError
+from rees46_sync.ledger import database
 from rees46_sync.ledger import dialects as ledger_dialects
-from rees46_sync.ledger.database import Answer, Ledger, again_after_a_race
-from rees46_sync.ledger.tables import deliveries, open_requests, schema_versions
-from rees46_sync.monitoring.page import queries as reports
-from rees46_sync.monitoring.page.queries import open_reports
+from rees46_sync.ledger.database import Ledger, interactive_ledger, retry_on_conflict
+from rees46_sync.ledger.requests import RequestResult, Requests
+from rees46_sync.ledger.tables import deliveries, in_flight_requests, schema_versions
 from tests.conftest import accept, open_request
-from tests.ledger.test_ledger import LATER_RUN, RUN, orders_of, rows_of
+from tests.ledger.builders import LATER_RUN, RUN, build_orders, select_rows
 
 HOLD = {
     "sqlite": "BEGIN IMMEDIATE",
@@ -28,7 +28,7 @@ HOLD = {
 RELEASE = {"sqlite": "ROLLBACK", "postgresql": "ROLLBACK", "mysql": "UNLOCK TABLES"}
 LOCKED = {"sqlite": "database is locked", "postgresql": "due to lock timeout", "mysql": "Lock wait timeout exceeded"}
 RUNAWAY = {
-    # No more than some minutes, should nobody stop it.
+    # A few minutes, should no timeout stop it.
     "postgresql": "SELECT pg_sleep(200)",
     "mysql": "SELECT sleep(200)",
 }
@@ -36,21 +36,13 @@ TOO_LONG = {"postgresql": "due to statement timeout", "mysql": "max_statement_ti
 
 
 @pytest.fixture
-def ledger(empty_database: str) -> Iterator[Ledger]:
-    ledger = Ledger.of_connection(empty_database)
-    ledger.create()
-    yield ledger
-    ledger.engine.dispose()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_dialects, "LOCK_TIMEOUT_S", 1)
 
 
 @contextmanager
 def locked(ledger: Ledger, table: sa.Table) -> Iterator[None]:
-    """Hold a lock, as somebody does who repairs something by hand, or a backup."""
+    """Hold a lock, as a backup does, or a person who repairs something by hand."""
     with ledger.engine.connect() as connection:
         connection.exec_driver_sql(HOLD[ledger.engine.dialect.name].format(table=table.name))
         try:
@@ -59,27 +51,27 @@ def locked(ledger: Ledger, table: sa.Table) -> Iterator[None]:
             connection.exec_driver_sql(RELEASE[ledger.engine.dialect.name])
 
 
-def test_a_lock_that_somebody_holds_ends_in_an_error_that_is_retried_not_in_waiting(
-    impatient: None, ledger: Ledger, empty_database: str
+def test_a_lock_that_is_held_too_long_becomes_an_error_that_is_retried(
+    short_lock_timeout: None, ledger: Ledger, empty_database: str
 ) -> None:
-    request = open_request(ledger, RUN, orders_of(("1", 1)))
-    task = Ledger.of_connection(empty_database)
+    request = open_request(ledger, RUN, build_orders(("1", 1)))
+    task = Ledger.from_conn_id(empty_database)
 
-    with locked(ledger, open_requests):
+    with locked(ledger, in_flight_requests):
         began = time.monotonic()
         with pytest.raises(LedgerError, match=f"{LOCKED[ledger.engine.dialect.name]}.*can be retried") as caught:
-            task.record_answer(RUN, 0, Answer(request, 1))
+            Requests(task).record_result(RUN, 0, RequestResult(request, 1))
         assert time.monotonic() - began < 20
 
-    assert not isinstance(caught.value, MendFirstError)
-    assert rows_of(task, deliveries) == []
-    task.record_answer(RUN, 0, Answer(request, 1))
-    assert task.delivered(RUN.extraction_id) == {0: 1}
+    assert not isinstance(caught.value, NonRetryableError)
+    assert select_rows(task, deliveries) == []
+    Requests(task).record_result(RUN, 0, RequestResult(request, 1))
+    assert Requests(task).accepted_by_partition(RUN.extraction_id) == {0: 1}
     task.engine.dispose()
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
-def test_a_statement_without_an_end_is_given_up(ledger: Ledger) -> None:
+def test_a_statement_that_does_not_end_is_cancelled(ledger: Ledger) -> None:
     kind = ledger.engine.dialect.name
     began = time.monotonic()
 
@@ -87,49 +79,49 @@ def test_a_statement_without_an_end_is_given_up(ledger: Ledger) -> None:
         connection.execute(sa.text(RUNAWAY[kind])).all()
 
     assert time.monotonic() - began < 20
-    assert ledger.mark() == 0  # the connection is of use again
+    assert Requests(ledger).high_water_mark() == 0  # the connection can be used again
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
-def test_a_ledger_whose_version_does_not_come_is_asked_for_it_once(
-    impatient: None, ledger: Ledger, empty_database: str
+def test_the_version_is_queried_once_if_the_database_does_not_answer(
+    short_lock_timeout: None, ledger: Ledger, empty_database: str
 ) -> None:
-    task = Ledger.of_connection(empty_database)
-    asked: list[str] = []
-    sa.event.listen(task.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    task = Ledger.from_conn_id(empty_database)
+    statements: list[str] = []
+    sa.event.listen(task.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
 
     with locked(ledger, schema_versions), pytest.raises(LedgerError, match=LOCKED[ledger.engine.dialect.name]):
-        task.mark()
+        Requests(task).high_water_mark()
 
-    assert [schema_versions.name in statement for statement in asked].count(True) == 1
+    assert [schema_versions.name in statement for statement in statements].count(True) == 1
     task.engine.dispose()
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
 def test_a_page_waits_less_than_a_task(ledger: Ledger, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "STATEMENT_TIMEOUT_S", 1)
-    with open_reports(empty_database, "test") as shown, locked(ledger, deliveries):
+    monkeypatch.setattr(database, "INTERACTIVE_TIMEOUT_S", 1)
+    with interactive_ledger(empty_database) as shown, locked(ledger, deliveries):
         began = time.monotonic()
         with pytest.raises(LedgerError, match=r"timeout|max_statement_time"):
-            shown.ledger.delivered("reading-1")
+            Requests(shown).accepted_by_partition("extraction-1")
         assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql"])
-def test_a_server_that_takes_the_call_and_says_nothing_is_not_waited_for(
-    scheme: str, impatient: None, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_accepts_a_connection_and_never_answers_is_given_up(
+    scheme: str, short_lock_timeout: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_dialects, "STATEMENT_TIMEOUT_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AIRFLOW_CONN_LEDGER", f"{scheme}://me:secret@127.0.0.1:{silent.getsockname()[1]}/ledger")
-        ledger = Ledger.of_connection("ledger", connect_timeout_s=2, statement_timeout_s=1)
+        ledger = Ledger.from_conn_id("ledger", connect_timeout_s=2, statement_timeout_s=1)
         began = time.monotonic()
         with pytest.raises(LedgerError):
-            ledger.mark()
+            Requests(ledger).high_water_mark()
         assert time.monotonic() - began < 20
 
 
-def test_what_is_asked_of_the_server_lasts_for_its_transaction_or_is_said_anew(ledger: Ledger) -> None:
+def test_the_timeouts_of_one_transaction_do_not_last_into_the_next(ledger: Ledger) -> None:
     with ledger.transaction(timeout_s=1):
         pass
     with ledger.transaction() as connection:
@@ -142,30 +134,30 @@ def test_what_is_asked_of_the_server_lasts_for_its_transaction_or_is_said_anew(l
 
 
 @pytest.mark.parametrize("empty_database", ["mariadb"], indirect=True)
-def test_mysql_cuts_nothing_off_and_sees_what_others_have_committed(ledger: Ledger, empty_database: str) -> None:
+def test_mysql_truncates_nothing_and_sees_what_others_have_committed(ledger: Ledger, empty_database: str) -> None:
     with ledger.transaction() as connection:
         found = connection.execute(sa.text("SELECT @@tx_isolation, @@sql_mode")).one()
         assert found[0] == "READ-COMMITTED"
         assert "STRICT_ALL_TABLES" in found[1].split(",")
         before = connection.scalar(sa.select(sa.func.count()).select_from(deliveries))
-        accept(ledger, RUN, 0, orders_of(("1", 1)))
+        accept(ledger, RUN, 0, build_orders(("1", 1)))
         assert connection.scalar(sa.select(sa.func.count()).select_from(deliveries)) == (before or 0) + 1
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
-def test_two_that_wait_for_each_other_both_get_what_they_want(ledger: Ledger) -> None:
-    one, other = (open_request(ledger, run, orders_of(("1", 1))).number for run in (RUN, LATER_RUN))
-    tries: list[int] = []
+def test_two_transactions_in_a_deadlock_both_succeed(ledger: Ledger) -> None:
+    one, other = (open_request(ledger, run, build_orders(("1", 1))).number for run in (RUN, LATER_RUN))
+    attempts: list[int] = []
     both_began = threading.Barrier(2, timeout=20)
 
-    @again_after_a_race
+    @retry_on_conflict
     def change(first: int, second: int) -> None:
-        tries.append(first)
+        attempts.append(first)
         with ledger.transaction() as connection:
             for number in (first, second):
-                update = sa.update(open_requests).where(open_requests.c.id == number)
+                update = sa.update(in_flight_requests).where(in_flight_requests.c.id == number)
                 connection.execute(update.values(shop=f"changed-{first}"))
-                if number == first and tries.count(first) == 1:
+                if number == first and attempts.count(first) == 1:
                     both_began.wait()
 
     threads = [threading.Thread(target=change, args=pair) for pair in ((one, other), (other, one))]
@@ -174,5 +166,5 @@ def test_two_that_wait_for_each_other_both_get_what_they_want(ledger: Ledger) ->
     for thread in threads:
         thread.join(60)
 
-    assert len(tries) == 3  # one of them was ended, and did it again
-    assert len({row["shop"] for row in rows_of(ledger, open_requests)}) == 1
+    assert len(attempts) == 3  # one of them was rolled back and repeated
+    assert len({row["shop"] for row in select_rows(ledger, in_flight_requests)}) == 1

@@ -1,10 +1,12 @@
-"""The versions of the ledger's schema: made, brought up to date without a loss, and refused where they are newer."""
+"""The versions of the ledger's schema: created, migrated without a loss, and refused if they are newer."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,116 +15,204 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from rees46_sync.exceptions import LedgerSchemaError
-from rees46_sync.ledger import migrations as ledger_schema
-from rees46_sync.ledger import tables as ledger_tables
-from rees46_sync.ledger.database import Answer, Ledger, RejectedRow
-from rees46_sync.ledger.tables import alert_messages, deliveries, metadata, open_requests, schema_versions
-from rees46_sync.monitoring.alerts import Alerts
-from rees46_sync.monitoring.page.queries import open_reports
+from rees46_sync.ledger import migrations
+from rees46_sync.ledger.approvals import Approvals
+from rees46_sync.ledger.confirmations import Confirmations
+from rees46_sync.ledger.database import Ledger, interactive_ledger
+from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.migrations import VERSION
+from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
+from rees46_sync.ledger.requests import RequestResult, Requests
+from rees46_sync.ledger.runs import RunRef, Runs
+from rees46_sync.ledger.tables import (
+    accepted_statuses,
+    alert_messages,
+    confirmations,
+    deliveries,
+    in_flight_requests,
+    metadata,
+    open_extractions,
+    schema_versions,
+    sync_runs,
+    uncertain_orders,
+)
+from rees46_sync.monitoring.alerts import AlertName, Alerts
+from rees46_sync.monitoring.freshness import sync_progress
 from tests.conftest import PROJECT, accept, open_request
-from tests.ledger.test_ledger import LATER_RUN, NOON, RUN, orders_of, rows_of, run_record
+from tests.ledger.builders import LATER_RUN, NOON, OPS, RUN, build_orders, run_record, select_rows
 
 FORMER = PROJECT / "tests" / "ledgers"
-"""What the first version left, with rows: one file a database."""
+"""What former versions of the project left, with rows: one file for each schema version and database."""
 
+OLD_NAMES = {
+    "rees46_in_flight_requests": "rees46_open_requests",
+    "rees46_uncertain_orders": "rees46_unanswered_orders",
+    "rees46_open_extractions": "rees46_open_readings",
+    "rees46_confirmations": "rees46_overtaken_orders",
+    "high_water_mark": "after_id",
+    "latest_confirmation_id": "after_id",
+    "started_at": "began_at",
+    "exceeded_text": "question",
+    "as_of": "about",
+    "sent_at": "told_at",
+    "checked_up_to_id": "looked_at_id",
+}
+UNCHANGED = ("rees46_accepted_statuses", "rees46_rejected_orders", "rees46_sync_runs")
+OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
+NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")
+ODD_ID = "заказ-🎁 '\"\\"
 
-@pytest.fixture
-def open_ledger(empty_database: str) -> Iterator[Callable[[], Ledger]]:
-    opened: list[Ledger] = []
-
-    def open_one() -> Ledger:
-        opened.append(Ledger.of_connection(empty_database))
-        return opened[-1]
-
-    yield open_one
-    for ledger in opened:
-        ledger.engine.dispose()
+Rows = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture
 def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
+    """A ledger without tables."""
     return open_ledger()
 
 
 @pytest.fixture
-def former(ledger: Ledger) -> Ledger:
-    """A ledger that the first version made and filled."""
-    dump = (FORMER / f"version-1.{ledger.engine.dialect.name}.sql").read_text("utf-8")
-    raw: Any = ledger.engine.raw_connection()
-    if isinstance(raw.driver_connection, sqlite3.Connection):
-        raw.driver_connection.executescript(dump)
-    else:
-        raw.driver_connection.execute(dump.encode())
-    raw.commit()
-    raw.close()
+def version() -> int:
+    """The schema version of the former ledger."""
+    return 2
+
+
+@pytest.fixture
+def former(ledger: Ledger, version: int) -> Ledger:
+    """A ledger that a former version of the project created and filled."""
+    load(ledger, version)
     return ledger
 
 
-WITH_A_FORMER_LEDGER = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
+def load(ledger: Ledger, version: int) -> None:
+    with ledger.engine.connect() as connection:
+        kind = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else connection.dialect.name
+    dump = (FORMER / f"version-{version}.{kind}.sql").read_text("utf-8")
+    raw: Any = ledger.engine.raw_connection()
+    if isinstance(raw.driver_connection, sqlite3.Connection):
+        raw.driver_connection.executescript(dump)
+    elif kind == "postgresql":
+        raw.driver_connection.execute(dump.encode())
+    else:
+        with raw.driver_connection.cursor() as cursor:
+            for statement in dump.removesuffix(";\n").split(";\n"):
+                cursor.execute(statement)
+    raw.commit()
+    raw.close()
 
 
-def all_rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
-    """What a ledger holds, whichever of the tables it has."""
-    there = sa.inspect(ledger.engine).get_table_names()
+MARIADB = pytest.param("mariadb", marks=pytest.mark.databases)
+EVERY_FORMER_LEDGER = pytest.mark.parametrize(
+    ("version", "empty_database"),
+    [
+        (1, "sqlite"),
+        (1, "postgresql"),
+        (2, "sqlite"),
+        (2, "postgresql"),
+        pytest.param(2, "mariadb", marks=pytest.mark.databases),
+    ],
+    indirect=["empty_database"],
+)
+"""MariaDB was supported from version 2 on."""
+
+
+def stored_rows(ledger: Ledger) -> Rows:
+    """Return the rows of all tables but ``rees46_schema_versions``, under the names that they have in the database."""
+    inspector = sa.inspect(ledger.engine)
+    rows: Rows = {}
+    with ledger.engine.connect() as connection:
+        for name in sorted(inspector.get_table_names()):
+            if name.startswith("rees46_") and name != schema_versions.name:
+                table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+                found = connection.execute(sa.select(table).order_by(*table.primary_key))
+                rows[name] = [dict(row) for row in found.mappings()]
+    return rows
+
+
+def under_old_names(rows: Rows) -> Rows:
+    """Return migrated rows under the names of version 2."""
     return {
-        name: rows_of(ledger, table)
-        for name, table in metadata.tables.items()
-        if name in there and table is not schema_versions
+        OLD_NAMES.get(name, name): [
+            {OLD_NAMES.get(column, column) if name not in UNCHANGED else column: row[column] for column in row}
+            for row in table
+        ]
+        for name, table in rows.items()
     }
 
 
-def versions_of(ledger: Ledger) -> list[int]:
+def assert_same_rows(migrated: Ledger, before: Rows) -> None:
+    after = under_old_names(stored_rows(migrated))
+    assert {name: after[name] for name in before} == before
+    assert not any(after[name] for name in after.keys() - before.keys())
+
+
+def versions(ledger: Ledger) -> list[int]:
     with ledger.engine.connect() as connection:
         return list(connection.scalars(sa.select(schema_versions.c.version).order_by(schema_versions.c.version)))
 
 
-def shape_of(ledger: Ledger) -> list[Any]:
-    """What differs between the tables that are there and those of ``ledger_tables.py``."""
+def differences(ledger: Ledger) -> list[Any]:
+    """Return what differs between the tables of a database and those of ``tables.py``."""
     with ledger.engine.connect() as connection:
-        ours = {"include_name": lambda name, kind, _parents: kind != "table" or name in metadata.tables}
+        ours = {"include_name": lambda name, kind, _parents: kind != "table" or str(name).startswith("rees46_")}
         context = MigrationContext.configure(connection, opts={"compare_type": True, **ours})
-        differences = compare_metadata(context, metadata)
-    # Former versions gave PostgreSQL no comments.
-    return [one for one in differences if not (isinstance(one, list) and one[0][0] == "modify_comment")]
+        found = compare_metadata(context, metadata)
+    # A migration leaves the comments of columns as they were.
+    return [one for one in found if not (isinstance(one, list) and one[0][0] == "modify_comment")]
 
 
-def statements_of(ledger: Ledger, call: Callable[[], object]) -> list[str]:
-    seen: list[str] = []
+def executed_statements(ledger: Ledger, call: Callable[[], object]) -> list[str]:
+    statements: list[str] = []
 
-    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
 
-    sa.event.listen(ledger.engine, "before_cursor_execute", see)
+    sa.event.listen(ledger.engine, "before_cursor_execute", record)
     call()
-    sa.event.remove(ledger.engine, "before_cursor_execute", see)
-    return seen
+    sa.event.remove(ledger.engine, "before_cursor_execute", record)
+    return statements
+
+
+def migrate_at_once(ledgers: list[Ledger]) -> None:
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        for done in [threads.submit(ledger.migrate) for ledger in ledgers]:
+            done.result()
+
+
+# A new ledger
 
 
 def test_a_new_ledger_has_the_latest_version_and_its_tables(ledger: Ledger) -> None:
-    ledger.create()
+    ledger.migrate()
 
-    assert versions_of(ledger) == [ledger_schema.VERSION]
-    assert shape_of(ledger) == []
+    assert versions(ledger) == [VERSION]
+    assert differences(ledger) == []
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
-def test_postgresql_does_not_compress_requests_that_it_removes_within_a_second(ledger: Ledger) -> None:
-    ledger.create()
-    open_request(ledger, RUN, orders_of(*((str(number), 1) for number in range(1000))))
+@pytest.mark.parametrize("is_new", [True, False])
+def test_postgresql_does_not_compress_requests_that_are_removed_within_a_second(ledger: Ledger, is_new: bool) -> None:
+    if not is_new:
+        load(ledger, 2)
+    ledger.migrate()
+    number = open_request(ledger, RUN, build_orders(*((str(number), 1) for number in range(1000)))).number
 
+    requests = in_flight_requests.c
     with ledger.engine.connect() as connection:
         stored, written = connection.execute(
-            sa.select(sa.func.pg_column_size(open_requests.c.orders), sa.func.octet_length(open_requests.c.orders))
+            sa.select(sa.func.pg_column_size(requests.orders), sa.func.octet_length(requests.orders)).where(
+                requests.id == number
+            )
         ).one()
     assert stored == written > 2000
 
 
-def test_a_current_ledger_is_only_asked_for_its_version(open_ledger: Callable[[], Ledger]) -> None:
-    open_ledger().create()
+def test_the_version_of_a_current_ledger_is_one_query(open_ledger: Callable[[], Ledger]) -> None:
+    open_ledger().migrate()
     ledger = open_ledger()
 
-    statements = statements_of(ledger, ledger.create)
-    later = statements_of(ledger, lambda: ledger.mark())
+    statements = executed_statements(ledger, ledger.migrate)
+    later = executed_statements(ledger, lambda: Requests(ledger).high_water_mark())
 
     assert [one for one in statements if "set_config" not in one and "SET " not in one] == [
         "SELECT max(rees46_schema_versions.version) AS max_1 \nFROM rees46_schema_versions"
@@ -130,170 +220,301 @@ def test_a_current_ledger_is_only_asked_for_its_version(open_ledger: Callable[[]
     assert not any("rees46_schema_versions" in one for one in later)
 
 
-@WITH_A_FORMER_LEDGER
-def test_a_ledger_of_the_first_version_loses_nothing_when_it_is_brought_up_to_date(former: Ledger) -> None:
-    before = all_rows(former)
-    assert all(before[name] for name in ("rees46_accepted_statuses", "rees46_open_requests", "rees46_sync_runs"))
+def test_tasks_that_start_at_once_create_a_new_ledger_once(open_ledger: Callable[[], Ledger]) -> None:
+    ledgers = [open_ledger() for _ in range(6)]
 
-    former.create()
-    former.create()
+    migrate_at_once(ledgers)
 
-    assert {name: rows for name, rows in all_rows(former).items() if name in before} == before
-    assert versions_of(former) == [ledger_schema.VERSION]
+    assert versions(ledgers[0]) == [VERSION]
+    assert differences(ledgers[0]) == []
 
 
-@WITH_A_FORMER_LEDGER
-def test_a_ledger_that_was_brought_up_to_date_is_as_a_new_one(
-    former: Ledger, empty_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+def test_a_table_that_another_task_creates_meanwhile_is_no_error(open_ledger: Callable[[], Ledger]) -> None:
+    ledger, faster = open_ledger(), open_ledger()
+
+    sa.event.listen(ledger.engine, "handle_error", lambda _: faster.migrate())
+    ledger.migrate()
+
+    assert versions(ledger) == [VERSION]
+
+
+def test_a_creation_that_broke_off_is_completed(ledger: Ledger) -> None:
+    """MySQL and MariaDB commit each statement, so a killed task leaves some of the tables."""
+    with ledger.engine.begin() as connection:
+        accepted_statuses.create(connection)
+        for index in accepted_statuses.indexes:
+            index.drop(connection)
+        for table in (schema_versions, deliveries, in_flight_requests, alert_messages):
+            table.create(connection)
+
+    ledger.migrate()
+
+    assert differences(ledger) == []
+    assert versions(ledger) == [VERSION]
+
+
+# A former one
+
+
+@EVERY_FORMER_LEDGER
+def test_a_former_ledger_keeps_all_its_rows_and_their_ids(former: Ledger, version: int) -> None:
+    before = stored_rows(former)
+    assert all(before.values())
+    assert len(before) == {1: 9, 2: 12}[version]
+
+    former.migrate()
+    former.migrate()
+
+    assert_same_rows(former, before)
+    assert versions(former) == [*([] if version == 1 else [version]), VERSION]
+
+
+@EVERY_FORMER_LEDGER
+def test_a_migrated_ledger_has_the_tables_of_a_new_one(
+    former: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    former.create()
+    former.migrate()
 
-    assert shape_of(former) == []
+    assert differences(former) == []
     if former.engine.dialect.name == "sqlite":  # that comparison knows nothing of AUTOINCREMENT
         monkeypatch.setenv("AIRFLOW_CONN_NEW", f"sqlite:///{tmp_path}/new.db")
-        new = Ledger.of_connection("new")
-        new.create()
-        counting = {"deliveries", "open_requests", "overtaken_orders", "alert_messages"}
-        assert counting_tables(former) == counting_tables(new) == counting
+        new = Ledger.from_conn_id("new")
+        new.migrate()
+        expected = {"deliveries", "in_flight_requests", "confirmations", "alert_messages"}
+        assert autoincrement_tables(former) == autoincrement_tables(new) == expected
         new.engine.dispose()
 
 
-def counting_tables(ledger: Ledger) -> set[str]:
+def autoincrement_tables(ledger: Ledger) -> set[str]:
     query = sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
     with ledger.engine.connect() as connection:
         return {name.removeprefix("rees46_") for name in connection.scalars(query)}
 
 
-@WITH_A_FORMER_LEDGER
-def test_a_former_ledger_goes_on_where_it_was(former: Ledger) -> None:
-    former.create()
+@EVERY_FORMER_LEDGER
+def test_the_indexes_of_renamed_tables_have_their_names(former: Ledger) -> None:
+    former.migrate()
 
-    known = former.lookup("test", ["1", "2", "3", "4", "заказ-🎁 '\"\\"]).set_index("order_id")
-    assert known["known_status"].to_dict() == {"1": 1, "2": 1, "3": -1, "заказ-🎁 '\"\\": 2}
-    assert known["uncertain"].to_dict() == {"1": False, "2": True, "3": True, "заказ-🎁 '\"\\": False}
-    broken = RejectedRow("1", "sent back", "2026-03-01 12:00:00", "status_unmapped")
-    assert former.quarantine("test", "run-9", [broken]) == 0
-    former.note_unanswered("test")
-    assert former.lookup("test", ["4"])["uncertain"].tolist() == [True]
-    accept(former, LATER_RUN, 0, orders_of(("2", 2)))
-    former.save_run(**run_record("run-2", sent=2))
-    assert [row["run_id"] for row in rows_of(former, ledger_tables.sync_runs)] == ["run-1", "run-2"]
-    assert Alerts(former, "test").first_seen("run_failed", NOON) == NOON
+    inspector = sa.inspect(former.engine)
+    for table in (in_flight_requests, uncertain_orders, open_extractions, confirmations):
+        names = {
+            index["name"]
+            for index in inspector.get_indexes(table.name)
+            if not index["unique"]  # the index of a unique constraint keeps its name
+        }
+        assert names == {index.name for index in table.indexes}
 
 
-@WITH_A_FORMER_LEDGER
-def test_tasks_that_start_at_once_on_an_old_ledger_upgrade_it_once(
-    former: Ledger, open_ledger: Callable[[], Ledger]
+@EVERY_FORMER_LEDGER
+def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress_and_says_what_migrates_it(former: Ledger) -> None:
+    assert former.has_runs()
+    before = sync_progress(former, "test", timedelta(0))
+    with pytest.raises(LedgerSchemaError, match=r"older than version 3 .*; wait for the next run, which migrates it"):
+        former.has_tables()
+
+    former.migrate()
+
+    assert former.has_tables()
+    assert before.last_success is not None
+    assert sync_progress(former, "test", timedelta(0)) == before
+
+
+@EVERY_FORMER_LEDGER
+def test_a_former_ledger_is_used_like_a_new_one(former: Ledger) -> None:
+    before = stored_rows(former)
+    former.migrate()
+
+    known = look_up(former, "test", ["1", "2", "3", "4", ODD_ID]).set_index("order_id")
+    assert known["known_status"].to_dict() == {"1": 1, "2": 1, "3": -1, ODD_ID: 2}
+    assert known["uncertain"].to_dict() == {"1": False, "2": True, "3": True, ODD_ID: False}
+    rejected = RejectedRow("1", "sent back", "2026-03-01 12:00:00", "status_unmapped")
+    assert Quarantine(former).store("test", "run-9", [rejected]) == 0
+    accept(former, LATER_RUN, 0, build_orders(("2", 2)))
+    assert look_up(former, "test", ["2"])[["known_status", "uncertain"]].values.tolist() == [[2, False]]
+    Runs(former).save(**run_record("run-2", sent=2))
+    assert [row["run_id"] for row in select_rows(former, sync_runs)] == ["run-1", "run-2"]
+    approval = Approvals(former).latest("dag", "run-1")
+    assert approval is not None
+    assert (approval.outcome, approval.exceeded_text, approval.decided_by) == (
+        "approved",
+        "2 orders would change",
+        "jane",
+    )
+    assert Alerts(former, "test").first_seen(AlertName.RUN_FAILED, NOON) == NOON
+    newest = max(row["id"] for row in before["rees46_open_requests"])
+    assert open_request(former, LATER_RUN, build_orders(("7", 1))).number > newest
+
+
+@EVERY_FORMER_LEDGER
+def test_an_in_flight_request_of_a_former_version_is_marked_uncertain_by_the_next_run(former: Ledger) -> None:
+    former.migrate()
+    assert look_up(former, "test", ["4"]).empty
+
+    Requests(former).mark_uncertain("test")
+
+    assert look_up(former, "test", ["4"])["uncertain"].tolist() == [True]
+    assert select_rows(former, in_flight_requests) == []
+
+
+@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
+def test_an_open_extraction_of_a_former_version_still_gets_its_confirmations(former: Ledger) -> None:
+    former.migrate()
+
+    earlier = look_up(former, "test", ["1", ODD_ID], "reading-1").set_index("order_id")["confirmed_at"].dropna()
+    assert list(earlier.index) == [ODD_ID]
+    assert Requests(former).change_token(OLDER_EXTRACTION).confirmed == 1
+    assert Confirmations(former).confirm(NEWER_EXTRACTION, build_orders((ODD_ID, 2))) == 0  # recorded before
+    assert Confirmations(former).confirm(NEWER_EXTRACTION, build_orders(("1", 1))) == 1
+    later = look_up(former, "test", ["1", ODD_ID], "reading-1").set_index("order_id")["confirmed_at"].dropna()
+    assert set(later.index) == {"1", ODD_ID}
+    for extraction in (OLDER_EXTRACTION, NEWER_EXTRACTION):
+        Confirmations(former).close_extraction("test", extraction.extraction_id)
+    assert (select_rows(former, open_extractions), select_rows(former, confirmations)) == ([], [])
+
+
+@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
+def test_a_pending_message_of_a_former_version_is_still_sent_and_a_sent_one_is_not(former: Ledger) -> None:
+    former.migrate()
+
+    assert [message["subject"] for _, message in Alerts(former, "test").pending(OPS)] == ["recovered 13:00"]
+
+
+@EVERY_FORMER_LEDGER
+def test_tasks_that_start_at_once_on_a_former_ledger_migrate_it_once(
+    former: Ledger, open_ledger: Callable[[], Ledger], version: int
 ) -> None:
-    before = all_rows(former)
-    ledgers = [open_ledger() for _ in range(6)]
+    before = stored_rows(former)
 
-    with ThreadPoolExecutor(len(ledgers)) as threads:
-        for done in [threads.submit(ledger.create) for ledger in ledgers]:
-            done.result()
+    migrate_at_once([open_ledger() for _ in range(6)])
 
-    assert versions_of(former) == [ledger_schema.VERSION]
-    assert {name: rows for name, rows in all_rows(former).items() if name in before} == before
+    assert versions(former) == [*([] if version == 1 else [version]), VERSION]
+    assert differences(former) == []
+    assert_same_rows(former, before)
 
 
-def test_tasks_that_start_at_once_make_a_new_ledger_once(open_ledger: Callable[[], Ledger]) -> None:
-    ledgers = [open_ledger() for _ in range(6)]
-
-    with ThreadPoolExecutor(len(ledgers)) as threads:
-        for done in [threads.submit(ledger.create) for ledger in ledgers]:
-            done.result()
-
-    assert versions_of(ledgers[0]) == [ledger_schema.VERSION]
-    assert shape_of(ledgers[0]) == []
-
-
-def test_a_table_that_another_task_makes_between_two_looks_is_no_error(open_ledger: Callable[[], Ledger]) -> None:
-    ledger, faster = open_ledger(), open_ledger()
-
-    sa.event.listen(ledger.engine, "handle_error", lambda _: faster.create())
-    ledger.create()
-
-    assert versions_of(ledger) == [ledger_schema.VERSION]
-
-
-def break_down(connection: sa.Connection) -> None:
+def drop_a_table_and_fail(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE rees46_approvals"))
-    raise RuntimeError("the step breaks down")
+    raise RuntimeError("the step breaks off")
 
 
-@WITH_A_FORMER_LEDGER
-def test_an_upgrade_that_breaks_down_leaves_the_ledger_as_it_was(
-    former: Ledger, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(("version", "step"), [(1, 2), (1, 3), (2, 3)])
+def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
+    former: Ledger, version: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = all_rows(former)
-    monkeypatch.setitem(ledger_schema.STEPS, 2, break_down)
+    before = stored_rows(former)
+    monkeypatch.setitem(migrations.STEPS, step, drop_a_table_and_fail)
 
-    with pytest.raises(RuntimeError, match="the step breaks down"):
-        former.create()
+    with pytest.raises(RuntimeError, match="the step breaks off"):
+        former.migrate()
 
-    assert all_rows(former) == before
-    assert not sa.inspect(former.engine).has_table(schema_versions.name)
+    assert stored_rows(former) == before
+    assert sa.inspect(former.engine).has_table(schema_versions.name) == (version == 2)
 
 
-def test_what_a_broken_off_creation_left_is_completed(ledger: Ledger) -> None:
-    """MySQL and MariaDB commit each statement, so a killed task leaves what it had."""
-    with ledger.engine.begin() as connection:
-        ledger_tables.accepted_statuses.create(connection)
-        for index in ledger_tables.accepted_statuses.indexes:
-            index.drop(connection)
-        schema_versions.create(connection)
-        deliveries.create(connection)
-        open_requests.create(connection)
-        alert_messages.create(connection)
+@pytest.mark.databases
+def test_a_migration_that_broke_off_after_any_of_its_statements_is_completed(
+    mariadb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MySQL and MariaDB commit each statement; whichever was the last, the next task goes on from there."""
 
-    ledger.create()
+    def ledger_of_version_2() -> Ledger:
+        monkeypatch.setenv("AIRFLOW_CONN_LEDGER", mariadb.connection(mariadb.create_database()))
+        ledger = Ledger.from_conn_id("ledger")
+        load(ledger, 2)
+        return ledger
 
-    assert shape_of(ledger) == []
-    assert versions_of(ledger) == [ledger_schema.VERSION]
+    whole = ledger_of_version_2()
+    before = stored_rows(whole)
+    changing = [one for one in executed_statements(whole, whole.migrate) if is_a_change(one)]
+    assert len(changing) >= 20
+    for last in range(len(changing)):
+        ledger = ledger_of_version_2()
+        fail_after(ledger, last)
+        with pytest.raises(KilledError):
+            ledger.migrate()
+        ledger.engine.dispose()
+        assert versions(ledger) == [2]
+
+        again = Ledger.from_conn_id("ledger")
+        again.migrate()
+
+        assert differences(again) == []
+        assert_same_rows(again, before)
+        assert versions(again) == [2, VERSION]
+        again.engine.dispose()
+    whole.engine.dispose()
+
+
+class KilledError(Exception):
+    """In place of a task that is killed."""
+
+
+def is_a_change(statement: str) -> bool:
+    return statement.lstrip().upper().startswith(("ALTER", "CREATE", "DROP", "RENAME", "INSERT"))
+
+
+def fail_after(ledger: Ledger, count: int) -> None:
+    """Let a ledger's engine make so many changes, and fail at the next one."""
+    changes: list[str] = []
+
+    def check(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if is_a_change(statement):
+            if len(changes) == count:
+                raise KilledError
+            changes.append(statement)
+
+    sa.event.listen(ledger.engine, "before_cursor_execute", check)
+
+
+# A newer one
 
 
 OPENERS: list[Callable[[Ledger], object]] = [
-    lambda ledger: ledger.create(),
-    lambda ledger: ledger.mark(),
-    lambda ledger: ledger.lookup("test", ["1"]),
-    lambda ledger: open_request(ledger, RUN, orders_of(("1", 1))),
-    lambda ledger: ledger.note_unanswered("test"),
-    lambda ledger: ledger.quarantine("test", "run-1", [RejectedRow("1", "", "", "")]),
-    lambda ledger: ledger.save_run(**run_record("run-1")),
-    lambda ledger: Alerts(ledger, "test").first_seen("volume", NOON),
+    lambda ledger: ledger.migrate(),
+    lambda ledger: Requests(ledger).high_water_mark(),
+    lambda ledger: look_up(ledger, "test", ["1"]),
+    lambda ledger: open_request(ledger, RUN, build_orders(("1", 1))),
+    lambda ledger: Requests(ledger).mark_uncertain("test"),
+    lambda ledger: Quarantine(ledger).store("test", "run-1", [RejectedRow("1", "", "", "")]),
+    lambda ledger: Runs(ledger).save(**run_record("run-1")),
+    lambda ledger: Alerts(ledger, "test").first_seen(AlertName.VOLUME, NOON),
 ]
 
 
-def test_a_newer_ledger_is_refused_by_whatever_opens_it_and_nothing_is_written(
+def test_a_newer_ledger_is_refused_however_it_is_opened_and_nothing_is_written(
     empty_database: str, open_ledger: Callable[[], Ledger]
 ) -> None:
     first = open_ledger()
-    first.create()
-    newer = ledger_schema.VERSION + 1
+    first.migrate()
+    newer = VERSION + 1
     with first.engine.begin() as connection:
         connection.execute(sa.insert(schema_versions).values(version=newer, since=NOON))
-    before = all_rows(first)
+    before = stored_rows(first)
 
-    fault = (
-        rf"Ledger .*: its schema is version {newer}, .* versions up to {newer - 1}; .*install.* Nothing was written\."
+    problem = (
+        rf"Ledger .*: its schema is version {newer}, .* versions up to {VERSION}: .* nothing was written; install .*\."
     )
     for call in OPENERS:
-        with pytest.raises(LedgerSchemaError, match=fault):
+        with pytest.raises(LedgerSchemaError, match=problem):
             call(open_ledger())
-    with open_reports(empty_database, "test") as reports, pytest.raises(LedgerSchemaError, match=fault):
-        reports.has_tables()
+    with interactive_ledger(empty_database) as shown, pytest.raises(LedgerSchemaError, match=problem):
+        shown.has_tables()
 
-    assert all_rows(first) == before
+    assert stored_rows(first) == before
 
 
-def test_the_number_of_a_removed_row_is_never_given_to_another_one(ledger: Ledger) -> None:
-    """Or the answer to an earlier request would close a later one, of which nobody has heard yet."""
-    ledger.create()
-    earlier = open_request(ledger, RUN, orders_of(("1", 1)))
-    ledger.note_unanswered("test")
-    later = open_request(ledger, LATER_RUN, orders_of(("2", 1)))
+# Ids
 
-    ledger.record_answer(RUN, 0, Answer(earlier, 1))
+
+def test_the_id_of_a_removed_row_is_never_assigned_again(ledger: Ledger) -> None:
+    """Otherwise the result of an earlier request would close a later one that has no result yet."""
+    ledger.migrate()
+    earlier = open_request(ledger, RUN, build_orders(("1", 1)))
+    Requests(ledger).mark_uncertain("test")
+    later = open_request(ledger, LATER_RUN, build_orders(("2", 1)))
+
+    Requests(ledger).record_result(RUN, 0, RequestResult(earlier, 1))
 
     assert later.number > earlier.number
-    assert [row["id"] for row in rows_of(ledger, open_requests)] == [later.number]
+    assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [later.number]

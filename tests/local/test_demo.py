@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from local import demo
-from rees46_sync.shop.shop import load_shop
+from rees46_sync.shop.shop_file import load_shop
 from tests.conftest import PROJECT
 
 UNTIL = datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The alerts in the ledger: changes and messages, each once, also where several evaluate at the same time."""
+"""The alerts in the ledger: each transition and message once, even if several evaluations run at the same time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.monitoring.alerts import CLAIM, Alerts, Change, Finding, Message
-from rees46_sync.monitoring.notifications import tell
-from rees46_sync.monitoring.page.queries import Reports
+from rees46_sync.ledger.tables import alert_messages
+from rees46_sync.ledger.tables import alerts as alerts_table
+from rees46_sync.monitoring.alert_messages import send_pending
+from rees46_sync.monitoring.alerts import CLAIM, AlertEvaluation, AlertName, Alerts, AlertTransition, Message
 from rees46_sync.shop.channels import Channel
 from tests.conftest import ShopUnderTest
 from tests.receivers import Mailbox, mail_server
@@ -23,91 +24,99 @@ HOUR = timedelta(hours=1)
 OPS = Channel(email=("ops@example.com",))
 BOSS = Channel(email=("boss@example.com",))
 HOOK = Channel(webhook="/alerts", events=("volume",))
-FIRING = Finding(
-    alert="run_failed", event="run_failed", firing=True, about=NOON, summary="it failed.", to_do="look.", figures={}
+FIRING = AlertEvaluation(
+    AlertName.RUN_FAILED, firing=True, as_of=NOON, summary="it failed.", remedy="see the log.", metrics={}
 )
 QUIET = replace(FIRING, firing=False, summary="it succeeded.")
-AT_ONCE = 8
+CONCURRENT = 8
 
 
 @pytest.fixture
 def alerts(empty_database: str) -> Iterator[Alerts]:
-    ledger = Ledger.of_connection(empty_database)
-    ledger.create()
+    ledger = Ledger.from_conn_id(empty_database)
+    ledger.migrate()
     yield Alerts(ledger, "test")
     ledger.engine.dispose()
 
 
-def message_of(change: Change) -> Message:
-    state = "fired" if change.finding.firing else "recovered"
-    return {"subject": f"{state} {change.fired_at:%H:%M}"}
+def build_message(transition: AlertTransition) -> Message:
+    state = "fired" if transition.evaluation.firing else "recovered"
+    return {"subject": f"{state} {transition.fired_at:%H:%M}"}
 
 
-def record(alerts: Alerts, finding: Finding, *, at: datetime = NOON, of: tuple[Channel, ...] = (OPS,)) -> bool:
-    return alerts.record(finding, of, message_of, at) is not None
+def record(
+    alerts: Alerts, evaluation: AlertEvaluation, *, at: datetime = NOON, channels: tuple[Channel, ...] = (OPS,)
+) -> bool:
+    return alerts.record(evaluation, channels, build_message, at) is not None
 
 
-def untold(alerts: Alerts, channel: Channel = OPS) -> list[str]:
-    return [message["subject"] for _, message in alerts.untold(channel)]
+def pending(alerts: Alerts, channel: Channel = OPS) -> list[str]:
+    return [message["subject"] for _, message in alerts.pending(channel)]
 
 
-def test_the_first_word_that_all_is_well_is_no_news(alerts: Alerts) -> None:
+def test_a_first_evaluation_that_is_quiet_sends_nothing(alerts: Alerts) -> None:
     assert not record(alerts, QUIET)
-    assert untold(alerts) == []
+    assert pending(alerts) == []
 
 
-def test_a_change_is_told_to_each_channel_that_wants_it_and_no_more_while_it_lasts(alerts: Alerts) -> None:
+def test_a_transition_is_sent_once_to_each_channel_that_wants_it(alerts: Alerts) -> None:
     for hour in range(3):
-        finding = replace(FIRING, about=NOON + hour * HOUR)
-        assert record(alerts, finding, at=NOON + hour * HOUR, of=(OPS, BOSS, HOOK)) is (hour == 0)
-    assert untold(alerts, OPS) == untold(alerts, BOSS) == ["fired 12:00"]
-    assert untold(alerts, HOOK) == []
+        evaluation = replace(FIRING, as_of=NOON + hour * HOUR)
+        assert record(alerts, evaluation, at=NOON + hour * HOUR, channels=(OPS, BOSS, HOOK)) is (hour == 0)
+    assert pending(alerts, OPS) == pending(alerts, BOSS) == ["fired 12:00"]
+    assert pending(alerts, HOOK) == []
 
 
-def test_a_finding_about_an_older_run_changes_nothing(alerts: Alerts) -> None:
+def test_an_evaluation_for_an_earlier_moment_changes_nothing(alerts: Alerts) -> None:
     assert record(alerts, FIRING)
-    assert not record(alerts, replace(QUIET, about=NOON - HOUR))
+    assert not record(alerts, replace(QUIET, as_of=NOON - HOUR))
     assert record(alerts, QUIET)
-    assert not record(alerts, replace(FIRING, about=NOON - HOUR))
+    assert not record(alerts, replace(FIRING, as_of=NOON - HOUR))
 
 
-def test_of_an_alert_that_lasts_the_page_has_what_was_found_last_and_since_when_it_fires(alerts: Alerts) -> None:
+def test_an_alert_that_fires_has_the_latest_summary_and_the_time_since_which_it_fires(alerts: Alerts) -> None:
     record(alerts, FIRING)
-    record(alerts, replace(FIRING, about=NOON + HOUR, summary="it failed again."), at=NOON + HOUR)
+    record(alerts, replace(FIRING, as_of=NOON + HOUR, summary="it failed again."), at=NOON + HOUR)
 
-    [shown] = Reports(alerts.ledger, "test").firing_alerts()
+    [shown] = alerts.firing()
     assert (shown.summary, shown.since) == ("it failed again.", NOON)
 
 
-def test_alerts_and_shops_do_not_touch_each_other(alerts: Alerts) -> None:
+def test_a_ledger_that_is_older_than_the_alerts_has_none(alerts: Alerts) -> None:
+    for table in (alert_messages, alerts_table):
+        table.drop(alerts.ledger.engine)
+    assert alerts.firing() == ()
+
+
+def test_alerts_and_shops_do_not_affect_each_other(alerts: Alerts) -> None:
     assert record(alerts, FIRING)
-    assert not record(alerts, replace(QUIET, alert="volume", event="volume"))
+    assert not record(alerts, replace(QUIET, alert=AlertName.VOLUME))
     assert not record(Alerts(alerts.ledger, "other"), QUIET)
-    assert untold(alerts) == ["fired 12:00"]
+    assert pending(alerts) == ["fired 12:00"]
 
 
-def test_what_was_not_told_before_the_next_change_is_told_by_the_newer_message_alone(alerts: Alerts) -> None:
+def test_a_message_that_is_pending_at_the_next_transition_is_replaced_by_the_newer_one(alerts: Alerts) -> None:
     record(alerts, FIRING)
-    record(alerts, replace(QUIET, about=NOON + HOUR), at=NOON + HOUR)
-    assert untold(alerts) == ["recovered 12:00"]
+    record(alerts, replace(QUIET, as_of=NOON + HOUR), at=NOON + HOUR)
+    assert pending(alerts) == ["recovered 12:00"]
 
 
-def test_a_channel_that_is_new_is_not_told_of_the_past(alerts: Alerts) -> None:
+def test_a_new_channel_gets_no_message_about_the_past(alerts: Alerts) -> None:
     record(alerts, FIRING)
-    assert untold(alerts, BOSS) == []
+    assert pending(alerts, BOSS) == []
 
 
-def test_a_message_is_sent_by_one_and_by_another_only_when_that_one_gave_up_or_died(alerts: Alerts) -> None:
+def test_one_process_sends_a_message_and_another_only_after_that_one_released_it_or_died(alerts: Alerts) -> None:
     record(alerts, FIRING)
-    [(number, _)] = alerts.untold(OPS)
+    [(number, _)] = alerts.pending(OPS)
     assert alerts.claim(number, NOON)
     assert not alerts.claim(number, NOON + CLAIM)
     assert alerts.claim(number, NOON + CLAIM + HOUR)
-    alerts.give_back(number)
+    alerts.release(number)
     assert alerts.claim(number, NOON)
-    alerts.told(number, NOON)
+    alerts.mark_sent(number, NOON)
     assert not alerts.claim(number, NOON + CLAIM + HOUR)
-    assert untold(alerts) == []
+    assert pending(alerts) == []
 
 
 @pytest.fixture
@@ -116,30 +125,30 @@ def mailbox() -> Iterator[Mailbox]:
         yield mailbox
 
 
-def test_evaluations_at_the_same_time_tell_a_change_once(
+def test_concurrent_evaluations_send_a_transition_once(
     empty_database: str, alerts: Alerts, shop: ShopUnderTest, mailbox: Mailbox
 ) -> None:
     shop.connect("smtp_default", mailbox.connection)
     configured = shop.configure(notify=[{"email": ["ops@example.com"]}])
-    start = threading.Barrier(AT_ONCE)
+    start = threading.Barrier(CONCURRENT)
 
-    def evaluate(finding: Finding) -> bool:
-        ledger = Ledger.of_connection(empty_database)
+    def evaluate(evaluation: AlertEvaluation) -> bool:
+        ledger = Ledger.from_conn_id(empty_database)
         try:
             start.wait(30)
-            changed = Alerts(ledger, "test").record(finding, configured.notify, message_with_text, NOON)
+            transition = Alerts(ledger, "test").record(evaluation, configured.notify, message_with_text, NOON)
             start.wait(30)
-            tell(configured, Alerts(ledger, "test"))
+            send_pending(configured, Alerts(ledger, "test"))
         finally:
             ledger.engine.dispose()
-        return changed is not None
+        return transition is not None
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        for finding in (FIRING, QUIET):
-            assert sum(threads.map(evaluate, [finding] * AT_ONCE)) == 1
+    with ThreadPoolExecutor(CONCURRENT) as threads:
+        for evaluation in (FIRING, QUIET):
+            assert sum(threads.map(evaluate, [evaluation] * CONCURRENT)) == 1
 
     assert mailbox.subjects == ["fired 12:00", "recovered 12:00"]
 
 
-def message_with_text(change: Change) -> Message:
-    return message_of(change) | {"text": change.finding.summary}
+def message_with_text(transition: AlertTransition) -> Message:
+    return build_message(transition) | {"text": transition.evaluation.summary}

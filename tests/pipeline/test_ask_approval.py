@@ -1,4 +1,4 @@
-"""A limit is reached, the shop file says to ask, and a person answers: whole runs, answered over Airflow's own API."""
+"""Runs that exceed a limit of a shop that asks: whole runs, decided by a person over Airflow's own API."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from rees46_sync.ledger.database import Ledger, RunRef
+from rees46_sync.exceptions import RestartRunError
+from rees46_sync.ledger.approvals import Approvals
+from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.runs import RunRef
+from rees46_sync.pipeline.ask_approval import AskApprovalOperator
 from tests.conftest import ShopUnderTest
+from tests.pipeline.steps import task_context
 from tests.receivers import webhook_server
-from tests.whole_run import EIGHT, Run, make_metadata_database, returned, run_dag
+from tests.whole_run import EIGHT, IN_WINDOW, Run, make_metadata_database, returned, run_dag
 
 DAG_ID = "order_status_sync_test"
-IN_WINDOW = EIGHT.replace(tzinfo=None) - timedelta(minutes=30)
 BEFORE_ASKING = ["extract_orders", "validate_statuses", "build_batches", "approve_changes"]
-FIGURES = "2 orders would change (limit changed_orders: 1)"
+EXCEEDED = "2 orders would change (limit changed_orders: 1)"
 FIRST_WAIT_S, WAIT_S = 150, 60
 """Ample: a process's first run imports Airflow's API and Great Expectations on its way to the request."""
 
 
 class Person:
-    """Somebody who is logged in to Airflow as ``jane``, and looks after the latest run of the shop under test."""
+    """A person who is logged in to Airflow as ``jane``, and decides about the latest run of the shop under test."""
 
     def __init__(self, api: TestClient) -> None:
         self.api = api
         self.read: list[dict[str, Any]] = []
 
     def waits_for_a_request(self) -> dict[str, Any]:
-        """Read the request that waits for an answer, as soon as there is one."""
+        """Read the request that waits for a decision, as soon as there is one."""
         return self._wait(lambda: next(iter(self._waiting()), None), FIRST_WAIT_S)
 
-    def answers(self, option: str) -> None:
+    def decides(self, option: str) -> None:
         request = self.waits_for_a_request()
         self.read.append(request)
         answer = self.api.patch(
@@ -45,8 +49,8 @@ class Person:
         )
         assert answer.status_code == 200, answer.text
 
-    def clears(self, task_ids: list[str] | None, tries: int, task_id: str) -> None:
-        """Have tasks run again, and wait until one of them has ended that many tries."""
+    def clears(self, task_ids: list[str] | None, attempts: int, task_id: str) -> None:
+        """Clear tasks, and wait until one of them has ended that many attempts."""
         run_id = self.waits_for_a_request()["task_instance"]["dag_run_id"]
         body = {"dag_run_id": run_id, "task_ids": task_ids, "only_failed": False, "dry_run": False}
         answer = self.api.post(f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=body)
@@ -54,7 +58,7 @@ class Person:
 
         def ended() -> bool:
             task = self.api.get(f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}").json()
-            return task["try_number"] == tries and task["state"] in ("success", "failed")
+            return task["try_number"] == attempts and task["state"] in ("success", "failed")
 
         self._wait(ended)
 
@@ -95,20 +99,20 @@ def jane(_api: TestClient) -> Person:
 
 @pytest.fixture
 def asking(shop: ShopUnderTest) -> ShopUnderTest:
-    """A shop that asks where a run would change more than one order."""
+    """A shop that asks if a run would change more than one order."""
     shop.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 1})
     return shop
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """What the tasks said; Airflow decides at its first run in a process which of the two they write to."""
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """What the tasks logged; Airflow decides at its first run in a process which of the two they write to."""
     with caplog.at_level(logging.INFO):
         yield lambda: capsys.readouterr().out + caplog.text
 
 
 def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
-    """Run the DAG, and do something meanwhile; where that fails, or does not end it, nothing waits any more."""
+    """Run the DAG, and do something meanwhile; if that fails, or does not end the run, fail what still waits."""
     over = Event()
 
     def do() -> None:
@@ -116,13 +120,13 @@ def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
             for deed in deeds:
                 deed()
             assert over.wait(FIRST_WAIT_S), "the run waits for something else"
-        except BaseException:  # whatever it is: the run would wait for an answer for hours
+        except BaseException:  # whatever it is: the run would wait for a decision for hours
             while not over.wait(0.5):
                 end_runs()
             raise
 
-    with ThreadPoolExecutor(1) as somebody:
-        done = somebody.submit(do)
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(do)
         try:
             run = run_dag(**params)
         finally:
@@ -132,7 +136,7 @@ def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:
 
 
 def end_runs() -> None:
-    """Fail whatever waits for an answer."""
+    """Fail whatever waits for a decision."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
@@ -146,23 +150,23 @@ def outcomes(shop: ShopUnderTest) -> list[tuple[Any, ...]]:
 
 
 def test_what_a_person_approves_is_sent_and_the_account_says_who_did(
-    asking: ShopUnderTest, jane: Person, said: Callable[[], str]
+    asking: ShopUnderTest, jane: Person, logged: Callable[[], str]
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW), ("3", "on_hold", IN_WINDOW)])
 
-    run = run_while(lambda: jane.answers("Approve"))
+    run = run_while(lambda: jane.decides("Approve"))
 
     assert run.state == "success"
     assert asking.sandbox.state() == {"1": 0, "2": 1}
     assert (run.account["sent"], run.account["rejected"]) == (2, 1)
     assert outcomes(asking) == [("asked", None), ("approved", "jane")]
-    assert "Over a limit: 2 orders would change (limit changed_orders: 1): approved by jane, 20" in said()
+    assert "Over a limit: 2 orders would change (limit changed_orders: 1): approved by jane, 20" in logged()
 
 
-def test_the_request_shows_the_figures(asking: ShopUnderTest, jane: Person) -> None:
+def test_the_request_shows_the_numbers(asking: ShopUnderTest, jane: Person) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("~~~~", "delivered", IN_WINDOW), ("3", "on_hold", IN_WINDOW)])
 
-    run_while(lambda: jane.answers("Approve"))
+    run_while(lambda: jane.decides("Approve"))
 
     [request] = jane.read
     assert request["subject"] == "Shop test: 2 orders would change (limit changed_orders: 1). Send all the same?"
@@ -177,7 +181,7 @@ def test_the_request_shows_the_figures(asking: ShopUnderTest, jane: Person) -> N
     ):
         assert line in lines
     assert "[2026-02-28 07:00:00, 2026-03-01 08:00:00)" in request["body"]
-    assert "within 12 hours" in request["body"]
+    assert "within 12 h" in request["body"]
     assert lines.count("~~~~") == 1
     assert any(
         line.split() == ["~~~~", "delivered", "completed", "nothing", "2026-03-01", "07:30:00"] for line in lines
@@ -185,25 +189,25 @@ def test_the_request_shows_the_figures(asking: ShopUnderTest, jane: Person) -> N
 
 
 def test_what_a_person_rejects_is_not_sent_and_the_run_is_red(
-    asking: ShopUnderTest, jane: Person, said: Callable[[], str]
+    asking: ShopUnderTest, jane: Person, logged: Callable[[], str]
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
 
-    run = run_while(lambda: jane.answers("Reject"))
+    run = run_while(lambda: jane.decides("Reject"))
 
     assert run.state == "failed"
     assert run.task_states["ask_approval"] == {"failed"}
     assert asking.sandbox.stats()["requests"] == 0
     assert run.account["failed"] == 2
     assert outcomes(asking) == [("asked", None), ("rejected", "jane")]
-    assert f"! ask_approval let nothing go: {FIGURES}: rejected by jane, 20" in said()
+    assert f"! ask_approval let nothing through: {EXCEEDED}: rejected by jane, 20" in logged()
 
     asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 2})
     assert run_dag().account["sent"] == 2
 
 
-def test_what_nobody_answers_in_time_is_not_sent_and_the_run_is_red(
-    asking: ShopUnderTest, jane: Person, said: Callable[[], str]
+def test_without_a_decision_in_time_nothing_is_sent_and_the_run_is_red(
+    asking: ShopUnderTest, jane: Person, logged: Callable[[], str]
 ) -> None:
     asking.configure(on_limit="ask", limits={"changed_orders": 1}, approval_timeout="1s")
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
@@ -221,7 +225,7 @@ def test_what_nobody_answers_in_time_is_not_sent_and_the_run_is_red(
     assert run.state == "failed"
     assert asking.sandbox.stats()["requests"] == 0
     assert outcomes(asking) == [("asked", None), ("expired", None)]
-    assert f"! ask_approval let nothing go: {FIGURES}: nobody answered in time, 20" in said()
+    assert f"! ask_approval let nothing through: {EXCEEDED}: no decision in time, 20" in logged()
 
 
 @pytest.mark.parametrize(
@@ -229,11 +233,11 @@ def test_what_nobody_answers_in_time_is_not_sent_and_the_run_is_red(
     [
         pytest.param(2, {"dry_run": True}, id="a-dry-run"),
         pytest.param(2, {"ignore_limits": True}, id="limits-are-ignored"),
-        pytest.param(1, {}, id="no-limit-is-reached"),
+        pytest.param(1, {}, id="no-limit-is-exceeded"),
         pytest.param(0, {}, id="nothing-to-send"),
     ],
 )
-def test_nobody_is_asked(asking: ShopUnderTest, rows: int, params: dict[str, bool]) -> None:
+def test_no_approval_is_requested(asking: ShopUnderTest, rows: int, params: dict[str, bool]) -> None:
     asking.add_rows([(str(number), "new", IN_WINDOW) for number in range(rows)])
 
     run = run_dag(**params)
@@ -243,20 +247,20 @@ def test_nobody_is_asked(asking: ShopUnderTest, rows: int, params: dict[str, boo
     assert outcomes(asking) == []
 
 
-@pytest.mark.parametrize("orders", [1, 2], ids=["no-limit-is-reached", "approved"])
-def test_loads_are_handed_no_examples(asking: ShopUnderTest, jane: Person, orders: int) -> None:
+@pytest.mark.parametrize("orders", [1, 2], ids=["no-limit-is-exceeded", "approved"])
+def test_loads_get_no_examples(asking: ShopUnderTest, jane: Person, orders: int) -> None:
     asking.add_rows([(str(number), "new", IN_WINDOW) for number in range(orders)])
 
-    run = run_while(lambda: jane.answers("Approve")) if orders > 1 else run_dag()
+    run = run_while(lambda: jane.decides("Approve")) if orders > 1 else run_dag()
 
     [built] = returned(run, "build_batches")
     assert built["preview"] is not None
-    [handed_on] = returned(run, "ask_approval" if orders > 1 else "approve_changes")
-    assert [batches["preview"] for batches in handed_on] == [None]
+    [passed_on] = returned(run, "ask_approval" if orders > 1 else "approve_changes")
+    assert [batches["preview"] for batches in passed_on] == [None]
 
 
-def test_an_answer_about_an_earlier_reading_sends_nothing(
-    asking: ShopUnderTest, jane: Person, said: Callable[[], str]
+def test_a_decision_about_an_earlier_extraction_sends_nothing(
+    asking: ShopUnderTest, jane: Person, logged: Callable[[], str]
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
 
@@ -264,17 +268,17 @@ def test_an_answer_about_an_earlier_reading_sends_nothing(
         jane.waits_for_a_request,
         lambda: asking.add_rows([("3", "fraud", IN_WINDOW)]),
         lambda: jane.clears(BEFORE_ASKING, 2, "approve_changes"),
-        lambda: jane.answers("Approve"),
+        lambda: jane.decides("Approve"),
     )
 
     assert run.state == "failed"
-    assert "the answer is about an earlier reading" in said()
+    assert "the decision is about an earlier extraction" in logged()
     assert asking.sandbox.stats()["requests"] == 0
     assert outcomes(asking) == [("asked", None)]
 
 
-def test_figures_of_an_earlier_reading_are_not_shown_for_a_newer_one(
-    asking: ShopUnderTest, jane: Person, said: Callable[[], str]
+def test_numbers_of_an_earlier_extraction_are_not_shown_for_a_newer_one(
+    asking: ShopUnderTest, jane: Person, logged: Callable[[], str]
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
 
@@ -285,15 +289,15 @@ def test_figures_of_an_earlier_reading_are_not_shown_for_a_newer_one(
     )
 
     assert run.state == "failed"
-    assert "asked for approval of an earlier reading" in said()
+    assert "asked for approval of an earlier extraction" in logged()
     assert asking.sandbox.stats()["requests"] == 0
 
-    again = run_while(lambda: jane.answers("Approve"), logical_date=EIGHT + timedelta(hours=1))
+    again = run_while(lambda: jane.decides("Approve"), logical_date=EIGHT + timedelta(hours=1))
     assert "3 orders would change" in jane.read[0]["subject"]
     assert again.account["sent"] == 3
 
 
-def test_the_same_reading_is_asked_about_again_where_a_person_clears_the_request(
+def test_the_same_extraction_is_asked_about_again_if_a_person_clears_the_request(
     asking: ShopUnderTest, jane: Person
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
@@ -303,35 +307,45 @@ def test_the_same_reading_is_asked_about_again_where_a_person_clears_the_request
         body = {"dag_run_id": run_id, "task_ids": ["ask_approval"], "only_failed": False, "dry_run": False}
         jane.api.post(f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=body).raise_for_status()
 
-    run = run_while(clears_the_request, lambda: jane.answers("Approve"))
+    run = run_while(clears_the_request, lambda: jane.decides("Approve"))
 
     assert run.account["sent"] == 2
     assert outcomes(asking) == [("asked", None), ("asked", None), ("approved", "jane")]
 
 
-def test_an_approved_reading_is_not_asked_about_again_when_the_task_that_heard_it_was_lost(
+def test_an_approved_extraction_is_not_asked_about_again_if_the_task_is_lost_right_after(
     asking: ShopUnderTest, jane: Person
 ) -> None:
     asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
 
-    def is_lost_right_after_the_answer() -> None:
+    def is_lost_right_after_the_decision() -> None:
         run_id = jane.waits_for_a_request()["task_instance"]["dag_run_id"]
-        ledger = Ledger.of_connection("shop_ledger")
-        asked = ledger.latest_approval(DAG_ID, run_id)
+        ledger = Ledger.from_conn_id("shop_ledger")
+        asked = Approvals(ledger).latest(DAG_ID, run_id)
         assert asked
-        ledger.record_approval(RunRef("test", DAG_ID, run_id, asked.extraction_id), "approved", FIGURES, "jane")
+        Approvals(ledger).record(RunRef("test", DAG_ID, run_id, asked.extraction_id), "approved", EXCEEDED, "jane")
         jane.clears(["ask_approval"], 2, "ask_approval")
 
-    run = run_while(is_lost_right_after_the_answer)
+    run = run_while(is_lost_right_after_the_decision)
 
     assert run.account["sent"] == 2
     assert outcomes(asking) == [("asked", None), ("approved", "jane")]
 
 
-def test_a_limit_that_is_to_be_asked_about_lets_nothing_pass_where_the_run_has_no_task_that_asks(
+@pytest.mark.parametrize("step", ["execute", "execute_complete"])
+def test_a_request_of_an_earlier_version_is_never_taken_for_no_request(step: str) -> None:
+    context = task_context(pushed={("approve_changes", "question"): {"batches": []}})
+    operator = AskApprovalOperator(task_id="ask_approval", shop="test", ledger_conn_id="shop_ledger", batches=[])
+    event = [{"chosen_options": ["Approve"], "responded_by_user": None}] if step == "execute_complete" else []
+
+    with pytest.raises(RestartRunError, match="approval was written by an earlier version of this project"):
+        getattr(operator, step)(context, *event)
+
+
+def test_a_limit_that_needs_approval_lets_nothing_through_if_the_run_has_no_task_that_asks(
     shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a run that began before its shop file was changed."""
+    """As in a run that started before its shop file was changed."""
     from tests import whole_run
 
     shop.configure(limits={"changed_orders": 1})
@@ -348,19 +362,19 @@ def test_a_limit_that_is_to_be_asked_about_lets_nothing_pass_where_the_run_has_n
     assert shop.sandbox.stats()["requests"] == 0
 
 
-def test_who_is_to_be_told_of_limits_is_told_while_there_is_time_to_answer(asking: ShopUnderTest, jane: Person) -> None:
+def test_the_alert_about_a_limit_is_sent_while_there_is_time_to_decide(asking: ShopUnderTest, jane: Person) -> None:
     with webhook_server() as webhook:
         asking.connect("http_default", webhook.connection)
         asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 1}, notify=[{"webhook": "/"}])
         asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
-        told_in_time: list[str] = []
+        sent_in_time: list[str] = []
 
         def look() -> None:
             jane.waits_for_a_request()
-            told_in_time.extend(webhook.subjects)
+            sent_in_time.extend(webhook.subjects)
 
-        run_while(look, lambda: jane.answers("Approve"))
+        run_while(look, lambda: jane.decides("Approve"))
 
-        assert told_in_time == ["[fired] test: a limit stopped the run"]
+        assert sent_in_time == ["[fired] test: a limit stopped the run"]
         assert webhook.subjects[1:] == ["[recovered] test: a limit stopped the run"]
         assert "the run waits for an approval, for 12 h" in webhook.posts[0][1]["text"]

@@ -10,26 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rees46_sync.exceptions import ShopFileError
+from rees46_sync.exceptions import RestartRunError
 from rees46_sync.pipeline.diff import (
     REOPENED,
     SEND,
     STALE,
     UNCHANGED,
-    Reading,
+    DiffContext,
+    add_codes,
     compare,
-    counts_of,
-    in_batches,
-    newly_unchanged,
-    with_codes,
+    count_actions,
+    select_confirmable,
+    split_batches,
 )
 from rees46_sync.shop.shop import CANCELLED, COMPLETED, CREATED
 from tests.conftest import ShopUnderTest
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW_END = NOON + timedelta(hours=12)
-MARK = 100
-BEFORE, AT_THE_MARK, SINCE = MARK - 1, MARK, MARK + 1
+HIGH_WATER_MARK = 100
+BEFORE, AT_THE_MARK, SINCE = HIGH_WATER_MARK - 1, HIGH_WATER_MARK, HIGH_WATER_MARK + 1
 A_MOMENT = timedelta(microseconds=1)
 
 Known = tuple[str, int, int, datetime]
@@ -47,29 +47,30 @@ def known_of(*known: Known) -> pd.DataFrame:
     frame = pd.DataFrame(known, columns=columns, dtype=object).assign(sent_here=False, uncertain=False)
     types = {"order_id": "str", "known_id": "int64", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
     frame = frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
-    overtaken = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
-    return frame.assign(newest_updated_at=frame["known_updated_at"], overtaken_at=overtaken)
+    never = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+    return frame.assign(newest_updated_at=frame["known_updated_at"], confirmed_at=never)
 
 
-def verdict_of(
+def action_for(
     code: int,
     known: tuple[int, int, timedelta] | None,
     *,
-    overtaken: timedelta | None = None,
+    confirmed: timedelta | None = None,
     resend: bool = False,
     allow_reopen: bool = False,
 ) -> str:
     """
-    Compare an order of noon with what REES46 has of it: ledger row, status, and how much later its version is.
+    Compare an order of noon with what REES46 has of it.
 
-    ``overtaken`` says how much later than noon the version is in which another reading found it unchanged.
+    :param known: the id of the ledger's row, its status, and how much later than noon its version is.
+    :param confirmed: how much later than noon the version is in which another extraction confirmed the order.
     """
     rows = [("1", known[0], known[1], NOON + known[2])] if known else []
-    reading = Reading(mark=MARK, window_end=WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    context = DiffContext(HIGH_WATER_MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
     in_ledger = known_of(*rows)
-    if overtaken is not None:
-        in_ledger["overtaken_at"] = pd.Timestamp(NOON + overtaken)
-    return str(compare(orders_of(("1", code, NOON)), in_ledger, reading).item())
+    if confirmed is not None:
+        in_ledger["confirmed_at"] = pd.Timestamp(NOON + confirmed)
+    return str(compare(orders_of(("1", code, NOON)), in_ledger, context).item())
 
 
 EARLIER, SAME_TIME, LATER = timedelta(hours=-1), timedelta(0), timedelta(hours=1)
@@ -78,7 +79,7 @@ AT_WINDOW_END = WINDOW_END - NOON
 
 @pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
 def test_an_order_that_rees46_does_not_have_is_sent(code: int) -> None:
-    assert verdict_of(code, None) == SEND
+    assert action_for(code, None) == SEND
 
 
 CHANGES = [
@@ -92,7 +93,7 @@ NOT_NEWER = [
     pytest.param(BEFORE, SAME_TIME, id="same-time"),
     pytest.param(BEFORE, LATER, id="newer-but-read-again-just-now"),
     pytest.param(BEFORE, AT_WINDOW_END - A_MOMENT, id="newest-inside-the-window"),
-    pytest.param(AT_THE_MARK, LATER, id="newer-but-the-last-before-the-reading"),
+    pytest.param(AT_THE_MARK, LATER, id="newer-but-the-last-before-the-extraction"),
     pytest.param(SINCE, EARLIER, id="older-accepted-since"),
     pytest.param(SINCE, -A_MOMENT, id="a-moment-older-accepted-since"),
 ]
@@ -110,27 +111,25 @@ NEWER = [
 def test_an_order_that_rees46_has_in_this_status_is_unchanged_unless_all_is_resent(
     code: int, row: int, later: timedelta
 ) -> None:
-    assert verdict_of(code, (row, code, later)) == UNCHANGED
-    assert verdict_of(code, (row, code, later), allow_reopen=True) == UNCHANGED
-    assert verdict_of(code, (row, code, later), resend=True) == SEND
+    assert action_for(code, (row, code, later)) == UNCHANGED
+    assert action_for(code, (row, code, later), allow_reopen=True) == UNCHANGED
+    assert action_for(code, (row, code, later), resend=True) == SEND
 
 
 @pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
 @pytest.mark.parametrize(("row", "later"), NEWER)
-def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged_also_where_all_is_resent(
+def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged_even_if_all_is_resent(
     code: int, row: int, later: timedelta
 ) -> None:
-    assert verdict_of(code, (row, code, later)) == UNCHANGED
-    assert verdict_of(code, (row, code, later), resend=True) == UNCHANGED
+    assert action_for(code, (row, code, later)) == UNCHANGED
+    assert action_for(code, (row, code, later), resend=True) == UNCHANGED
 
 
 @pytest.mark.parametrize(("known", "code"), CHANGES)
 @pytest.mark.parametrize(("row", "later"), NOT_NEWER)
-def test_a_changed_order_is_sent_where_rees46_has_nothing_newer(
-    known: int, code: int, row: int, later: timedelta
-) -> None:
-    assert verdict_of(code, (row, known, later)) == SEND
-    assert verdict_of(code, (row, known, later), resend=True) == SEND
+def test_a_changed_order_is_sent_if_rees46_has_nothing_newer(known: int, code: int, row: int, later: timedelta) -> None:
+    assert action_for(code, (row, known, later)) == SEND
+    assert action_for(code, (row, known, later), resend=True) == SEND
 
 
 @pytest.mark.parametrize(
@@ -143,29 +142,29 @@ def test_a_changed_order_is_sent_where_rees46_has_nothing_newer(
 )
 @pytest.mark.parametrize(("row", "later"), NEWER)
 def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, row: int, later: timedelta) -> None:
-    assert verdict_of(code, (row, known, later)) == STALE
-    assert verdict_of(code, (row, known, later), resend=True, allow_reopen=True) == STALE
+    assert action_for(code, (row, known, later)) == STALE
+    assert action_for(code, (row, known, later), resend=True, allow_reopen=True) == STALE
 
 
 @pytest.mark.parametrize(
-    ("known", "code", "overtaken", "verdict"),
+    ("known", "code", "confirmed", "action"),
     [
-        pytest.param(COMPLETED, CANCELLED, LATER, STALE, id="found-again-later"),
-        pytest.param(COMPLETED, CANCELLED, SAME_TIME, STALE, id="found-again-at-the-same-time"),
-        pytest.param(COMPLETED, CREATED, LATER, STALE, id="a-final-status-found-again-later"),
-        pytest.param(COMPLETED, CANCELLED, -A_MOMENT, SEND, id="found-a-moment-earlier"),
-        pytest.param(COMPLETED, CREATED, -A_MOMENT, REOPENED, id="a-final-status-found-earlier"),
+        pytest.param(COMPLETED, CANCELLED, LATER, STALE, id="confirmed-later"),
+        pytest.param(COMPLETED, CANCELLED, SAME_TIME, STALE, id="confirmed-at-the-same-time"),
+        pytest.param(COMPLETED, CREATED, LATER, STALE, id="a-final-status-confirmed-later"),
+        pytest.param(COMPLETED, CANCELLED, -A_MOMENT, SEND, id="confirmed-a-moment-earlier"),
+        pytest.param(COMPLETED, CREATED, -A_MOMENT, REOPENED, id="a-final-status-confirmed-earlier"),
         pytest.param(CANCELLED, CANCELLED, LATER, UNCHANGED, id="the-same-status"),
     ],
 )
 def test_a_status_that_was_taken_back_after_it_was_read_is_not_sent(
-    known: int, code: int, overtaken: timedelta, verdict: str
+    known: int, code: int, confirmed: timedelta, action: str
 ) -> None:
-    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken) == verdict
-    assert verdict_of(code, (BEFORE, known, EARLIER), overtaken=overtaken, resend=True) == verdict
+    assert action_for(code, (BEFORE, known, EARLIER), confirmed=confirmed) == action
+    assert action_for(code, (BEFORE, known, EARLIER), confirmed=confirmed, resend=True) == action
 
 
-def test_only_what_is_unchanged_in_a_newer_version_overtakes_older_readings() -> None:
+def test_only_orders_unchanged_in_a_newer_version_can_be_confirmed() -> None:
     orders = orders_of(*((order_id, COMPLETED, NOON) for order_id in ("newer", "same-time", "older", "changed", "new")))
     known = known_of(
         ("newer", BEFORE, COMPLETED, NOON - A_MOMENT),
@@ -173,21 +172,21 @@ def test_only_what_is_unchanged_in_a_newer_version_overtakes_older_readings() ->
         ("older", BEFORE, COMPLETED, NOON + A_MOMENT),
         ("changed", BEFORE, CREATED, NOON - A_MOMENT),
     )
-    verdicts = compare(orders, known, Reading(MARK, WINDOW_END))
+    actions = compare(orders, known, DiffContext(HIGH_WATER_MARK, WINDOW_END))
 
-    assert newly_unchanged(orders, known, verdicts)["order_id"].tolist() == ["newer"]
+    assert select_confirmable(orders, known, actions)["order_id"].tolist() == ["newer"]
 
 
 @pytest.mark.parametrize("known", [COMPLETED, CANCELLED])
 @pytest.mark.parametrize(("row", "later"), NOT_NEWER)
-def test_a_final_status_becomes_created_only_where_the_shop_allows_it(known: int, row: int, later: timedelta) -> None:
-    assert verdict_of(CREATED, (row, known, later)) == REOPENED
-    assert verdict_of(CREATED, (row, known, later), resend=True) == REOPENED
-    assert verdict_of(CREATED, (row, known, later), allow_reopen=True) == SEND
+def test_a_final_status_becomes_created_only_if_the_shop_allows_it(known: int, row: int, later: timedelta) -> None:
+    assert action_for(CREATED, (row, known, later)) == REOPENED
+    assert action_for(CREATED, (row, known, later), resend=True) == REOPENED
+    assert action_for(CREATED, (row, known, later), allow_reopen=True) == SEND
 
 
 @pytest.mark.parametrize(
-    ("code", "known", "verdict"),
+    ("code", "known", "action"),
     [
         pytest.param(COMPLETED, (BEFORE, COMPLETED, SAME_TIME), SEND, id="the-same-status-is-sent-again"),
         pytest.param(COMPLETED, (BEFORE, COMPLETED, LATER), SEND, id="the-same-status-of-a-newer-version-too"),
@@ -197,14 +196,14 @@ def test_a_final_status_becomes_created_only_where_the_shop_allows_it(known: int
         pytest.param(CREATED, (BEFORE, COMPLETED, EARLIER), REOPENED, id="a-final-status-stays"),
     ],
 )
-def test_where_an_answer_is_missing_nothing_counts_as_unchanged(
-    code: int, known: tuple[int, int, timedelta], verdict: str
-) -> None:
+def test_an_uncertain_order_is_never_unchanged(code: int, known: tuple[int, int, timedelta], action: str) -> None:
     uncertain = known_of(("1", known[0], known[1], NOON + known[2])).assign(uncertain=True)
 
-    verdicts = compare(orders_of(("1", code, NOON), ("2", code, NOON)), uncertain, Reading(MARK, WINDOW_END))
+    actions = compare(
+        orders_of(("1", code, NOON), ("2", code, NOON)), uncertain, DiffContext(HIGH_WATER_MARK, WINDOW_END)
+    )
 
-    assert verdicts.tolist() == [verdict, SEND]
+    assert actions.tolist() == [action, SEND]
 
 
 def test_each_order_is_compared_with_its_own_row() -> None:
@@ -216,44 +215,50 @@ def test_each_order_is_compared_with_its_own_row() -> None:
         ("a", BEFORE, CREATED, NOON),
     )
 
-    assert compare(orders, known, Reading(MARK, WINDOW_END)).tolist() == [SEND, UNCHANGED, STALE, SEND, SEND]
+    assert compare(orders, known, DiffContext(HIGH_WATER_MARK, WINDOW_END)).tolist() == [
+        SEND,
+        UNCHANGED,
+        STALE,
+        SEND,
+        SEND,
+    ]
 
 
 IDS = st.sampled_from([f"order-{number}" for number in range(12)])
 CODES = st.sampled_from([CREATED, COMPLETED, CANCELLED])
 MOMENTS = st.integers(-30, 30).map(lambda hours: NOON + timedelta(hours=hours))
 ORDERS = st.dictionaries(IDS, st.tuples(CODES, MOMENTS))
-KNOWN = st.dictionaries(IDS, st.tuples(st.integers(MARK - 5, MARK + 5), CODES, MOMENTS))
+KNOWN = st.dictionaries(IDS, st.tuples(st.integers(HIGH_WATER_MARK - 5, HIGH_WATER_MARK + 5), CODES, MOMENTS))
 
 
 @settings(max_examples=60, database=None, deadline=None)
 @given(ORDERS, KNOWN, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
-def test_every_row_gets_exactly_one_verdict_wherever_it_stands(
+def test_every_row_gets_exactly_one_action_in_any_order(
     wanted: dict[str, tuple[int, datetime]],
     known: dict[str, tuple[int, int, datetime]],
     resend: bool,
     allow_reopen: bool,
     rng: random.Random,
 ) -> None:
-    reading = Reading(MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    context = DiffContext(HIGH_WATER_MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
     in_ledger = known_of(*((order_id, *row) for order_id, row in known.items()))
     orders = orders_of(*((order_id, *row) for order_id, row in wanted.items()))
     orders.index = pd.Index(rng.sample(range(1000), len(orders)))
     shuffled = orders.sample(frac=1, random_state=rng.randrange(1000))
 
-    verdicts = compare(orders, in_ledger, reading)
+    actions = compare(orders, in_ledger, context)
 
-    assert verdicts.index.equals(orders.index)
-    assert set(verdicts) <= {SEND, UNCHANGED, STALE, REOPENED}
-    assert sum(counts_of(verdicts).values()) == len(orders)
-    assert compare(shuffled, in_ledger[::-1], reading).to_dict() == verdicts.to_dict()
+    assert actions.index.equals(orders.index)
+    assert set(actions) <= {SEND, UNCHANGED, STALE, REOPENED}
+    assert sum(count_actions(actions).values()) == len(orders)
+    assert compare(shuffled, in_ledger[::-1], context).to_dict() == actions.to_dict()
 
 
-def test_each_verdict_has_a_count_even_where_nothing_was_read() -> None:
-    verdicts = compare(orders_of(), known_of(), Reading(MARK, WINDOW_END))
+def test_each_action_has_a_count_even_if_nothing_was_read() -> None:
+    actions = compare(orders_of(), known_of(), DiffContext(HIGH_WATER_MARK, WINDOW_END))
 
-    assert counts_of(verdicts) == {SEND: 0, UNCHANGED: 0, STALE: 0, REOPENED: 0}
-    assert counts_of(pd.Series([SEND, STALE, SEND])) == {SEND: 2, UNCHANGED: 0, STALE: 1, REOPENED: 0}
+    assert count_actions(actions) == {SEND: 0, UNCHANGED: 0, STALE: 0, REOPENED: 0}
+    assert count_actions(pd.Series([SEND, STALE, SEND])) == {SEND: 2, UNCHANGED: 0, STALE: 1, REOPENED: 0}
 
 
 def numbered(count: int) -> pd.DataFrame:
@@ -277,7 +282,7 @@ def numbered(count: int) -> pd.DataFrame:
 def test_batches_hold_every_order_once_and_are_full_but_the_last(count: int, size: int, sizes: list[int]) -> None:
     orders = numbered(count)
 
-    batches = list(in_batches(orders, size))
+    batches = list(split_batches(orders, size))
 
     assert [len(batch) for batch in batches] == sizes
     ids = [order_id for batch in batches for order_id in batch["order_id"]]
@@ -286,12 +291,12 @@ def test_batches_hold_every_order_once_and_are_full_but_the_last(count: int, siz
         pd.testing.assert_frame_equal(batch, orders.loc[batch.index])
 
 
-def test_batches_are_cut_alike_whatever_the_order_of_the_rows() -> None:
+def test_batches_are_split_alike_whatever_the_order_of_the_rows() -> None:
     orders = numbered(100)
     shuffled = orders.sample(frac=1, random_state=7).reset_index(drop=True)
     assert shuffled["order_id"].tolist() != orders["order_id"].tolist()
 
-    once, again = ([batch.reset_index(drop=True) for batch in in_batches(frame, 23)] for frame in (orders, shuffled))
+    once, again = ([batch.reset_index(drop=True) for batch in split_batches(frame, 23)] for frame in (orders, shuffled))
 
     for first, second in zip(once, again, strict=True):
         pd.testing.assert_frame_equal(first, second)
@@ -303,18 +308,18 @@ def test_statuses_become_the_codes_of_the_shop_file(shop: ShopUnderTest) -> None
     )
     orders = pd.DataFrame({"status": ["delivered", "007", "new", "Delivered"]}, index=[7, 3, 5, 1])
 
-    coded = with_codes(orders, definition)
+    coded = add_codes(orders, definition)
 
     assert coded["code"].to_dict() == {7: COMPLETED, 3: CANCELLED, 5: CREATED, 1: COMPLETED}
     assert coded["code"].dtype == "int64"
-    assert with_codes(orders[:0], definition).empty
+    assert add_codes(orders[:0], definition).empty
 
 
 def test_a_status_that_is_no_longer_mapped_stops_the_run_and_is_never_guessed(shop: ShopUnderTest) -> None:
     orders = pd.DataFrame({"status": ["new", "parked"]})
     mapped = {"created": ["new", "parked"], "completed": ["done"], "cancelled": []}
-    assert with_codes(orders, shop.configure(statuses=mapped))["code"].tolist() == [CREATED, CREATED]
+    assert add_codes(orders, shop.configure(statuses=mapped))["code"].tolist() == [CREATED, CREATED]
 
-    remedy = r"test\.yaml: statuses changed while the run was under way; clear this run from extract_orders"
-    with pytest.raises(ShopFileError, match=remedy):
-        with_codes(orders, shop.configure(statuses=mapped | {"created": ["new"]}))
+    message = r"test\.yaml: its statuses changed during this run; clear this run from extract_orders"
+    with pytest.raises(RestartRunError, match=message):
+        add_codes(orders, shop.configure(statuses=mapped | {"created": ["new"]}))

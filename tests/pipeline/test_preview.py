@@ -1,4 +1,4 @@
-"""What a dry run shows: how many orders of which status and time, and some of them."""
+"""What a dry run shows: how many orders of each status and time, and examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from rees46_sync.pipeline.preview import EXAMPLES, MOST_PERIODS, Preview, preview_of, tables
+from rees46_sync.pipeline.preview import EXAMPLES, MAX_PERIODS, Preview, build_preview, tables
 from rees46_sync.shop.shop import CANCELLED, COMPLETED, CREATED
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ def preview(orders: Sequence[Order], known: Sequence[tuple[str, int, bool]] = ()
     """
     due = pd.DataFrame(orders, columns=["order_id", "status", "updated_at"])
     in_ledger = pd.DataFrame(known, columns=["order_id", "known_status", "uncertain"])
-    return preview_of(
+    return build_preview(
         due.assign(code=due["status"].map(CODES)).astype(
             {"order_id": "str", "status": "str", "code": "int64", "updated_at": "datetime64[us, UTC]"}
         ),
@@ -54,8 +54,8 @@ DAY, MONTH, YEAR = timedelta(days=1), timedelta(days=31), timedelta(days=366)
     ("orders", "title", "first", "lines"),
     [
         pytest.param(one_every(timedelta(minutes=1), 90), "by day", "2026-03-01", 1, id="one-day"),
-        pytest.param(one_every(DAY, MOST_PERIODS), "by day", "2026-03-01", MOST_PERIODS, id="just-few-enough-days"),
-        pytest.param(one_every(DAY, MOST_PERIODS + 1), "by month", "2026-03", 2, id="a-day-too-many"),
+        pytest.param(one_every(DAY, MAX_PERIODS), "by day", "2026-03-01", MAX_PERIODS, id="just-few-enough-days"),
+        pytest.param(one_every(DAY, MAX_PERIODS + 1), "by month", "2026-03", 2, id="a-day-too-many"),
         pytest.param(one_every(MONTH, 35), "by day", "2026-03-01", 35, id="days-far-apart"),
         pytest.param(one_every(timedelta(hours=12), 2000), "by month", "2026-03", 33, id="years"),
         pytest.param(one_every(DAY, 1500), "by year", "2026", 5, id="many-months"),
@@ -156,5 +156,5 @@ def test_a_preview_stays_small_whatever_the_orders_are() -> None:
     assert "\\x00" in small["examples"][0][0]
 
 
-def test_where_nothing_would_be_sent_there_is_nothing_to_show() -> None:
+def test_if_nothing_would_be_sent_there_is_nothing_to_show() -> None:
     assert preview([]) == Preview(counts={}, examples=[])

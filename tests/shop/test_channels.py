@@ -14,7 +14,7 @@ from tests.conftest import ShopUnderTest
 MAIL = {"email": ["ops@example.com"]}
 
 
-def test_without_the_keys_nobody_is_told_and_freshness_is_a_day(shop: ShopUnderTest) -> None:
+def test_without_the_keys_no_alert_is_sent_and_freshness_is_a_day(shop: ShopUnderTest) -> None:
     found = shop.configure()
     assert found.notify == ()
     assert found.freshness == timedelta(hours=24)
@@ -29,14 +29,14 @@ def test_without_the_keys_nobody_is_told_and_freshness_is_a_day(shop: ShopUnderT
         pytest.param({"webhook": "/alerts", "conn_id": "mine"}, "webhook", "mine", id="webhook"),
     ],
 )
-def test_a_channel_is_told_of_everything_through_the_providers_own_connection_unless_it_says_otherwise(
+def test_a_channel_receives_every_event_through_the_providers_connection_by_default(
     shop: ShopUnderTest, entry: dict[str, Any], kind: str, connection: str
 ) -> None:
     [channel] = shop.configure(notify=[entry]).notify
     assert (channel.kind, channel.connection, channel.events) == (kind, connection, EVENTS)
 
 
-def test_the_ledgers_name_of_a_place_shows_no_address_and_does_not_depend_on_its_events(shop: ShopUnderTest) -> None:
+def test_the_key_of_a_channel_reveals_no_address_and_does_not_depend_on_its_events(shop: ShopUnderTest) -> None:
     one, other, fewer = (
         shop.configure(notify=[entry]).notify[0]
         for entry in (MAIL, {"email": ["boss@example.com"]}, MAIL | {"events": ["volume"]})
@@ -46,7 +46,7 @@ def test_the_ledgers_name_of_a_place_shows_no_address_and_does_not_depend_on_its
 
 
 @pytest.mark.parametrize(
-    ("keys", "fault"),
+    ("keys", "problem"),
     [
         ({"notify": None}, "notify is null; give a list of places"),
         ({"notify": MAIL}, "notify is {'email': ['ops@example.com']}; give a list of places"),
@@ -61,10 +61,13 @@ def test_the_ledgers_name_of_a_place_shows_no_address_and_does_not_depend_on_its
         ({"notify": [{"slack": ""}]}, "notify.0.slack is ''; give the name or id of a Slack channel"),
         ({"notify": [{"webhook": "hooks.example.com/x"}]}, "notify.0.webhook is 'hooks.example.com/x'; give the path"),
         ({"notify": [MAIL | {"conn_id": ""}]}, "notify.0.conn_id is ''; give the id of the Airflow connection"),
-        ({"notify": [MAIL | {"events": ["run_fail"]}]}, "notify.0.events.0 is 'run_fail'; give a list of what is told"),
+        (
+            {"notify": [MAIL | {"events": ["run_fail"]}]},
+            "notify.0.events.0 is 'run_fail'; give a list of the events that are",
+        ),
         (
             {"notify": [MAIL | {"events": []}]},
-            "notify.0.events is empty; give a list of what is told here, of run_fail",
+            "notify.0.events is empty; give a list of the events that are sent here, of run_fail",
         ),
         ({"notify": [MAIL | {"to": "x"}]}, "notify.0.to is not a known key; correct its spelling or remove it (known"),
         ({"notify": [MAIL, MAIL]}, "names the same place twice; list all of its events in one entry"),
@@ -75,9 +78,7 @@ def test_the_ledgers_name_of_a_place_shows_no_address_and_does_not_depend_on_its
         ({"alerts": {"volume": 2}}, "alerts.volume is not a known key; correct its spelling or remove it (known keys"),
     ],
 )
-def test_what_cannot_be_meant_is_named_with_its_value_and_the_remedy(
-    shop: ShopUnderTest, keys: dict[str, Any], fault: str
-) -> None:
+def test_a_wrong_value_is_named_with_the_remedy(shop: ShopUnderTest, keys: dict[str, Any], problem: str) -> None:
     with pytest.raises(ShopFileError) as caught:
         shop.configure(**keys)
-    assert fault in str(caught.value)
+    assert problem in str(caught.value)

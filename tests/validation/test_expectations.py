@@ -1,4 +1,4 @@
-"""What the judge promises: a good row goes on, a bad one is rejected with every reason, and doubt stops the run."""
+"""Good rows are accepted, bad ones are rejected with every reason, and a check that cannot run stops the run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rees46_sync.exceptions import JudgementError
-from rees46_sync.ledger.database import RejectedRow
-from rees46_sync.validation.expectations import MAX_ID_CHARACTERS, WHAT_TO_DO, Judge, Judgement, UnmappedStatus
-from rees46_sync.warehouse.reader import SCHEMA, exact_text, staged_rows
+from rees46_sync.exceptions import RowValidationError
+from rees46_sync.ledger.quarantine import RejectedRow
+from rees46_sync.validation.expectations import (
+    MAX_ID_CHARACTERS,
+    REASONS,
+    RowValidator,
+    UnmappedStatus,
+    ValidationResult,
+)
+from rees46_sync.warehouse.values import SCHEMA, exact_text, staged_rows
 from rees46_sync.window import Window
 
 Row = tuple[Any, Any, Any]
@@ -30,22 +36,22 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge()
+def validator() -> RowValidator:
+    return RowValidator()
 
 
 def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows as a warehouse gives them, as the judge gets them from a staged file."""
+    """Rows of a warehouse, as validation reads them from a staged file."""
     table = staged_rows(*([row[column] for row in rows] for column in range(3)))
     return table.append_column("copy", pa.array([1] * len(rows), pa.int64())).cast(SCHEMA).to_pandas()
 
 
-def judged(judge: Judge, *rows: Row) -> Judgement:
-    return judge.judge_rows(frame_of(rows), STATUSES, WINDOW)
+def validated(validator: RowValidator, *rows: Row) -> ValidationResult:
+    return validator.validate(frame_of(rows), STATUSES, WINDOW)
 
 
-def reasons_of(judgement: Judgement) -> list[str]:
-    return [row.reason for row in judgement.rejected]
+def rejection_reasons(result: ValidationResult) -> list[str]:
+    return [row.reason for row in result.rejected]
 
 
 # One row
@@ -117,40 +123,40 @@ TABLE = {f"clean-{what}": ("", row) for what, row in CLEAN.items()} | {
 
 
 @pytest.fixture(scope="module")
-def verdicts(judge: Judge) -> dict[str, str]:
-    """The reason for which each row of the table is rejected, none for a clean one: all of them judged at once."""
+def reasons(validator: RowValidator) -> dict[str, str]:
+    """The reason why each row of the table is rejected, empty for a clean one; all are validated at once."""
     frame = frame_of([row for _, row in TABLE.values()])
-    frame["copy"] = range(len(frame))  # tells which row a rejected one was
-    reasons = {row.copy: row.reason for row in judge.judge_rows(frame, STATUSES, WINDOW).rejected}
-    return {name: reasons.get(position, "") for position, name in enumerate(TABLE)}
+    frame["copy"] = range(len(frame))  # identifies the row among the rejected ones
+    by_row = {row.copy: row.reason for row in validator.validate(frame, STATUSES, WINDOW).rejected}
+    return {name: by_row.get(position, "") for position, name in enumerate(TABLE)}
 
 
-def test_each_code_is_broken_here() -> None:
-    assert list(BROKEN) == list(WHAT_TO_DO)
+def test_the_table_breaks_each_code() -> None:
+    assert list(BROKEN) == list(REASONS)
 
 
 @pytest.mark.parametrize(("name", "code"), [pytest.param(name, code, id=name) for name, (code, _) in TABLE.items()])
-def test_a_row_is_rejected_for_exactly_what_it_breaks(verdicts: dict[str, str], name: str, code: str) -> None:
-    assert verdicts[name] == code
+def test_a_row_is_rejected_for_exactly_what_it_breaks(reasons: dict[str, str], name: str, code: str) -> None:
+    assert reasons[name] == code
 
 
-def test_clean_rows_go_on_as_they_are(judge: Judge) -> None:
-    judgement = judged(judge, *CLEAN.values())
+def test_clean_rows_are_accepted_unchanged(validator: RowValidator) -> None:
+    result = validated(validator, *CLEAN.values())
 
-    assert list(judgement.valid.itertuples(index=False, name=None)) == [
+    assert list(result.valid.itertuples(index=False, name=None)) == [
         (str(order_id), status.strip(), pd.Timestamp(time)) for order_id, status, time in CLEAN.values()
     ]
-    assert list(judgement.valid) == ["order_id", "status", "updated_at"]
-    assert (judgement.rejected, judgement.reasons, judgement.unmapped) == ([], {}, [])
+    assert list(result.valid) == ["order_id", "status", "updated_at"]
+    assert (result.rejected, result.reasons, result.unmapped) == ([], {}, [])
 
 
-def test_a_rejected_row_is_what_the_warehouse_gave(judge: Judge) -> None:
+def test_a_rejected_row_keeps_the_values_of_the_warehouse(validator: RowValidator) -> None:
     frame = frame_of([("7\t", " lost ", "2026-03-01 12:00:00+03:00"), (None, None, None)])
     frame["copy"] = [1, 4]
 
-    judgement = judge.judge_rows(frame, STATUSES, WINDOW)
+    result = validator.validate(frame, STATUSES, WINDOW)
 
-    assert judgement.rejected == [
+    assert result.rejected == [
         RejectedRow("7\t", "lost", "2026-03-01 12:00:00+03:00", "order_id_control_character, status_unmapped", 1),
         RejectedRow(None, None, None, "order_id_missing, status_missing, updated_at_missing", 4),
     ]
@@ -184,58 +190,60 @@ def test_a_rejected_row_is_what_the_warehouse_gave(judge: Judge) -> None:
         ),
     ],
 )
-def test_a_row_is_rejected_once_with_every_reason_in_the_suites_order(judge: Judge, row: Row, codes: list[str]) -> None:
-    judgement = judged(judge, row, ("1", "new", NOON), row)
+def test_a_row_is_rejected_once_with_every_reason_in_the_suites_order(
+    validator: RowValidator, row: Row, codes: list[str]
+) -> None:
+    result = validated(validator, row, ("1", "new", NOON), row)
 
-    assert codes == [code for code in WHAT_TO_DO if code in codes]
-    assert reasons_of(judgement) == [", ".join(codes)] * 2
-    assert judgement.reasons == dict.fromkeys(codes, 2)
-    assert judgement.valid["order_id"].tolist() == ["1"]
+    assert codes == [code for code in REASONS if code in codes]
+    assert rejection_reasons(result) == [", ".join(codes)] * 2
+    assert result.reasons == dict.fromkeys(codes, 2)
+    assert result.valid["order_id"].tolist() == ["1"]
 
 
 @pytest.mark.parametrize("count", [1, 500])
-def test_a_partition_may_be_bad_as_a_whole(judge: Judge, count: int) -> None:
-    judgement = judged(judge, *((f"{number}", "lost", NOON) for number in range(count)))
+def test_all_rows_of_a_partition_may_be_bad(validator: RowValidator, count: int) -> None:
+    result = validated(validator, *((f"{number}", "lost", NOON) for number in range(count)))
 
-    assert judgement.valid.empty
-    assert reasons_of(judgement) == ["status_unmapped"] * count
+    assert result.valid.empty
+    assert rejection_reasons(result) == ["status_unmapped"] * count
 
 
-def test_a_partition_without_rows_has_nothing_to_reject(judge: Judge) -> None:
-    judgement = judged(judge)
+def test_a_partition_without_rows_rejects_nothing(validator: RowValidator) -> None:
+    result = validated(validator)
 
-    assert judgement.valid.empty
-    assert list(judgement.valid) == ["order_id", "status", "updated_at"]
-    assert (judgement.rejected, judgement.reasons, judgement.unmapped) == ([], {}, [])
+    assert result.valid.empty
+    assert list(result.valid) == ["order_id", "status", "updated_at"]
+    assert (result.rejected, result.reasons, result.unmapped) == ([], {}, [])
 
 
 @pytest.mark.parametrize(
     ("column", "code"), [(0, "order_id_missing"), (1, "status_missing"), (2, "updated_at_missing")]
 )
-def test_a_column_without_any_value_is_missing_in_every_row(judge: Judge, column: int, code: str) -> None:
+def test_a_column_without_any_value_is_missing_in_every_row(validator: RowValidator, column: int, code: str) -> None:
     rows = [[f"{number}", "new", NOON] for number in range(3)]
     for row in rows:
         row[column] = None
 
-    judgement = judged(judge, *(tuple(row) for row in rows))
+    result = validated(validator, *(tuple(row) for row in rows))
 
-    assert reasons_of(judgement) == [code] * 3
-    assert judgement.valid.empty
+    assert rejection_reasons(result) == [code] * 3
+    assert result.valid.empty
 
 
-def test_rows_keep_their_order_and_their_values(judge: Judge) -> None:
+def test_rows_keep_their_order_and_their_values(validator: RowValidator) -> None:
     rows = [(f"{number}", "lost" if number % 3 == 1 else "new", NOON + number * TICK) for number in range(1_000)]
 
-    judgement = judged(judge, *rows)
+    result = validated(validator, *rows)
 
-    assert list(judgement.valid.itertuples(index=False, name=None)) == [row for row in rows if row[1] == "new"]
-    assert [row.order_id for row in judgement.rejected] == [row[0] for row in rows if row[1] == "lost"]
+    assert list(result.valid.itertuples(index=False, name=None)) == [row for row in rows if row[1] == "new"]
+    assert [row.order_id for row in result.rejected] == [row[0] for row in rows if row[1] == "lost"]
 
 
-def test_only_the_mapped_statuses_go_on(judge: Judge) -> None:
-    judgement = judge.judge_rows(frame_of([("1", "new", NOON), ("2", "paid", NOON)]), {"new"}, WINDOW)
+def test_only_mapped_statuses_are_accepted(validator: RowValidator) -> None:
+    result = validator.validate(frame_of([("1", "new", NOON), ("2", "paid", NOON)]), {"new"}, WINDOW)
 
-    assert judgement.valid["order_id"].tolist() == ["1"]
+    assert result.valid["order_id"].tolist() == ["1"]
 
 
 # Unmapped statuses
@@ -269,14 +277,14 @@ def test_only_the_mapped_statuses_go_on(judge: Judge) -> None:
     ],
 )
 def test_unmapped_statuses_are_counted_with_an_example(
-    judge: Judge, rows: list[Row], unmapped: list[UnmappedStatus | tuple[str, int, str]]
+    validator: RowValidator, rows: list[Row], unmapped: list[UnmappedStatus | tuple[str, int, str]]
 ) -> None:
     expected = [item if isinstance(item, UnmappedStatus) else UnmappedStatus(*item) for item in unmapped]
 
-    assert judged(judge, *rows).unmapped == expected
+    assert validated(validator, *rows).unmapped == expected
 
 
-# What cannot be judged
+# Checks that cannot run
 
 
 @pytest.mark.parametrize(
@@ -290,11 +298,11 @@ def test_unmapped_statuses_are_counted_with_an_example(
         ("updated_at_readable", "updated_at_unreadable"),
     ],
 )
-def test_rows_without_a_judged_column_stop_the_run(judge: Judge, column: str, code: str) -> None:
+def test_a_missing_column_stops_the_run(validator: RowValidator, column: str, code: str) -> None:
     frame = frame_of([("1", "new", NOON), ("2", "lost", NOON)]).drop(columns=column)
 
-    with pytest.raises(JudgementError, match=f"could not judge {code} .*nothing was let through") as caught:
-        judge.judge_rows(frame, STATUSES, WINDOW)
+    with pytest.raises(RowValidationError, match=f"could not check {code} .*nothing was sent") as caught:
+        validator.validate(frame, STATUSES, WINDOW)
 
     assert f" {column} " not in str(caught.value)  # its columns are listed
 
@@ -312,28 +320,28 @@ def number(times: pd.Series) -> pd.Series:
 
 
 @pytest.mark.parametrize("change", [naive, text, number])
-def test_times_of_another_type_stop_the_run(judge: Judge, change: Callable[[pd.Series], pd.Series]) -> None:
+def test_times_of_another_type_stop_the_run(validator: RowValidator, change: Callable[[pd.Series], pd.Series]) -> None:
     frame = frame_of([("1", "new", NOON), ("2", "lost", WINDOW.end)])
     frame["updated_at"] = change(frame["updated_at"])
 
-    with pytest.raises(JudgementError, match=r"could not judge updated_at_outside_window .*updated_at "):
-        judge.judge_rows(frame, STATUSES, WINDOW)
+    with pytest.raises(RowValidationError, match=r"could not check updated_at_outside_window .*updated_at "):
+        validator.validate(frame, STATUSES, WINDOW)
 
 
-def test_a_judge_that_stopped_a_run_judges_the_next_one(judge: Judge) -> None:
-    with pytest.raises(JudgementError):
-        judge.judge_rows(frame_of([("1", "new", NOON)]).drop(columns="status"), STATUSES, WINDOW)
+def test_a_validator_works_again_after_an_error(validator: RowValidator) -> None:
+    with pytest.raises(RowValidationError):
+        validator.validate(frame_of([("1", "new", NOON)]).drop(columns="status"), STATUSES, WINDOW)
 
-    assert reasons_of(judged(judge, ("1", "lost", NOON))) == ["status_unmapped"]
+    assert rejection_reasons(validated(validator, ("1", "lost", NOON))) == ["status_unmapped"]
 
 
-def test_judging_shows_nothing_of_a_row(
-    judge: Judge, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+def test_validation_logs_no_values_of_rows(
+    validator: RowValidator, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        judged(judge, ("private-id", "private-status", "private-time"), ("1", "new", NOON))
-        with pytest.raises(JudgementError) as caught:
-            judge.judge_rows(frame_of([("private-id", "new", NOON)]).drop(columns="status"), STATUSES, WINDOW)
+        validated(validator, ("private-id", "private-status", "private-time"), ("1", "new", NOON))
+        with pytest.raises(RowValidationError) as caught:
+            validator.validate(frame_of([("private-id", "new", NOON)]).drop(columns="status"), STATUSES, WINDOW)
 
     assert "private" not in caplog.text + str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -386,13 +394,13 @@ def broken_by(row: Row, texts: Counter[tuple[str | None, bool]]) -> list[str]:
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(IDS, ROW_STATUSES, TIMES), max_size=40))
 @example([("a\ud800", "new", WINDOW.start), ("a\\ud800", "new", WINDOW.start)])
-def test_any_row_is_judged_as_plain_python_would(judge: Judge, rows: list[Row]) -> None:
-    judgement = judged(judge, *rows)
+def test_any_row_is_validated_as_plain_python_would(validator: RowValidator, rows: list[Row]) -> None:
+    result = validated(validator, *rows)
 
     texts = Counter(exact_text(row[0]) for row in rows)
     expected = [(exact_text(row[0])[0], broken_by(row, texts)) for row in rows]
-    assert judgement.valid["order_id"].tolist() == [order_id for order_id, codes in expected if not codes]
-    assert [(row.order_id, row.reason) for row in judgement.rejected] == [
+    assert result.valid["order_id"].tolist() == [order_id for order_id, codes in expected if not codes]
+    assert [(row.order_id, row.reason) for row in result.rejected] == [
         (order_id, ", ".join(codes)) for order_id, codes in expected if codes
     ]
-    assert judgement.reasons == Counter(code for _, codes in expected for code in codes)
+    assert result.reasons == Counter(code for _, codes in expected for code in codes)

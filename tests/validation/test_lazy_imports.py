@@ -1,4 +1,4 @@
-"""A module that is put off is there when it is used, and costs nothing until then."""
+"""A deferred module is loaded when it is first used, and costs nothing until then."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 SCRIPT = """
 import sys
-from rees46_sync.validation.lazy_imports import put_off
+from rees46_sync.validation.lazy_imports import defer_import
 
 sys.path.insert(0, sys.argv[1])
 {before}
-put_off("package", "slow")
+defer_import("package", "slow")
 from package import slow
 print("imported", flush=True)
 {after}
@@ -23,7 +23,7 @@ print("imported", flush=True)
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package whose module says when it is loaded."""
+    """A package whose module prints a line when it is loaded."""
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").touch()
     (tmp_path / "package" / "slow.py").write_text("print('loaded', flush=True)\nANSWER = 42\n")
@@ -31,33 +31,33 @@ def package(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "printed"),
     [
         pytest.param("", "", ["imported"], id="not-used"),
         pytest.param("", "print(slow.ANSWER)", ["imported", "loaded", "42"], id="used"),
         pytest.param("import package.slow", "print(slow.ANSWER)", ["loaded", "imported", "42"], id="loaded-before"),
-        pytest.param("put_off('package', 'missing')", "", ["imported"], id="beside-what-is-not-installed"),
+        pytest.param("defer_import('package', 'missing')", "", ["imported"], id="not-installed"),
     ],
 )
-def test_a_module_is_loaded_when_it_is_first_used(package: Path, before: str, after: str, said: list[str]) -> None:
+def test_a_module_is_loaded_when_it_is_first_used(package: Path, before: str, after: str, printed: list[str]) -> None:
     command = [sys.executable, "-c", SCRIPT.format(before=before, after=after), str(package)]
 
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
 
-    assert done.stdout.split() == said
+    assert done.stdout.split() == printed
 
 
-def test_judging_rows_does_not_load_what_the_suite_does_not_use() -> None:
+def test_validating_rows_does_not_load_modules_that_the_suite_does_not_use() -> None:
     script = """
 import sys
 from datetime import UTC, datetime
 import pandas as pd
-from rees46_sync.validation.expectations import Judge
-from rees46_sync.warehouse.reader import SCHEMA
+from rees46_sync.validation.expectations import RowValidator
+from rees46_sync.warehouse.values import SCHEMA
 from rees46_sync.window import Window
 
 now = datetime.now(UTC)
-Judge().judge_rows(SCHEMA.empty_table().to_pandas(), ["new"], Window(now, now))
+RowValidator().validate(SCHEMA.empty_table().to_pandas(), ["new"], Window(now, now))
 print("scipy.stats._stats_py" in sys.modules)
 """
 

@@ -1,7 +1,7 @@
 """
-What a warehouse promises whatever database it is: the same tests over SQLite, DuckDB, PostgreSQL and MariaDB.
+What every warehouse promises: the same tests over SQLite, DuckDB, PostgreSQL and MariaDB.
 
-`make test-databases` shows them as one table.
+`make test-databases` prints the results as one table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pytest
 from upath import UPath
 
 from rees46_sync.exceptions import QueryColumnsError, TemporaryFilesError, WarehouseError
-from rees46_sync.warehouse import reader as warehouse
+from rees46_sync.warehouse import newest, reader
 from rees46_sync.warehouse.reader import extract
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
@@ -45,7 +45,7 @@ def database(request: pytest.FixtureRequest, shop: ShopUnderTest) -> WarehouseUn
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, shop: ShopUnderTest) -> ServerUnderTest:
-    """The same, of the kinds that a network may cut off."""
+    """A shop with a warehouse of each kind that is reached over a network."""
     made = warehouse_of(request.param, shop, request)
     assert isinstance(made, ServerUnderTest)
     return made
@@ -92,7 +92,7 @@ def test_an_order_has_its_newest_version(
 
 
 def test_the_newest_version_is_found_across_all_chunks_and_partitions(database: WarehouseUnderTest) -> None:
-    """Runs of seven rows cross every border of chunks of 10,000 rows, read as well as sorted."""
+    """Runs of seven rows cross the borders of the chunks of 10,000 rows, both of those read and of those sorted."""
     orders, versions = 5_000, 7
     start = datetime(2026, 3, 1)  # noqa: DTZ001 - as databases have them
     rows = [
@@ -151,7 +151,7 @@ def test_rows_without_an_id_are_never_merged_and_numbered(database: WarehouseUnd
     assert (staged.extraction.read, staged.extraction.superseded) == (10, 0)
 
 
-def test_an_id_of_blanks_alone_is_no_id(database: WarehouseUnderTest) -> None:
+def test_an_id_of_only_blanks_is_no_id(database: WarehouseUnderTest) -> None:
     database.fill([(blank * width, "new", NOON) for blank in BLANKS for width in (1, 2) for _ in range(2)])
 
     extraction = database.staged().extraction
@@ -243,7 +243,7 @@ def test_of_two_changes_within_a_microsecond_the_one_returned_last_is_the_newest
         pytest.param(20_000, 10_000, [10_000, 10_000], id="chunks"),
     ],
 )
-def test_a_partition_holds_as_many_rows_as_the_shop_file_says(
+def test_a_partition_has_the_number_of_rows_of_the_shop_file(
     database: WarehouseUnderTest, rows: int, partition_rows: int, sizes: list[int]
 ) -> None:
     ids = [f"{number:05}" for number in range(rows)]
@@ -267,7 +267,7 @@ def test_a_partitions_first_and_last_ids_are_printable(database: WarehouseUnderT
     assert (partition.first_id, partition.last_id) == ("a\\x01", "b" * 100 + "…")
 
 
-def test_orders_stand_in_the_order_of_their_code_points(database: WarehouseUnderTest) -> None:
+def test_orders_are_sorted_by_their_code_points(database: WarehouseUnderTest) -> None:
     ids = ["", "10", "2", "A", "Z", "a", "é", "я", "\ue000", "\uffee", "😀", "\U0010fffd"]
     database.fill([(order_id, "new", NOON) for order_id in reversed(ids)])
 
@@ -346,7 +346,7 @@ def test_the_window_holds_its_start_and_not_its_end_whatever_the_zone_of_process
     }
 
 
-def test_a_time_of_the_shops_own_zone_is_converted_by_the_query(database: WarehouseUnderTest) -> None:
+def test_a_query_can_convert_times_of_the_shops_own_zone(database: WarehouseUnderTest) -> None:
     times = {"out-before": "2026-03-01 02:59:59", "in-first": "2026-03-01 03:00:00", "in-last": "2026-03-02 02:59:59"}
     database.fill([(name, "new", time) for name, time in times.items()], "naive")
 
@@ -362,7 +362,7 @@ def test_a_time_of_the_shops_own_zone_is_converted_by_the_query(database: Wareho
     }
 
 
-def test_a_parameter_may_stand_more_than_once_and_in_any_order(database: WarehouseUnderTest) -> None:
+def test_a_parameter_may_occur_more_than_once_and_in_any_order(database: WarehouseUnderTest) -> None:
     times = {"old": "2026-02-28 12:00:00", "now": NOON, "next": "2026-03-02 00:00:00"}
     database.fill([(name, "new", time) for name, time in times.items()], "naive")
     sql = """
@@ -419,7 +419,9 @@ def test_the_three_columns_are_found_by_their_names(database: WarehouseUnderTest
         pytest.param("1", ["order_id not at all"], id="none"),
     ],
 )
-def test_a_column_that_is_not_there_once_is_named(database: WarehouseUnderTest, columns: str, words: list[str]) -> None:
+def test_a_column_that_is_missing_or_there_twice_is_named(
+    database: WarehouseUnderTest, columns: str, words: list[str]
+) -> None:
     database.fill([])
 
     message = database.error(QueryColumnsError, f"SELECT {columns} FROM orders WHERE :window_start < :window_end")
@@ -428,7 +430,7 @@ def test_a_column_that_is_not_there_once_is_named(database: WarehouseUnderTest, 
     assert [word for word in expected if word not in message] == []
 
 
-# What goes wrong
+# Errors
 
 FAILING_SQL = [
     pytest.param("SELECT order_id FROM nowhere WHERE :window_start < :window_end", "nowhere", id="no-such-table"),
@@ -446,13 +448,13 @@ def test_a_query_that_fails_is_named_with_its_cause(database: WarehouseUnderTest
     message = database.error(WarehouseError, sql)
 
     assert message.startswith("Shop test: reading orders.sql from connection shop_warehouse failed: ")
-    assert message.endswith("Check that the database answers and that the query runs there.")
+    assert message.endswith("; check that the database answers and that the query runs there.")
     assert cause in message
     assert "\n" not in message
     assert "2026" not in message  # neither parameters nor rows
 
 
-def test_a_query_that_fails_half_way_stages_nothing(database: WarehouseUnderTest) -> None:
+def test_a_query_that_fails_halfway_stages_nothing(database: WarehouseUnderTest) -> None:
     failure, words = database.overflow
     database.fill([(f"{number}", "new", NOON) for number in range(15_000)])
 
@@ -474,20 +476,20 @@ def test_a_query_that_writes_is_refused(database: WarehouseUnderTest) -> None:
     assert len(database.execute("SELECT * FROM orders")) == 1
 
 
-def test_a_connection_that_is_lost_half_way_stages_nothing_and_is_worth_a_retry(
+def test_a_connection_that_is_lost_halfway_stages_nothing_and_is_retried(
     server: ServerUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.generate(100_000, 100)
-    rows_of = warehouse.staged_rows
+    staged_rows = reader.staged_rows
     chunks = []
 
     def cut_after_the_first(*columns: Sequence[Any]) -> pa.Table:
         chunks.append(len(columns[0]))
         if len(chunks) == 1:
-            server.lose_the_reader()
-        return rows_of(*columns)
+            server.end_the_reading_session()
+        return staged_rows(*columns)
 
-    monkeypatch.setattr(warehouse, "staged_rows", cut_after_the_first)
+    monkeypatch.setattr(reader, "staged_rows", cut_after_the_first)
 
     message = server.error(WarehouseError, f"SELECT * FROM orders {IN_WINDOW}")
 
@@ -497,7 +499,7 @@ def test_a_connection_that_is_lost_half_way_stages_nothing_and_is_worth_a_retry(
     assert "000001" not in message
 
 
-def test_a_full_disk_where_rows_are_kept_until_they_are_sorted_is_no_fault_of_the_warehouse(
+def test_a_full_temporary_folder_is_not_reported_as_an_error_of_the_warehouse(
     database: WarehouseUnderTest,
 ) -> None:
     database.fill([(f"{number}", "new", NOON) for number in range(30_000)])
@@ -512,19 +514,19 @@ def test_a_full_disk_where_rows_are_kept_until_they_are_sorted_is_no_fault_of_th
     assert message.endswith("make room, or set TMPDIR to another folder.")
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(database: WarehouseUnderTest) -> None:
+def test_the_error_of_an_unreachable_database_does_not_show_its_password(database: WarehouseUnderTest) -> None:
     for wrong, connection in database.unreachable().items():
         database.shop.connect("shop_warehouse", connection)
 
         message = database.error(WarehouseError)
 
         assert message.startswith("Shop test: reading orders.sql from connection shop_warehouse failed: "), wrong
-        assert message.endswith("Check that the database answers and that the query runs there."), wrong
+        assert message.endswith("; check that the database answers and that the query runs there."), wrong
         assert len(message) > 150, wrong
         assert "hidden" not in message, wrong
 
 
-def test_a_time_that_no_calendar_has_in_utc_stops_no_other_row(database: WarehouseUnderTest) -> None:
+def test_a_time_whose_year_does_not_exist_in_utc_stops_no_other_row(database: WarehouseUnderTest) -> None:
     database.fill([("bad", "new", "9999-12-31 23:59:59-05:00"), ("good", "new", NOON)])
 
     extraction = extract(database.configured(), WINDOW, UPath(database.shop.folder / "staged"))
@@ -548,13 +550,14 @@ def test_the_error_of_a_row_does_not_show_the_row(database: WarehouseUnderTest) 
 # Memory
 
 
-def test_the_rows_of_the_driver_are_never_in_memory_as_a_whole(
+def test_the_rows_of_the_driver_are_never_all_in_memory(
     database: WarehouseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, note = 10_000, "x" * 1_000
     database.fill([(f"{number:06}{note}", "new", NOON) for number in range(rows)])
     shop = database.configured(partition_rows=1_000)
-    monkeypatch.setattr(warehouse, "FETCH_ROWS", 1_000)
+    monkeypatch.setattr(reader, "FETCH_ROWS", 1_000)
+    monkeypatch.setattr(newest, "CHUNK_ROWS", 1_000)
     tracemalloc.start()
     try:
         extract(shop, WINDOW, UPath(database.shop.folder / "staged"))
@@ -573,25 +576,25 @@ from pathlib import Path
 
 from upath import UPath
 
-from rees46_sync.warehouse import reader as warehouse
-from rees46_sync.shop.shop import load_shop
+from rees46_sync.shop.shop_file import load_shop
+from rees46_sync.warehouse import newest, reader
 from rees46_sync.window import Window
 
-warehouse.SORT_MEMORY = "64MB"
+newest.SORT_MEMORY = "64MB"
 shop_file, folder, *edges = sys.argv[1:]
 early, start, end = map(datetime.fromisoformat, edges)
 for window in (Window(early, start), Window(start, end)):
-    extraction = warehouse.extract(load_shop(Path(shop_file)), window, UPath(folder) / str(window.start.date()))
+    extraction = reader.extract(load_shop(Path(shop_file)), window, UPath(folder) / str(window.start.date()))
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
     print("extracted", extraction.read, len(extraction.partitions), kilobytes)
 """
-"""A program that extracts two windows and says how many rows and partitions each had, and its most memory so far."""
+"""A program that extracts two windows, and prints the rows and partitions of each and its peak memory so far."""
 
 
 @pytest.mark.databases
 @pytest.mark.timeout(1200)
 def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(database: WarehouseUnderTest) -> None:
-    """Long ids, and a limit of the sort that is as much smaller, stand for more rows."""
+    """Long ids, and a smaller memory limit for the sort, stand in for more rows."""
     few, many, id_length, partition_rows = 100_000, 1_000_000, 100, 50_000
     database.generate(few + many, id_length, early=few)
     shop = database.configured(f"SELECT * FROM orders {IN_WINDOW}", partition_rows=partition_rows)
@@ -601,8 +604,8 @@ def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(database: Wareh
 
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=900)
 
-    # Airflow may have something to say as well.
-    said = [list(map(int, line.split()[1:])) for line in done.stdout.splitlines() if line.startswith("extracted")]
-    assert [row[:2] for row in said] == [[rows, rows // partition_rows] for rows in (few, many)]
-    growth = (said[1][2] - said[0][2]) * 1024
+    # Airflow may print lines as well.
+    printed = [list(map(int, line.split()[1:])) for line in done.stdout.splitlines() if line.startswith("extracted")]
+    assert [row[:2] for row in printed] == [[rows, rows // partition_rows] for rows in (few, many)]
+    growth = (printed[1][2] - printed[0][2]) * 1024
     assert growth < (many - few) * id_length

@@ -1,4 +1,4 @@
-"""What MySQL and MariaDB alone have in their tables and on their servers, read as a warehouse."""
+"""A warehouse in MySQL or MariaDB: the types, settings and limits that only these have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from rees46_sync.exceptions import TemporaryFilesError, WarehouseError
-from rees46_sync.warehouse import reader as warehouse
+from rees46_sync.warehouse import reader
 from tests.conftest import ShopUnderTest
 from tests.mariadb import MariaDB
 from tests.warehouses import IN_WINDOW, MySQL
@@ -31,7 +31,7 @@ def database(shop: ShopUnderTest, mariadb: MariaDB) -> MySQL:
 
 @pytest.fixture
 def old_sql_mode(mariadb: MariaDB) -> Iterator[None]:
-    """A server as old ones are set up: it takes dates that are none, and quotes and backslashes of other meanings."""
+    """The settings of old servers: dates that do not exist are allowed, quotes and backslashes have other meanings."""
     [[usual]] = mariadb.execute("SELECT @@GLOBAL.sql_mode")
     mariadb.execute("SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'")
     yield
@@ -58,7 +58,9 @@ def old_sql_mode(mariadb: MariaDB) -> Iterator[None]:
         pytest.param("FLOAT", "16777216", "16777200.0", False, id="float-of-which-six-digits-are-shown"),
     ],
 )  # fmt: skip
-def test_an_id_of_any_type_is_exact_or_none(database: MySQL, kind: str, value: str, text: str, exact: bool) -> None:
+def test_an_id_of_any_type_is_exact_or_marked_as_inexact(
+    database: MySQL, kind: str, value: str, text: str, exact: bool
+) -> None:
     database.execute(f"CREATE TABLE ids (id {kind})", f"INSERT INTO ids VALUES ({value})")
 
     [row] = database.staged(
@@ -68,7 +70,7 @@ def test_an_id_of_any_type_is_exact_or_none(database: MySQL, kind: str, value: s
     assert (row["order_id"], row["order_id_exact"]) == (text, exact)
 
 
-def test_two_orders_of_a_float_that_is_shown_as_one_are_not_merged(database: MySQL) -> None:
+def test_two_orders_whose_float_ids_are_shown_as_one_are_not_merged(database: MySQL) -> None:
     database.execute("CREATE TABLE ids (id FLOAT)", "INSERT INTO ids VALUES (1000001), (1000002)")
 
     staged = database.staged(
@@ -79,7 +81,7 @@ def test_two_orders_of_a_float_that_is_shown_as_one_are_not_merged(database: MyS
 
 
 @pytest.mark.parametrize("zero", ["0000-00-00 00:00:00", "2026-00-00 00:00:00", "2026-02-31 00:00:00"])
-def test_a_date_that_is_none_is_unreadable_and_harms_no_other(
+def test_a_date_that_does_not_exist_is_unreadable_and_affects_no_other(
     database: MySQL, mariadb: MariaDB, old_sql_mode: None, zero: str
 ) -> None:
     mariadb.execute("SET GLOBAL sql_mode = 'ALLOW_INVALID_DATES'")
@@ -91,7 +93,7 @@ def test_a_date_that_is_none_is_unreadable_and_harms_no_other(
     assert good["updated_at"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_the_sql_mode_of_the_server_is_the_querys_own(database: MySQL, old_sql_mode: None) -> None:
+def test_a_query_runs_in_the_servers_own_sql_mode(database: MySQL, old_sql_mode: None) -> None:
     database.fill([("7", "new", NOON)], "naive")
 
     staged = database.staged(
@@ -102,7 +104,7 @@ def test_the_sql_mode_of_the_server_is_the_querys_own(database: MySQL, old_sql_m
 
 
 @pytest.mark.parametrize("charset", ["utf8mb4", "utf8mb3", "latin1", "utf16"])
-def test_the_text_of_any_character_set_is_read_as_it_is(database: MySQL, charset: str) -> None:
+def test_text_of_any_character_set_is_read_correctly(database: MySQL, charset: str) -> None:
     text = {"utf8mb4": "заказ-😀", "utf8mb3": "заказ-é", "latin1": "café-€", "utf16": "я😀"}[charset]
     database.execute(f"CREATE TABLE ids (id VARCHAR(20) CHARACTER SET {charset})", f"INSERT INTO ids VALUES ('{text}')")
 
@@ -112,7 +114,7 @@ def test_the_text_of_any_character_set_is_read_as_it_is(database: MySQL, charset
 
 
 @pytest.mark.parametrize("quoted", ["'it\\'s :late'", "`a:b`", '"a:b"', "'\\\\'", "'100%s'"])
-def test_what_is_quoted_in_mysqls_ways_binds_nothing(database: MySQL, quoted: str) -> None:
+def test_colons_in_mysqls_quotes_bind_nothing(database: MySQL, quoted: str) -> None:
     expression = f"(SELECT 'x' AS {quoted})" if quoted.startswith("`") else quoted
 
     [row] = database.staged(f"# :comment\nSELECT '1' AS order_id, {expression} AS status, {ONE_ROW}").rows
@@ -120,17 +122,17 @@ def test_what_is_quoted_in_mysqls_ways_binds_nothing(database: MySQL, quoted: st
     assert row["status"] in ("it's :late", "x", "a:b", "\\", "100%s")
 
 
-def test_a_user_who_may_read_for_so_long_alone_is_told_so_and_nothing_is_staged(
+def test_the_users_time_limit_fails_the_extraction_with_a_clear_error_and_nothing_is_staged(
     database: MySQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.server.execute(f"GRANT SELECT ON {database.database}.* TO {database.login} WITH MAX_STATEMENT_TIME 1")
-    rows_of = warehouse.staged_rows
+    staged_rows = reader.staged_rows
 
     def slow(*columns: Any) -> pa.Table:
         time.sleep(0.5)
-        return rows_of(*columns)
+        return staged_rows(*columns)
 
-    monkeypatch.setattr(warehouse, "staged_rows", slow)
+    monkeypatch.setattr(reader, "staged_rows", slow)
 
     message = database.error(
         WarehouseError,
@@ -140,14 +142,14 @@ def test_a_user_who_may_read_for_so_long_alone_is_told_so_and_nothing_is_staged(
     assert "max_statement_time exceeded" in message
 
 
-def test_a_query_that_is_killed_half_way_stages_nothing(database: MySQL, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows_of = warehouse.staged_rows
+def test_a_query_that_is_killed_halfway_stages_nothing(database: MySQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged_rows = reader.staged_rows
 
     def killed(*columns: Any) -> pa.Table:
         database.execute(f"KILL QUERY USER {database.login}")
-        return rows_of(*columns)
+        return staged_rows(*columns)
 
-    monkeypatch.setattr(warehouse, "staged_rows", killed)
+    monkeypatch.setattr(reader, "staged_rows", killed)
 
     message = database.error(
         WarehouseError,
@@ -157,17 +159,17 @@ def test_a_query_that_is_killed_half_way_stages_nothing(database: MySQL, monkeyp
     assert "interrupted" in message
 
 
-def test_the_rest_of_an_answer_is_not_read_when_the_sync_cannot_go_on(
+def test_the_remaining_rows_are_not_read_if_the_extraction_fails(
     database: MySQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand million rows would take hours; and the driver has nothing to complain of when it cleans up."""
+    """Reading a thousand million rows would take hours; and the driver reports no error when it cleans up."""
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
 
     def no_room(*columns: Any) -> pa.Table:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(warehouse, "staged_rows", no_room)
+    monkeypatch.setattr(reader, "staged_rows", no_room)
     began = time.monotonic()
 
     database.error(

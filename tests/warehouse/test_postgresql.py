@@ -1,4 +1,4 @@
-"""What PostgreSQL gives as Arrow columns is what psycopg gives, and what it cannot give so psycopg does."""
+"""Arrow columns of PostgreSQL have the same values as psycopg's rows, and psycopg reads all other types."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 
 from rees46_sync.exceptions import TemporaryFilesError, WarehouseError
-from rees46_sync.warehouse import postgresql
-from rees46_sync.warehouse import reader as warehouse
+from rees46_sync.warehouse import postgresql, reader
 from tests.conftest import ShopUnderTest
 from tests.warehouses import PostgreSQL
 
@@ -33,13 +32,13 @@ def database(shop: ShopUnderTest, postgres_home: Path) -> PostgreSQL:
 def arrow(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each chunk came as Arrow columns."""
     chunks: list[bool] = []
-    rows_of = warehouse.staged_rows
+    staged_rows = reader.staged_rows
 
-    def noted(*columns: Any) -> pa.Table:
+    def recorded(*columns: Any) -> pa.Table:
         chunks.append(isinstance(columns[0], pa.Array))
-        return rows_of(*columns)
+        return staged_rows(*columns)
 
-    monkeypatch.setattr(warehouse, "staged_rows", noted)
+    monkeypatch.setattr(reader, "staged_rows", recorded)
     return chunks
 
 
@@ -101,7 +100,7 @@ def test_a_row_is_the_same_by_arrow_and_by_psycopg(
     assert len(rows) == 1
 
 
-def test_text_is_right_whatever_encoding_the_roles_sessions_have(database: PostgreSQL, arrow: list[bool]) -> None:
+def test_text_is_correct_whatever_encoding_the_roles_sessions_have(database: PostgreSQL, arrow: list[bool]) -> None:
     database.execute("ALTER ROLE postgres SET client_encoding = 'LATIN1'")
     try:
         rows = database.staged(f"SELECT 'заказ' AS order_id, {AT_NOON} {ANY_WINDOW}").rows
@@ -111,7 +110,7 @@ def test_text_is_right_whatever_encoding_the_roles_sessions_have(database: Postg
     assert ([row["order_id"] for row in rows], arrow) == (["заказ"], [True])
 
 
-def test_where_adbc_cannot_connect_psycopg_reads(
+def test_psycopg_reads_if_adbc_cannot_connect(
     database: PostgreSQL, arrow: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from adbc_driver_manager import AdbcStatusCode
@@ -128,7 +127,7 @@ def test_where_adbc_cannot_connect_psycopg_reads(
 
 @pytest.mark.parametrize("time", ["infinity", "-infinity", "10000-01-01", "294276-12-31", "0001-12-31 BC"])
 @pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
-def test_a_time_that_no_calendar_has_stops_the_run(database: PostgreSQL, kind: str, time: str) -> None:
+def test_a_time_whose_year_python_does_not_have_stops_the_run(database: PostgreSQL, kind: str, time: str) -> None:
     message = database.error(
         WarehouseError, f"SELECT '7' AS order_id, 'new' AS status, {kind} '{time}' AS updated_at {ANY_WINDOW}"
     )
@@ -136,17 +135,17 @@ def test_a_time_that_no_calendar_has_stops_the_run(database: PostgreSQL, kind: s
     assert "column updated_at holds a time before the year 1 or after the year 9999" in message
 
 
-def test_the_rest_of_an_answer_is_not_read_when_the_sync_cannot_go_on(
+def test_the_remaining_rows_are_not_read_if_the_extraction_fails(
     database: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand million rows would take hours; and the driver has nothing to complain of when it cleans up."""
+    """Reading a thousand million rows would take hours; and the driver reports no error when it cleans up."""
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
 
     def no_room(*_: Any) -> pa.Table:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(warehouse, "staged_rows", no_room)
+    monkeypatch.setattr(reader, "staged_rows", no_room)
     began = time.monotonic()
 
     database.error(

@@ -1,1 +1,1 @@
-"""What this project adds to Airflow, and how it uses it: hooks, staging, pools, retries, metrics, lineage."""
+"""Adapters to Airflow: hooks and connections, staging, executors, pools, retries, metrics, lineage."""

@@ -1,8 +1,8 @@
 """
-What a run tells Airflow's own metrics, which go to StatsD or OpenTelemetry as the deployment has it, or nowhere.
+The metrics of a run, sent by Airflow to StatsD or OpenTelemetry if the deployment has one of them.
 
-Each has the tags ``shop`` and ``dag_id``. Plain StatsD knows no tags: as for Airflow's own metrics, a second name says
-what it is about, unless ``[metrics] legacy_names_on`` is off. docs/metrics.md lists the names.
+Each metric has the tags ``shop`` and ``dag_id``. Plain StatsD has no tags, so each metric has a second name that holds
+the DAG id, as Airflow's own metrics do, unless ``[metrics] legacy_names_on`` is off. docs/metrics.md lists the names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Metrics:
     The metrics of one DAG of a shop.
 
     :param shop: the shop's name.
-    :param dag_id: it names the shop as well.
+    :param dag_id: the DAG's id, which holds the shop's name as well.
     """
 
     def __init__(self, shop: str, dag_id: str) -> None:
@@ -30,11 +30,11 @@ class Metrics:
         self, counts: Mapping[str, int], *, succeeded: bool, duration: timedelta | None, age: timedelta | None
     ) -> None:
         """
-        Tell what became of a run.
+        Send the metrics of a finished run.
 
-        :param counts: its account.
-        :param duration: from the beginning of the reading to its account; None where nothing was read.
-        :param age: of the time up to which the shop's changes were delivered; None before the first success.
+        :param counts: the account of the run.
+        :param duration: from the start of the extraction to the account; None if there was no extraction.
+        :param age: how long ago the watermark lies; None before the first success.
         """
         from airflow.sdk.observability import stats
 
@@ -47,7 +47,7 @@ class Metrics:
             self._emit(stats.gauge, "age_seconds", age.total_seconds())
 
     def request(self, duration: timedelta) -> None:
-        """Tell how long REES46 took to answer a request."""
+        """Send the time that REES46 took to respond to a request."""
         from airflow.sdk.observability import stats
 
         self._emit(stats.timing, "request_duration", duration)

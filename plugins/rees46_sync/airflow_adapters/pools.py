@@ -1,9 +1,9 @@
 """
-An Airflow listener that makes a shop's pool when its first run starts.
+An Airflow listener that creates a shop's pool when its first run starts.
 
 A pool of one slot keeps two runs of a shop from loading at the same time. Airflow never schedules a task whose pool
-does not exist, and says so only in the scheduler's log; so a new shop file would wait for ever for somebody to create
-it. A pool that exists is left as it is.
+does not exist, and says so only in the scheduler's log, so without the listener the runs of a new shop would wait
+until a person creates the pool. An existing pool is not changed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 _DAG_ID = re.compile(r"order_status_(?:sync|history)_([a-z0-9_]+)")
 
 
-def pool_of(shop: str) -> str:
+def pool_name(shop: str) -> str:
     """Return the name of a shop's pool."""
     return f"rees46_{shop}"
 
 
-def shop_of(dag_id: str) -> str | None:
-    """Return the name of the shop that a DAG is about; None for a DAG that is not ours."""
+def shop_name(dag_id: str) -> str | None:
+    """Return the name of a DAG's shop; None for a DAG that is not one of this project."""
     match = _DAG_ID.fullmatch(dag_id)
     return match[1] if match else None
 
@@ -36,12 +36,12 @@ def shop_of(dag_id: str) -> str | None:
 @hookimpl
 def on_dag_run_running(dag_run: DagRun) -> None:
     """Create the pool of the run's shop; Airflow calls this in the scheduler, before the run's tasks."""
-    if shop := shop_of(dag_run.dag_id):
-        _create(pool_of(shop))
+    if shop := shop_name(dag_run.dag_id):
+        _create(pool_name(shop))
 
 
-def slots_of(name: str) -> int | None:
-    """Ask Airflow's metadata database for the slots of a pool; None where there is no such pool."""
+def pool_slots(name: str) -> int | None:
+    """Read the slots of a pool from Airflow's metadata database; None if the pool does not exist."""
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
 
@@ -54,13 +54,13 @@ def _create(name: str) -> None:
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
 
-    # A session of its own: the scheduler's must not be committed in the middle of its work.
+    # Not in the scheduler's session, which must not be committed in the middle of its work.
     with create_session(scoped=False) as session:
         if Pool.get_pool(name, session=session) is None:
             Pool.create_or_update_pool(
                 name,
                 slots=1,
-                description="One load at a time for this shop, so that no older order status overtakes a newer one.",
+                description="One load at a time for this shop, so that no older order status replaces a newer one.",
                 include_deferred=False,
                 session=session,
             )

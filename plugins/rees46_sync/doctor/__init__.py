@@ -1,6 +1,6 @@
 """
-The doctor: says of a shop what works, what does not, and what to do, before a run has to find out.
+The doctor checks a shop before a run does: it reports what works, what does not, and what to do.
 
-It reads. It never posts to REES46 and writes nothing to warehouse or ledger; what it writes is one small file in the
-staging folder, which it removes, and temporary files for the rows that it reads. See ``docs/doctor.md``.
+It only reads. It never posts to REES46 and writes nothing to the warehouse or the ledger. It writes one small file into
+the staging folder, which it removes, and temporary files for the rows that it reads. See ``docs/doctor.md``.
 """

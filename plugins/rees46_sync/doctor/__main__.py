@@ -10,33 +10,39 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rees46_sync.doctor import environment as surroundings
-from rees46_sync.doctor.findings import Level, worst
+from rees46_sync.doctor import environment
+from rees46_sync.doctor.findings import Level, Surroundings, no_surroundings, worst
 from rees46_sync.exceptions import ShopFileError
-from rees46_sync.shop.shop import Shop, load_shops, shops_dir
+from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop_file import load_shops, shops_dir
 
 HEALTHY, UNWELL, WRONG_USAGE = 0, 1, 2
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Examine one shop, or all of them, and print the report; return the exit code."""
+def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no_surroundings) -> int:
+    """
+    Examine one shop, or all of them, and print the report.
+
+    :param surroundings: entered for each shop while it is examined.
+    :return: the exit code.
+    """
     options = _parser().parse_args(arguments)
-    surroundings.settle(options.env_file)
-    folder = shops_dir(surroundings.PROJECT)
-    with _stdout_kept_clean():
-        shops, faults = load_shops(folder)
+    environment.configure_environment(options.env_file)
+    folder = shops_dir(environment.PROJECT)
+    with _stdout_redirected():
+        shops, errors = load_shops(folder)
         if options.shop:
             known = ", ".join(shop.shop for shop in shops) or "none"
-            shops, faults = _named(options.shop, folder, shops, faults)
-            if not shops and not faults:
+            shops, errors = _select(options.shop, folder, shops, errors)
+            if not shops and not errors:
                 print(f"There is no shop {options.shop!r} in {folder}; its shops: {known}.", file=sys.stderr)
                 return WRONG_USAGE
-        # Airflow is imported here, and not for a wrong command line.
+        # Airflow is not imported for a wrong command line.
         from rees46_sync.doctor import checks, report
 
-        reports = [checks.of_broken_file(fault) for fault in faults]
-        reports += [report.without_secrets(checks.examine(shop, options.days)) for shop in shops]
+        reports = [checks.report_broken_file(error) for error in errors]
+        reports += [report.without_secrets(checks.examine(shop, options.days, surroundings)) for shop in shops]
     if options.json:
         print(report.as_json(reports))
     elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
@@ -50,15 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m rees46_sync.doctor",
-        description="Say what works for a shop, what does not, and what to do. Posts nothing.",
+        description="Report what works for a shop, what does not, and what to do. Posts nothing.",
         epilog="Exit code: 0 without errors, 1 with errors, 2 for a wrong command line.",
     )
-    parser.add_argument("shop", nargs="?", help="the shop's name; without it every shop of the shops folder")
-    parser.add_argument("--days", type=_days, default=1, help="how many days of orders are read and judged (1)")
+    parser.add_argument("shop", nargs="?", help="the shop's name; all shops of the shops folder if not given")
+    parser.add_argument("--days", type=_days, default=1, help="how many days of orders are read and validated (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--strict", action="store_true", help="let warnings fail as well")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings as well")
     parser.add_argument(
-        "--env-file", type=Path, default=surroundings.PROJECT / ".env", help="variables for Airflow (.env)"
+        "--env-file", type=Path, default=environment.PROJECT / ".env", help="variables for Airflow (.env)"
     )
     return parser
 
@@ -73,22 +79,22 @@ def _days(text: str) -> float:
     return days
 
 
-def _named(
-    name: str, folder: Path, shops: Sequence[Shop], faults: Sequence[ShopFileError]
+def _select(
+    name: str, folder: Path, shops: Sequence[Shop], errors: Sequence[ShopFileError]
 ) -> tuple[list[Shop], list[ShopFileError]]:
-    """Return the shop of this name, or what is wrong with the file that is called so, or that names it."""
+    """Return the shop of this name, or the errors of the file that has this name, or whose key ``shop`` has it."""
     line = re.compile(rf"""^shop:\s*["']?{re.escape(name)}["']?\s*(#.*)?$""", re.MULTILINE)
 
-    def is_of(fault: ShopFileError) -> bool:
-        file = folder / fault.file
+    def matches(error: ShopFileError) -> bool:
+        file = folder / error.file
         return file.stem == name or (file.is_file() and bool(line.search(file.read_text("utf-8", "replace"))))
 
-    return [shop for shop in shops if shop.shop == name], [fault for fault in faults if is_of(fault)]
+    return [shop for shop in shops if shop.shop == name], [error for error in errors if matches(error)]
 
 
 @contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """Send to stderr what libraries print, in whichever language they are written: stdout is the report's alone."""
+def _stdout_redirected() -> Iterator[None]:
+    """Send what libraries print, C libraries included, to stderr: only the report goes to stdout."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

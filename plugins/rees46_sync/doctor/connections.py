@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, error, first_line, ok, warning, within
+from rees46_sync.warehouse.databases import find_by_conn_type
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 CLOCK_LIMIT_S = 60
-"""A window ends at this machine's time and selects by the database's: a minute is far below an hourly run."""
-
-_UTC_NOW = {"postgres": "SELECT clock_timestamp() AT TIME ZONE 'UTC'", "mysql": "SELECT UTC_TIMESTAMP(6)"}
-_IN_PROCESS = ("sqlite", "duckdb")
+"""A window ends at this machine's time and is compared with the database's; an hourly run tolerates a minute."""
 
 
 @contextmanager
 def _connected(hook: DbApiHook) -> Iterator[sa.Connection | None]:
-    """Connect by SQLAlchemy, as a run does; None where it does not speak to this database."""
+    """Connect with SQLAlchemy, as a run does; None if it has no dialect for this database."""
     import sqlalchemy as sa
 
     try:
@@ -41,9 +39,9 @@ def _connected(hook: DbApiHook) -> Iterator[sa.Connection | None]:
 
 def ask(hook: DbApiHook, statement: str, parameters: Any = ()) -> Sequence[Sequence[Any]]:
     """
-    Return all rows of a statement.
+    Run a statement and return all rows.
 
-    :param parameters: in the style of the database's driver.
+    :param parameters: in the paramstyle of the database's driver.
     :raises TimeoutError: there was no answer in time.
     """
 
@@ -57,15 +55,15 @@ def ask(hook: DbApiHook, statement: str, parameters: Any = ()) -> Sequence[Seque
     return within(TIMEOUT_S, rows)
 
 
-def words_of(fault: Exception) -> str:
-    """Return the first line of what a database said; not what a parser did, which may quote half a password."""
-    cause = getattr(fault, "orig", None) or fault
+def error_text(problem: Exception) -> str:
+    """Return the first line of a database's error; of a ValueError only its name: it may quote part of a password."""
+    cause = getattr(problem, "orig", None) or problem
     return type(cause).__name__ if isinstance(cause, ValueError) else first_line(cause)
 
 
-def file_of(hook: DbApiHook) -> Path | None:
-    """Return the file of a SQLite or DuckDB connection; None for what is no local file."""
-    if hook.conn_type not in _IN_PROCESS:
+def database_file(hook: DbApiHook) -> Path | None:
+    """Return the file of a SQLite or DuckDB connection; None if it is not a local file."""
+    if not find_by_conn_type(hook.conn_type).in_process:
         return None
     database = hook.get_uri().partition("?")[0].removeprefix(f"{hook.conn_type}:///")
     if not database or database.startswith((":memory:", "file:", "md:", "motherduck:")):
@@ -74,16 +72,16 @@ def file_of(hook: DbApiHook) -> Path | None:
 
 
 def missing_file(hook: DbApiHook) -> Path | None:
-    """Return the file of a connection where it is not there: to open it would make an empty one."""
-    file = file_of(hook)
+    """Return the file of a connection if it does not exist: connecting would create an empty one."""
+    file = database_file(hook)
     return file if file and not file.exists() else None
 
 
-def place_of(hook: DbApiHook) -> str:
-    """Return the connection's id, type and place, without user and password."""
+def describe_connection(hook: DbApiHook) -> str:
+    """Return the connection's id, type, host, port and schema, without user and password."""
     connection = hook.get_connection(hook.get_conn_id())
-    if hook.conn_type in _IN_PROCESS:
-        return f"{connection.conn_id} ({connection.conn_type} {file_of(hook) or 'without a file'})"
+    if find_by_conn_type(hook.conn_type).in_process:
+        return f"{connection.conn_id} ({connection.conn_type} {database_file(hook) or 'without a file'})"
     host = re.sub(r"^.*@|\?.*$", "", connection.host or "")
     place = ", ".join(
         f"{name} {part}"
@@ -94,7 +92,7 @@ def place_of(hook: DbApiHook) -> str:
 
 
 def answers(check: str, hook: DbApiHook) -> Finding:
-    """Connect, and ask the database for nothing but an answer."""
+    """Connect and run a trivial query."""
     import sqlalchemy as sa
 
     def answer() -> None:
@@ -104,26 +102,26 @@ def answers(check: str, hook: DbApiHook) -> Finding:
             else:
                 connection.execute(sa.select(1))
 
-    place = place_of(hook)
+    place = describe_connection(hook)
     try:
         within(TIMEOUT_S, answer)
-    except Exception as fault:  # noqa: BLE001 - each database driver has error classes of its own
-        remedy = "correct the connection, or look whether the database is up"
-        return error(check, f"{place} does not answer: {words_of(fault)}", remedy)
+    except Exception as problem:  # noqa: BLE001 - each database driver has its own error classes
+        remedy = "correct the connection, or check that the database is up"
+        return error(check, f"{place} does not answer: {error_text(problem)}", remedy)
     return ok(check, place)
 
 
 def clock(check: str, hook: DbApiHook) -> Iterator[Finding]:
     """Compare the clock of a database with this machine's."""
-    if hook.conn_type in _IN_PROCESS:
+    if find_by_conn_type(hook.conn_type).in_process:
         yield ok(check, f"{hook.conn_type} runs in this process, and has its clock", difference_s=0)
         return
-    question = _UTC_NOW.get(str(hook.conn_type))
-    if question is None:
-        yield ok(check, f"not tried: the doctor knows no question for {hook.conn_type}", difference_s=None)
+    utc_now = find_by_conn_type(hook.conn_type).clock
+    if utc_now is None:
+        yield ok(check, f"not tried: the doctor has no query for the clock of {hook.conn_type}", difference_s=None)
         return
     before = datetime.now(UTC)
-    [[there]] = ask(hook, question)
+    [[there]] = ask(hook, utc_now)
     after = datetime.now(UTC)
     ahead = (there.replace(tzinfo=UTC) - (before + (after - before) / 2)).total_seconds()
     value = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"

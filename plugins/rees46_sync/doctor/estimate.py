@@ -1,8 +1,8 @@
 """
-What the history of a shop will take (``python -m rees46_sync.doctor.estimate``): runs, tasks, requests, hours, room.
+An estimate of what the history of a shop takes: runs, tasks, requests, hours, disk space.
 
-Arithmetic over what was measured; docs/scaling.md explains each line. It assumes orders that are spread evenly over the
-months, that REES46 knows none of them, and that nothing has to be tried again.
+``python -m rees46_sync.doctor.estimate`` prints it. It is arithmetic over measurements; docs/scaling.md explains each
+line. It assumes that orders are spread evenly over the months, that REES46 has none of them, and that nothing fails.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ import argparse
 import math
 from dataclasses import dataclass
 
-from rees46_sync.rees46.payload import DIALECTS
+from rees46_sync.rees46.dialects import DIALECTS
 
 LEDGER_BYTES = 248
-"""Of an accepted order in PostgreSQL with its index, measured over 200,000 orders in batches of 1000."""
+"""Size of an accepted order in PostgreSQL with its index, measured over 200,000 orders in batches of 1000."""
 
 STAGED_BYTES = 3 * 12.4
-"""Of a row in its three staged files (partition, valid rows, batches), measured over a partition of 200,000 rows."""
+"""Size of a row in its three staged files (partition, valid rows, batches), measured with 200,000 rows."""
 
 LEDGER_ORDERS_PER_S = 20_000
-"""Sent and recorded by a load where REES46 answers at once: half of what was measured over 5 million orders, on two
-slow processors that also ran PostgreSQL and the receiver."""
+"""Orders that a load sends and records if REES46 answers at once: half of what was measured over 5 million orders, on
+two slow processors that also ran PostgreSQL and the receiver."""
 
 ROWS_PER_S = 25_000
-"""Read, judged, looked up and staged by a task; Great Expectations alone judges ten times as many."""
+"""Rows that a task reads, validates, looks up and stages; Great Expectations alone validates ten times as many."""
 
 TASK_S = 5
-"""What a task costs besides its rows: its process, its imports, Airflow's scheduling."""
+"""Fixed cost of a task: its process, its imports, Airflow's scheduling."""
 
-MOST_MAPPED = 1024
-"""Airflow's ``core.max_map_length``, unless it is set."""
+MAX_MAPPED = 1024
+"""Airflow's default of ``core.max_map_length``."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Estimate:
     """
     The history of a shop, window by window.
 
     :param orders: of all windows.
-    :param windows: months, as a backfill of the history DAG has them.
-    :param batch: orders in a request.
-    :param concurrency: requests under way at the same time.
-    :param latency_s: from a request to its answer.
-    :param min_interval_s: from the start of a request to that of the next.
-    :param slots: tasks that the workers run at a time.
+    :param windows: months, as in a backfill of the history DAG.
+    :param batch: maximum number of orders in a request.
+    :param concurrency: requests in flight at the same time.
+    :param latency_s: from a request to its response.
+    :param min_interval_s: from the start of a request to the start of the next.
+    :param slots: tasks that all workers run at a time.
     :param windows_at_once: the backfill's ``max_active_runs``.
     """
 
@@ -60,50 +60,50 @@ class Plan:
 
     @property
     def partitions(self) -> int:
-        """Of a window: the mapped tasks of each of its three mapped steps."""
+        """Partitions of a window; each of its three mapped steps has one task for each."""
         return math.ceil(self.orders / self.windows / self.partition_rows)
 
     @property
     def tasks(self) -> int:
-        """Of all windows: three mapped steps, and three steps that are one task each."""
+        """Tasks of all windows: three mapped steps, and three steps of one task each."""
         return self.windows * (3 * self.partitions + 3)
 
     @property
     def requests(self) -> int:
-        """Of all windows; the last batch of a partition may be a smaller one."""
+        """Requests of all windows; the last batch of a partition may be smaller."""
         return self.windows * self.partitions * math.ceil(self.orders / self.windows / self.partitions / self.batch)
 
     @property
     def sending_s(self) -> float:
-        """One load of a shop at a time, so neither workers nor slots shorten this; it records while it sends."""
+        """Time of all loads. A shop has one at a time, so more workers do not help; it records while it sends."""
         requests_s = self.requests * max(self.latency_s / self.concurrency, self.min_interval_s)
         return max(requests_s, self.orders / LEDGER_ORDERS_PER_S)
 
     @property
-    def judging_s(self) -> float:
-        """Done by all slots together, mostly while an earlier window is sent."""
+    def validating_s(self) -> float:
+        """Time of all other tasks, on all slots together, mostly while an earlier window is sent."""
         return (self.orders / ROWS_PER_S + self.tasks * TASK_S) / self.slots
 
     @property
     def lines(self) -> dict[str, str]:
-        """The plan in words."""
+        """The printed lines: name and text."""
         at_once = self.orders / self.windows * self.windows_at_once
         mapped = (
-            "" if self.partitions <= MOST_MAPPED else f", more than Airflow maps ({MOST_MAPPED}): raise partition_rows"
+            "" if self.partitions <= MAX_MAPPED else f", more than Airflow maps ({MAX_MAPPED}): raise partition_rows"
         )
         return {
             "orders": f"{self.orders:,} in {self.windows} windows of {math.ceil(self.orders / self.windows):,}",
             "partitions of a window": f"{self.partitions:,}{mapped}",
             "tasks": f"{self.tasks:,}",
             "requests": f"{self.requests:,} of at most {self.batch:,} orders",
-            "sending": f"{_duration(self.sending_s)}, one load at a time",
-            "judging": f"{_duration(self.judging_s)} on {self.slots} slots, beside the sending",
+            "sending": f"{_hours_or_days(self.sending_s)}, one load at a time",
+            "validating": f"{_hours_or_days(self.validating_s)} on {self.slots} slots, beside the sending",
             "ledger": _size(self.orders * LEDGER_BYTES),
             "staged at a time": f"{_size(at_once * STAGED_BYTES)} in {self.windows_at_once} windows",
         }
 
 
-def _duration(seconds: float) -> str:
+def _hours_or_days(seconds: float) -> str:
     return f"{seconds / 3600:,.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:,.1f} days"
 
 
@@ -112,21 +112,21 @@ def _size(size: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the plan that the command line asks for."""
+    """Print the estimate for the options of the command line."""
     parser = argparse.ArgumentParser(
-        "python -m rees46_sync.doctor.estimate", description="What a shop's history will take."
+        "python -m rees46_sync.doctor.estimate", description="Estimate what a shop's history takes."
     )
-    parser.add_argument("--orders", type=int, required=True, help="in all months together")
+    parser.add_argument("--orders", type=int, required=True, help="of all months together")
     parser.add_argument("--months", type=int, default=36, help="(36)")
     parser.add_argument("--partition-rows", type=int, default=250_000, help="of the shop file (250000)")
     parser.add_argument("--dialect", choices=DIALECTS, default="import_sync_orders", help="of the connection")
     parser.add_argument("--concurrency", type=int, default=8, help="of the connection (8)")
-    parser.add_argument("--latency", type=float, default=0.5, help="seconds that REES46 takes for an answer (0.5)")
-    parser.add_argument("--min-interval", type=float, default=0, help="seconds, of the connection (0)")
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds that REES46 takes to respond (0.5)")
+    parser.add_argument("--min-interval", type=float, default=0, help="of the connection, in seconds (0)")
     parser.add_argument("--slots", type=int, default=8, help="tasks that all workers run at a time (8)")
     parser.add_argument("--active-runs", type=int, default=2, help="months at a time (2)")
     options = parser.parse_args(arguments)
-    plan = Plan(
+    estimate = Estimate(
         orders=options.orders,
         windows=options.months,
         partition_rows=options.partition_rows,
@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         slots=options.slots,
         windows_at_once=options.active_runs,
     )
-    for name, text in plan.lines.items():
+    for name, text in estimate.lines.items():
         print(f"{name:24}{text}")
 
 

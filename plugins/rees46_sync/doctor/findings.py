@@ -1,24 +1,26 @@
-"""What the doctor finds: a level, a value and a remedy each."""
+"""The findings of the doctor: each has a level, a value and a remedy."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from rees46_sync.exceptions import JudgementError, LedgerError, SyncError, WarehouseError
+from rees46_sync.exceptions import SyncError
+from rees46_sync.shop.shop import Shop
 
 T = TypeVar("T")
 
 TIMEOUT_S = 15
-"""What a database may take for an answer that costs it nothing; a scheduled task would wait longer, a person not."""
+"""How long a database may take to answer a trivial query; a scheduled task would wait longer, a person would not."""
 
 
 class Level(StrEnum):
-    """How bad a finding is: an error stops a run, or keeps orders from REES46; a warning may, some day."""
+    """How bad a finding is: an error stops a run or keeps orders from REES46; a warning may do so later."""
 
     OK = "ok"
     WARNING = "warning"
@@ -28,12 +30,12 @@ class Level(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """
-    One thing that was looked at.
+    The result of a check.
 
-    :param check: what was looked at, such as ``warehouse.connection``; these names do not change.
-    :param value: what was found, in words.
-    :param remedy: what to do; empty where there is nothing to do.
-    :param data: what was found, for machines.
+    :param check: what was checked, such as ``warehouse.connection``; these names do not change.
+    :param value: what was found, as text.
+    :param remedy: what to do; empty if nothing needs to be done.
+    :param data: what was found, machine-readable.
     """
 
     check: str
@@ -45,8 +47,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings about one shop; where its file cannot be used, ``shop`` is the file's name.
+    """
+    All findings about one shop.
 
+    :param shop: its name; if its file cannot be used, the file's name without the extension.
     :param file: the shop file's path or name.
     """
 
@@ -55,59 +59,69 @@ class Report:
     findings: list[Finding]
 
 
+Surroundings = Callable[[Shop], AbstractContextManager[Sequence[Finding]]]
+"""
+A context that is entered while a shop is examined, such as one that sets its connections.
+
+It returns findings that are added to the report.
+"""
+
+
+def no_surroundings(_: Shop) -> AbstractContextManager[Sequence[Finding]]:
+    """Change nothing while a shop is examined, and add no findings."""
+    return nullcontext(())
+
+
 def ok(check: str, value: str, remedy: str = "", **data: Any) -> Finding:
-    """Return a finding about which nothing needs to be done."""
+    """Return a finding that needs no action."""
     return Finding(check, Level.OK, value, remedy, data)
 
 
 def warning(check: str, value: str, remedy: str, **data: Any) -> Finding:
-    """Return a finding that may become trouble."""
+    """Return a finding that may become an error."""
     return Finding(check, Level.WARNING, value, remedy, data)
 
 
 def error(check: str, value: str, remedy: str, **data: Any) -> Finding:
-    """Return a finding that is trouble."""
+    """Return a finding that stops runs or keeps orders from REES46."""
     return Finding(check, Level.ERROR, value, remedy, data)
 
 
-def of_error(check: str, fault: SyncError, level: Level = Level.ERROR) -> Finding:
-    """Return an error of the sync as a finding: its message ends in the remedy."""
-    text = str(fault).rstrip(".")
-    # A database's own words may hold any sign, so there the remedy is a sentence of its own, the last one.
-    separate = text.rpartition if isinstance(fault, WarehouseError | LedgerError | JudgementError) else text.partition
-    value, _, remedy = separate(". " if separate == text.rpartition else "; ")
-    return Finding(check, level, value or text, remedy)
+def from_error(check: str, problem: SyncError, level: Level = Level.ERROR) -> Finding:
+    """Return an error of the sync as a finding."""
+    return Finding(check, level, problem.problem, problem.remedy)
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """Return the worst level of findings; of none it is ok."""
+    """Return the worst level of the findings; ok if there are none."""
     return max((finding.level for finding in findings), key=list(Level).index, default=Level.OK)
 
 
-def first_line(fault: object) -> str:
-    """Return the first line of what somebody else says; the others may hold rows."""
-    return next(iter(str(fault).strip().splitlines()), "") or type(fault).__name__
+def first_line(error: object) -> str:
+    """Return the first line of a library's error message; the other lines may hold rows."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
-def within(seconds: float, ask: Callable[[], T]) -> T:
+def within(seconds: float, call: Callable[[], T]) -> T:
     """
-    Return the answer to a question that may hang, such as a connection through a firewall that drops packets.
+    Return the result of a call that may hang, such as a connection through a firewall that drops packets.
 
-    :raises TimeoutError: there was none in this time; the question is left to itself and keeps nobody from ending.
+    :raises TimeoutError: it did not return in this time. The call continues in a daemon thread, which does not keep
+        the process from exiting.
     """
-    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+    results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
-    def answer() -> None:
+    def run() -> None:
         try:
-            answers.put((ask(), None))
-        except BaseException as fault:  # noqa: BLE001 - it is raised again below, where somebody waits
-            answers.put((None, fault))
+            results.put((call(), None))
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+            results.put((None, error))
 
-    threading.Thread(target=answer, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        value, fault = answers.get(timeout=seconds)
+        value, raised = results.get(timeout=seconds)
     except Empty:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
-    if fault is not None:
-        raise fault
-    return value  # type: ignore[return-value] # there was no fault, so it is the answer
+    if raised is not None:
+        raise raised
+    return value  # type: ignore[return-value] # nothing was raised, so it is the result

@@ -1,4 +1,4 @@
-"""What the ledger knows of the shop's runs, asked without changing anything, its tables included."""
+"""What the ledger records about the shop's runs; it is only read, and its tables are not created."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, ok, warning, within
+from rees46_sync.formatting import timestamp
 from rees46_sync.shop.shop import Shop
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 OVERDUE = timedelta(hours=24)
-"""REES46: synchronise at least every 24 hours."""
+"""REES46's requirement: synchronise at least every 24 hours."""
 
 
 def missing_tables(hook: DbApiHook) -> list[str]:
-    """Return the ledger's tables that are not there; not through the ledger, which prepares a SQLite file to write."""
+    """Return the names of missing ledger tables; Ledger is not used because it prepares a SQLite file for writing."""
     import sqlalchemy as sa
 
     from rees46_sync.ledger.tables import metadata
@@ -32,28 +33,31 @@ def missing_tables(hook: DbApiHook) -> list[str]:
 
 def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     """
-    Say how far the shop's syncs got.
+    Return findings about the progress of the shop's syncs.
 
     :raises LedgerError: the ledger does not answer.
-    :raises LedgerSchemaError: a newer version of this project made it.
-    :raises ConnectionFieldsError: it is no database for a ledger.
+    :raises LedgerSchemaError: a newer version of this project created its tables.
+    :raises ConnectionFieldsError: its database is of a kind that cannot hold a ledger.
     """
-    from rees46_sync.ledger.database import Ledger
-    from rees46_sync.monitoring.page.queries import open_reports
+    from rees46_sync.ledger.database import Ledger, interactive_ledger
+    from rees46_sync.ledger.quarantine import Quarantine
+    from rees46_sync.monitoring.freshness import sync_progress
 
-    Ledger.of_connection(shop.ledger_conn_id).engine.dispose()  # it connects to nothing, and refuses what is no ledger
+    # This does not connect; it raises for a kind of database that is not supported.
+    Ledger.from_conn_id(shop.ledger_conn_id).engine.dispose()
     missing = missing_tables(hook)
     if missing:
         yield no_tables(missing)
         return
-    with open_reports(shop.ledger_conn_id, shop.shop) as reports:
-        freshness, rejections = reports.freshness(shop.lookback), reports.rejections()
-    yield ok("ledger.tables", "all there", missing=[])
-    yield _last_success(shop, freshness.last_success, freshness.failed_since)
-    until = freshness.covered_until
+    with interactive_ledger(shop.ledger_conn_id) as store:
+        progress = sync_progress(store, shop.shop, shop.lookback)
+        rejections = Quarantine(store).count(shop.shop)
+    yield ok("ledger.tables", "all exist", missing=[])
+    yield _last_success(shop, progress.last_success, progress.failed_since)
+    until = progress.watermark
     yield ok(
         "ledger.covered_until",
-        f"{until:%Y-%m-%d %H:%M:%S} UTC" if until else "nothing yet",
+        f"{timestamp(until)} UTC" if until else "nothing yet",
         covered_until=until and until.isoformat(),
     )
     reasons = ", ".join(f"{code} {count:,}" for code, count in rejections.by_reason.most_common())
@@ -66,12 +70,12 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
 
 
 def no_tables(missing: Sequence[str] | None = None) -> Finding:
-    """Say that tables are missing; without a list, all of them."""
+    """Return a finding about missing tables; without a list, all of them are missing."""
     from rees46_sync.ledger.tables import metadata
 
     names = sorted(metadata.tables) if missing is None else list(missing)
-    value = "not there yet" if len(names) == len(metadata.tables) else f"{', '.join(names)}: not there yet"
-    return ok("ledger.tables", value, "the next run makes them", missing=names)
+    value = "do not exist yet" if len(names) == len(metadata.tables) else f"{', '.join(names)}: do not exist yet"
+    return ok("ledger.tables", value, "the next run creates them, and migrates an older ledger", missing=names)
 
 
 def _last_success(shop: Shop, last: datetime | None, failed_since: int) -> Finding:
@@ -79,9 +83,9 @@ def _last_success(shop: Shop, last: datetime | None, failed_since: int) -> Findi
     failed = f", and {failed_since} failed since" if failed_since else ""
     if last is None:
         value = f"no regular run has succeeded yet{failed}"
-        note = "backfills, dry runs and runs over a window of their own do not count here"
+        note = "backfills, dry runs and runs with a window of their own do not count here"
     else:
-        value, note = f"{last:%Y-%m-%d %H:%M:%S} UTC{failed}", ""
+        value, note = f"{timestamp(last)} UTC{failed}", ""
     dag = f"order_status_sync_{shop.shop}"
     if failed_since:
         return warning(check, value, f"see account_for_rows of the latest run of {dag}, and docs/operations.md", **data)
@@ -89,7 +93,7 @@ def _last_success(shop: Shop, last: datetime | None, failed_since: int) -> Findi
         return warning(
             check,
             f"{value}: more than 24 hours ago, and REES46 asks for a synchronisation at least every 24 hours",
-            f"look whether the scheduler runs and {dag} is unpaused",
+            f"check that the scheduler runs and {dag} is unpaused",
             **data,
         )
     return ok(check, value, note, **data)

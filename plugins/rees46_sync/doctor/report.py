@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rees46_sync.doctor.findings import Finding, Level, Report, worst
+from rees46_sync.formatting import escape_unprintable
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
@@ -37,7 +38,7 @@ def as_json(reports: Sequence[Report]) -> str:
         }
         for report in reports
     ]
-    return json.dumps({"level": _worst_of(reports), "shops": shops}, indent=2, default=str)
+    return json.dumps({"level": _worst_level(reports), "shops": shops}, indent=2, default=str)
 
 
 def as_text(reports: Sequence[Report]) -> str:
@@ -73,7 +74,7 @@ def show(reports: Sequence[Report]) -> None:
                 found.append(f"\n{line}", style="dim" if finding.level is Level.OK else "cyan")
             table.add_row(Text(finding.level, style=_COLOURS[finding.level]), finding.check, found)
         console.print(table)
-    console.print(Text(summary(reports), style=_COLOURS[_worst_of(reports)]))
+    console.print(Text(summary(reports), style=_COLOURS[_worst_level(reports)]))
 
 
 def summary(reports: Sequence[Report]) -> str:
@@ -93,10 +94,10 @@ def _remedy(finding: Finding) -> list[str]:
     ]
 
 
-def _worst_of(reports: Sequence[Report]) -> Level:
+def _worst_level(reports: Sequence[Report]) -> Level:
     return worst(finding for report in reports for finding in report.findings)
 
 
 def _printable(text: str) -> str:
     """Return a text in which nothing moves the cursor of a terminal: a database may say anything."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return escape_unprintable(text, keep="\n")

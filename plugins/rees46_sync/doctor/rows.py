@@ -1,4 +1,4 @@
-"""What the shop's query returns now, read and judged as a run would, and thrown away."""
+"""The rows that the shop's query returns now: extracted and validated as in a run, then discarded."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from rees46_sync.window import Window
 
 if TYPE_CHECKING:
     from rees46_sync.validation.expectations import UnmappedStatus
-    from rees46_sync.warehouse.reader import Extraction
+    from rees46_sync.warehouse.reader import ExtractedRows
 
-MOST_UNMAPPED = 20
-"""Unmapped statuses that get a finding each; more of them mean that the query's column is another."""
+MAX_UNMAPPED = 20
+"""The number of unmapped statuses that get a finding each; more suggest that the query returns a wrong column."""
 
 ALWAYS_SHOWN = ("order_id_missing", "order_id_blank", "updated_at_missing")
-"""Checks of a row that are named also where no row breaks them."""
+"""Checks of a row that are reported even if every row passes."""
 
 
 @dataclass
 class Sample:
     """
-    The rows of a window, counted.
+    Counts of the rows of a window.
 
-    :param seconds: what reading and sorting them took.
-    :param statuses: orders by the shop's status, of each order the newest version; without missing ones.
-    :param unmapped: those that the shop file does not map, each with an example.
-    :param reasons: rows by the check that they broke.
-    :param rejected: rows that broke any.
+    :param seconds: time that reading and sorting took.
+    :param statuses: orders by the shop's status, in each order's newest version; missing statuses are not counted.
+    :param unmapped: the statuses that the shop file does not map, each with an example.
+    :param reasons: rows by the check that they failed.
+    :param rejected: rows that failed at least one check.
     """
 
     window: Window
-    extraction: Extraction
+    extraction: ExtractedRows
     seconds: float
     statuses: Counter[str] = field(default_factory=Counter)
     unmapped: dict[str, UnmappedStatus] = field(default_factory=dict)
@@ -47,15 +47,15 @@ class Sample:
 
 def read(shop: Shop, window: Window) -> Sample:
     """
-    Read and judge the rows of a window, a partition at a time in memory, by way of a temporary folder.
+    Extract the rows of a window into a temporary folder and validate them, one partition in memory at a time.
 
     :raises SyncError: as :func:`rees46_sync.warehouse.reader.extract` and
-        :meth:`rees46_sync.validation.expectations.Judge.judge_rows`.
+        :meth:`rees46_sync.validation.expectations.RowValidator.validate`.
     """
     from upath import UPath
 
     from rees46_sync.airflow_adapters import staging
-    from rees46_sync.validation.expectations import Judge
+    from rees46_sync.validation.expectations import RowValidator
     from rees46_sync.warehouse import reader as warehouse
 
     with tempfile.TemporaryDirectory(prefix="rees46-doctor-") as folder:
@@ -63,23 +63,23 @@ def read(shop: Shop, window: Window) -> Sample:
         extraction = warehouse.extract(shop, window, UPath(folder))
         sample = Sample(window, extraction, time.perf_counter() - began)
         if not extraction.partitions:
-            return sample  # Great Expectations takes seconds to start
-        judge = Judge()
+            return sample  # without starting Great Expectations, which takes seconds
+        validator = RowValidator()
         for partition in extraction.partitions:
             table = staging.read(UPath(partition.path))
             sample.statuses.update(
                 {count["values"]: count["counts"] for count in table["status"].drop_null().value_counts().to_pylist()}
             )
-            judgement = judge.judge_rows(table.to_pandas(), shop.codes, window)
-            sample.reasons.update(judgement.reasons)
-            sample.rejected += len(judgement.rejected)
-            for unmapped in judgement.unmapped:
+            result = validator.validate(table.to_pandas(), shop.codes, window)
+            sample.reasons.update(result.reasons)
+            sample.rejected += len(result.rejected)
+            for unmapped in result.unmapped:
                 sample.unmapped.setdefault(unmapped.status, unmapped)
     return sample
 
 
 def findings(shop: Shop, sample: Sample) -> Iterator[Finding]:
-    """Say what a sample shows."""
+    """Return the findings about a sample."""
     yield from _volume(sample)
     if sample.extraction.read:
         yield from _statuses(shop, sample)
@@ -94,7 +94,7 @@ def _volume(sample: Sample) -> Iterator[Finding]:
         yield warning(
             "query.rows",
             f"no rows in {sample.window}",
-            "look at a longer time with --days; if orders did change, correct the query's comparison with its window",
+            "read a longer period with --days; if orders did change, correct the query's comparison with the window",
             rows=0,
         )
         return
@@ -112,50 +112,52 @@ def _volume(sample: Sample) -> Iterator[Finding]:
 
 
 def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
-    from rees46_sync.pipeline.account_for_rows import mapping_lines
+    from rees46_sync.shop.shop_file import mapping_lines
 
     for status, count in sample.statuses.most_common():
         if status in shop.codes:
             meaning = STATUS_NAMES[shop.codes[status]]
             value = f"{status!r}, {count:,} orders: {meaning}"
             yield ok("status.mapped", value, status=status, orders=count, meaning=meaning)
-    for unmapped in sorted(sample.unmapped.values(), key=lambda one: -sample.statuses[one.status])[:MOST_UNMAPPED]:
+    for unmapped in sorted(sample.unmapped.values(), key=lambda one: -sample.statuses[one.status])[:MAX_UNMAPPED]:
         count = sample.statuses[unmapped.status] or unmapped.count
         lines = mapping_lines(shop, unmapped.status)
         yield error(
             "status.unmapped",
             f"{unmapped.status!r}, {count:,} orders, for example {unmapped.example_id or 'without id'!r}: UNMAPPED",
-            "\n".join([f"write one of these lines, by what it means, into {shop.file.name}:", *lines]),
+            "\n".join(
+                [f"write one of these lines, depending on what the status means, into {shop.file.name}:", *lines]
+            ),
             status=unmapped.status,
             orders=count,
             meaning=None,
             lines=lines,
         )
-    if (others := len(sample.unmapped) - MOST_UNMAPPED) > 0:
+    if (others := len(sample.unmapped) - MAX_UNMAPPED) > 0:
         yield error(
             "status.unmapped",
             f"{others:,} more statuses: UNMAPPED",
-            "look whether the query returns the right column as status",
+            "check that the query returns the right column as status",
             status=None,
         )
     if absent := [status for status in shop.codes if status not in sample.statuses]:
         yield ok(
             "status.absent",
-            f"mapped, and not in these rows: {', '.join(map(repr, absent))}",
-            "a longer time (--days) shows rare ones; others may be misspelled",
+            f"mapped, but not in these rows: {', '.join(map(repr, absent))}",
+            "a longer period (--days) shows rare ones; others may be misspelled",
             statuses=absent,
         )
 
 
 def _broken_rows(sample: Sample) -> Iterator[Finding]:
-    from rees46_sync.validation.expectations import WHAT_TO_DO
+    from rees46_sync.validation.expectations import REASONS
 
-    for code, words in WHAT_TO_DO.items():
+    for code, words in REASONS.items():
         count = sample.reasons[code]
         if code == "status_unmapped" or not (count or code in ALWAYS_SHOWN):
             continue
         if count:
-            remedy = "mend these rows, or the query; until then each run puts them into the quarantine"
+            remedy = "correct these rows, or the query; until then each run puts them into the quarantine"
             yield warning(f"rows.{code}", f"{count:,} row{'s' * (count != 1)}: {words}", remedy, rows=count)
         else:
             yield ok(f"rows.{code}", "no row", rows=0)
@@ -169,8 +171,8 @@ def _limits(shop: Shop, sample: Sample) -> Iterator[Finding]:
         yield error(
             "limits.rejected_share",
             value,
-            f"mend what is named above, or raise limits.rejected_share in {shop.file.name}; a run like this stops "
-            "before it sends",
+            f"correct what is reported above, or raise limits.rejected_share in {shop.file.name}; such a run stops "
+            "before it sends anything",
             share=round(share, 6),
             limit=limits.rejected_share,
         )
@@ -182,7 +184,7 @@ def _limits(shop: Shop, sample: Sample) -> Iterator[Finding]:
         yield warning(
             "limits.changed_orders",
             value,
-            f"what REES46 has already does not count; for a first run set ignore_limits, or raise "
+            f"orders that REES46 already has do not count; for a first run set ignore_limits, or raise "
             f"limits.changed_orders in {shop.file.name}",
             orders=valid,
             limit=limits.changed_orders,

@@ -1,10 +1,11 @@
 """
-The readings of the warehouse that may still be sent, and what others find out about them meanwhile.
+Confirmations: a later extraction found an order in the status that REES46 has.
 
-Between reading and loading minutes pass, or days where a failed load is cleared later. If an order goes back in that
-time to the status that REES46 has, whoever reads it again has nothing to send, and so accepts nothing that would
-contradict the older reading. It is noted here instead: the older reading then holds the order back as stale. Notes are
-made only while another reading of the shop is open, one for all of them, and go with the last that they are news to.
+Minutes pass between extracting and loading, or days if a failed load is cleared later. If an order returns in that time
+to the status that REES46 has, a newer extraction has nothing to send, so nothing newer is accepted that would
+contradict the older extraction. The newer one therefore records a confirmation; the older one then skips the order as
+stale. Confirmations are recorded only while another extraction of the shop is open, and are removed with the last
+extraction that they matter to.
 """
 
 from __future__ import annotations
@@ -15,83 +16,95 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger.database import Ledger, RunRef, again_after_a_race
-from rees46_sync.ledger.dialects import as_json, dialect_of
+from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.lookup import LOOKUP_CHUNK
-from rees46_sync.ledger.tables import UtcDateTime, open_readings, overtaken_orders
+from rees46_sync.ledger.runs import RunRef
+from rees46_sync.ledger.tables import UtcDateTime, confirmations, open_extractions
 
 
-class Readings:
-    """The open readings in a ledger."""
+class Confirmations:
+    """The open extractions in a ledger, and the orders that were confirmed meanwhile."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    @again_after_a_race
-    def begin(self, run: RunRef, began_at: datetime, window_start: datetime) -> None:
-        """Say that a reading begins; to be called before its first row is read."""
-        reading = {"shop": run.shop, "extraction_id": run.extraction_id}
+    @retry_on_conflict
+    def open_extraction(self, run: RunRef, started_at: datetime, window_start: datetime) -> None:
+        """Record that an extraction starts; to be called before its first row is read."""
         with self.ledger.transaction() as connection:
-            latest = connection.scalar(sa.select(sa.func.max(overtaken_orders.c.id))) or 0
-            times = {"began_at": began_at, "window_start": window_start}
-            connection.execute(sa.insert(open_readings).values(**reading, **times, after_id=latest))
+            latest = connection.scalar(sa.select(sa.func.max(confirmations.c.id))) or 0
+            extraction = {
+                "shop": run.shop,
+                "extraction_id": run.extraction_id,
+                "started_at": started_at,
+                "window_start": window_start,
+                "latest_confirmation_id": latest,
+            }
+            connection.execute(sa.insert(open_extractions).values(**extraction))
 
-    def end(self, shop: str, extraction_id: str) -> None:
-        """Say that nothing of a reading will be sent any more."""
-        self._remove(shop, open_readings.c.extraction_id == extraction_id)
+    def close_extraction(self, shop: str, extraction_id: str) -> None:
+        """Record that nothing of an extraction will be sent any more."""
+        self._close(shop, open_extractions.c.extraction_id == extraction_id)
 
-    def end_older(self, shop: str, limit: datetime) -> None:
-        """End the readings of a shop that began before a time: their staged files are gone."""
-        self._remove(shop, open_readings.c.began_at < limit)
+    def close_older(self, shop: str, limit: datetime) -> None:
+        """Close a shop's extractions that started before a time: their staged files are gone."""
+        self._close(shop, open_extractions.c.started_at < limit)
 
-    @again_after_a_race
-    def overtake(self, run: RunRef, orders: pd.DataFrame) -> int:
+    @retry_on_conflict
+    def confirm(self, run: RunRef, orders: pd.DataFrame) -> int:
         """
-        Note that this reading has orders in the status that REES46 has, in a newer version.
+        Record that an extraction has orders, in a newer version, in the status that REES46 has.
 
-        Who calls this asks the ledger once more where notes were made: a reading that was overtaken may have sent such
-        an order just before, and looks for notes only after its request is in the ledger.
+        If anything was recorded, the caller must compare once more: an older extraction may have sent such an order
+        just before, and checks for confirmations only after its request is in the ledger.
 
-        :param run: of the reading that has them.
+        :param run: the run whose extraction has them.
         :param orders: columns order_id, updated_at.
-        :return: how many notes were made; none where no other reading of the shop is open, or all is noted already.
+        :return: how many confirmations were recorded; none if no other extraction of the shop is open, or all of them
+            were recorded before.
         """
         if orders.empty:
             return 0
-        others = (open_readings.c.shop == run.shop) & (open_readings.c.extraction_id != run.extraction_id)
-        noted = overtaken_orders.c
-        newest: dict[str, datetime] = {}
+        others = (open_extractions.c.shop == run.shop) & (open_extractions.c.extraction_id != run.extraction_id)
         with self.ledger.transaction() as connection:
             start = connection.scalar(
-                sa.select(sa.func.min(open_readings.c.window_start, type_=UtcDateTime)).where(others)
+                sa.select(sa.func.min(open_extractions.c.window_start, type_=UtcDateTime)).where(others)
             )
             if start is None:
                 return 0
-            # No reading has a version from before its window, so what is older overtakes none.
+            # No open extraction has a version from before its window.
             orders = orders[orders["updated_at"] >= start]
-            # Each run looks back over the same orders, and a failed reading stays open for days: what is noted already,
-            # in this version or a newer one, is either known to a reading or was read by it again.
-            already = (
-                sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime))
-                .where(noted.shop == run.shop, sa.text(dialect_of(connection).one_of_ids))
-                .group_by(noted.order_id)
-            )
-            for chunk in chunked(orders["order_id"], LOOKUP_CHUNK):
-                newest |= dict(connection.execute(already, {"ids": as_json(chunk)}).all())
+            # Each run reads the orders of the look-back again, and a failed extraction stays open for days.
+            confirmed = _confirmed_versions(connection, run.shop, orders["order_id"].tolist())
             found = {"shop": run.shop, "extraction_id": run.extraction_id}
             rows = [
                 {**found, "order_id": order_id, "source_updated_at": updated_at}
                 for order_id, updated_at in orders[["order_id", "updated_at"]].itertuples(index=False, name=None)
-                if order_id not in newest or newest[order_id] < updated_at
+                if order_id not in confirmed or confirmed[order_id] < updated_at
             ]
             if rows:
-                connection.execute(sa.insert(overtaken_orders), rows)
+                connection.execute(sa.insert(confirmations), rows)
         return len(rows)
 
-    @again_after_a_race
-    def _remove(self, shop: str, which: sa.ColumnElement[bool]) -> None:
-        reading, noted = open_readings.c, overtaken_orders.c
-        is_news = sa.exists().where(reading.shop == shop, reading.after_id < noted.id)
+    @retry_on_conflict
+    def _close(self, shop: str, which: sa.ColumnElement[bool]) -> None:
+        extraction, confirmation = open_extractions.c, confirmations.c
+        is_needed = sa.exists().where(extraction.shop == shop, extraction.latest_confirmation_id < confirmation.id)
         with self.ledger.transaction() as connection:
-            connection.execute(sa.delete(open_readings).where(reading.shop == shop, which))
-            connection.execute(sa.delete(overtaken_orders).where(noted.shop == shop, ~is_news))
+            connection.execute(sa.delete(open_extractions).where(extraction.shop == shop, which))
+            connection.execute(sa.delete(confirmations).where(confirmation.shop == shop, ~is_needed))
+
+
+def _confirmed_versions(connection: sa.Connection, shop: str, order_ids: list[str]) -> dict[str, datetime]:
+    """Return the newest confirmed version of each of these orders that has one."""
+    confirmation = confirmations.c
+    query = (
+        sa.select(confirmation.order_id, sa.func.max(confirmation.source_updated_at, type_=UtcDateTime))
+        .where(confirmation.shop == shop, sa.text(get_dialect(connection).one_of_ids))
+        .group_by(confirmation.order_id)
+    )
+    versions: dict[str, datetime] = {}
+    for chunk in chunked(order_ids, LOOKUP_CHUNK):
+        versions |= dict(connection.execute(query, {"ids": as_json(chunk)}).all())
+    return versions

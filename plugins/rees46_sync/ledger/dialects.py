@@ -1,9 +1,9 @@
 """
-Where the databases of a ledger differ: how they read JSON, cut times, and are kept from making somebody wait for ever.
+Where the databases of a ledger differ: JSON, truncated times, timeouts and error codes.
 
-A task waits :data:`LOCK_TIMEOUT_S` for a lock, and :data:`STATEMENT_TIMEOUT_S` for the answer to a statement: far more
-than a healthy ledger takes (a second or two to look up thousands of orders), and little enough to try again within the
-hour. What takes longer is a ``LedgerError``, after which Airflow does.
+A task waits :data:`LOCK_TIMEOUT_S` for a lock, and :data:`STATEMENT_TIMEOUT_S` for a statement: far more than a healthy
+ledger needs (a second or two to look up thousands of orders), and short enough to retry within the hour. What takes
+longer becomes a ``LedgerError``, after which Airflow retries the task.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ STATEMENT_TIMEOUT_S = 120
 Unit = Literal["hour", "day"]
 
 _DEADLOCKS = ("40P01", "40001", 1213)
-_DENIED = ("42501", 1044, 1142, 1143)
+_PERMISSION_DENIED = ("42501", 1044, 1142, 1143)
 _NO_TABLE = ("42P01", 1146)
 
 
 @dataclass(frozen=True)
 class LedgerDialect:
     """
-    What is said to one kind of database. Thousands of orders are one parameter, JSON, not thousands of them.
+    The SQL of one kind of database. Thousands of orders are one JSON parameter.
 
-    :param one_of_ids: whether order_id is in the array ``:ids``.
-    :param each_order: the orders of the array ``:orders``, a row each.
+    :param one_of_ids: the condition that order_id is in the array ``:ids``.
+    :param each_order: the orders of the array ``:orders``, as rows.
     :param values: order_id, status and source_updated_at of such a row.
-    :param array: what makes one JSON array, as text, of a column.
+    :param array: aggregates a column to one JSON array, as text.
     :param utc: source_updated_at in UTC, without a zone.
-    :param begins: when the hour, or the day, of the column answered_at began: text, UTC, cut to the unit.
+    :param begins: the column answered_at, truncated to the hour or the day: text, UTC.
     :param limits: keeps the statements of a transaction within ``:seconds``, and its waits for a lock within
-        ``:lock_seconds``; None where the connection sees to it.
+        ``:lock_seconds``; None if the connection's settings do that.
     """
 
     one_of_ids: str
@@ -55,7 +55,7 @@ class LedgerDialect:
 
     @cached_property
     def insert_accepted(self) -> sa.TextClause:
-        """The statement that records a batch; the database takes it apart, which costs us nothing."""
+        """The statement that records a batch; the database parses its JSON, which costs the task nothing."""
         return sa.text(
             "INSERT INTO rees46_accepted_statuses (shop, dag_id, run_id, extraction_id, accepted_at, order_id, status, "
             "source_updated_at) SELECT :shop, :dag_id, :run_id, :extraction_id, :accepted_at, "
@@ -65,9 +65,9 @@ class LedgerDialect:
     @cached_property
     def lookup_accepted(self) -> sa.TextClause:
         """
-        The question for the accepted rows of orders of ``:ids``, as one row of JSON arrays (NULL may stand for none).
+        The query for the accepted rows of the orders ``:ids``, as one row of JSON arrays (NULL if there are none).
 
-        They are order_id, id, status, source_updated_at, and 1 where the row is from ``:extraction_id``, else 0.
+        They are order_id, id, status, source_updated_at, and 1 if the row is from ``:extraction_id``, else 0.
         """
         from_here = "CASE extraction_id WHEN :extraction_id THEN 1 ELSE 0 END"
         columns = ("order_id", "id", "status", self.utc, from_here)
@@ -90,7 +90,7 @@ _POSTGRESQL = LedgerDialect(
         "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
         "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     },
-    # For the transaction alone: a pooler may give the connection to somebody else afterwards.
+    # For the transaction alone: a pooler may reuse the connection for another client afterwards.
     limits="SELECT set_config('statement_timeout', CAST(1000 * :seconds AS text), true), "
     "set_config('lock_timeout', CAST(1000 * :lock_seconds AS text), true)",
 )
@@ -117,80 +117,80 @@ _MARIADB = LedgerDialect(
 _MYSQL = replace(
     _MARIADB,
     one_of_ids=_MARIADB.one_of_ids.replace("utf8mb4_nopad_bin", "utf8mb4_0900_bin"),
-    # It counts in milliseconds, and only what a SELECT takes.
+    # In milliseconds, and for SELECT alone.
     limits="SET SESSION max_execution_time = 1000 * :seconds, innodb_lock_wait_timeout = :lock_seconds, "
     "lock_wait_timeout = :lock_seconds",
 )
 DIALECTS = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE, "mysql": _MYSQL, "mariadb": _MARIADB}
-"""By the name that SQLAlchemy gives them; it may call a MariaDB ``mysql``, see :func:`dialect_of`."""
+"""By SQLAlchemy's names; it may call a MariaDB ``mysql``, see :func:`get_dialect`."""
 
 
-def dialect_of(connection: sa.Connection) -> LedgerDialect:
-    """Return what is said to a database. It has to be connected: a MariaDB says only then that it is one."""
+def get_dialect(connection: sa.Connection) -> LedgerDialect:
+    """Return the dialect of a database. It has to be connected: only then is a MariaDB known to be one."""
     dialect = connection.dialect
     return DIALECTS["mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name]
 
 
 def as_json(values: Sequence[Any]) -> str:
-    """Return the parameter of a statement, its characters as they are: escaped, they would take four times as much."""
+    """Return the parameter of a statement, without escapes, which would make it up to four times as long."""
     return msgspec.json.encode(values).decode()
 
 
 def limit(connection: sa.Connection, timeout_s: int) -> None:
     """
-    Keep the rest of a transaction from making somebody wait for ever.
+    Limit the time of the rest of a transaction.
 
-    :param timeout_s: for each statement; for a lock :data:`LOCK_TIMEOUT_S` at most.
+    :param timeout_s: for each statement; for a lock at most :data:`LOCK_TIMEOUT_S`.
     """
-    statement = dialect_of(connection).limit
+    statement = get_dialect(connection).limit
     if statement is not None:
         connection.execute(statement, {"seconds": timeout_s, "lock_seconds": min(timeout_s, LOCK_TIMEOUT_S)})
 
 
 def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int) -> None:
     """
-    Have each new connection of a ledger's engine set up for its kind of database.
+    Have each new connection of a ledger's engine configured for its kind of database.
 
-    :param statement_timeout_s: the longest that is asked for.
+    :param statement_timeout_s: the longest timeout that a statement will have.
     """
     match engine.dialect.name:
         case "postgresql":
-            # A machine that is gone says nothing: without these the kernel asks after two hours whether it is there.
+            # Without these, the kernel notices only after two hours that the server's machine is gone.
             patience = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
             _connect_with(engine, {"connect_timeout": connect_timeout_s, **patience})
         case "sqlite":
-            sa.event.listen(engine, "connect", _share_sqlite)
+            sa.event.listen(engine, "connect", _configure_sqlite)
         case _:
             read_timeout_s = max(statement_timeout_s, STATEMENT_TIMEOUT_S) + LOCK_TIMEOUT_S
             _connect_with(engine, {"connect_timeout": connect_timeout_s, "read_timeout": read_timeout_s})
-            sa.event.listen(engine, "connect", _be_strict_in_mysql)
+            sa.event.listen(engine, "connect", _configure_mysql)
 
 
 def is_deadlock(error: BaseException | None) -> bool:
-    """Return whether a database ended a transaction in favour of another one: it may be done again at once."""
-    return _code_of(error) in _DEADLOCKS
+    """Return whether a database ended a transaction in favour of another one, so that it can be repeated at once."""
+    return _error_code(error) in _DEADLOCKS
 
 
-def is_denied(error: BaseException | None) -> bool:
-    """Return whether a database says that the role has not the right to do something."""
-    return _code_of(error) in _DENIED
+def is_permission_denied(error: BaseException | None) -> bool:
+    """Return whether a database says that the role lacks a permission."""
+    return _error_code(error) in _PERMISSION_DENIED
 
 
 def is_missing_table(error: BaseException | None) -> bool:
-    """Return whether a database says that it has not the table."""
-    code = _code_of(error)
+    """Return whether a database says that a table does not exist."""
+    code = _error_code(error)
     return code in _NO_TABLE or str(code).startswith("no such table")  # SQLite has no number for it
 
 
-def _code_of(error: BaseException | None) -> object:
-    """Return the SQLSTATE of what PostgreSQL's drivers raise, the error number of MySQL's, or what SQLite says."""
-    fault: Any = getattr(error, "orig", None)
-    state = getattr(fault, "sqlstate", None) or getattr(fault, "pgcode", None)
-    return state or next(iter(getattr(fault, "args", ())), None)
+def _error_code(error: BaseException | None) -> object:
+    """Return the SQLSTATE of an error of PostgreSQL, the error number of MySQL, or the message of SQLite."""
+    original: Any = getattr(error, "orig", None)
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return state or next(iter(getattr(original, "args", ())), None)
 
 
 def _connect_with(engine: sa.Engine, defaults: Mapping[str, Any]) -> None:
-    """Give a database's driver options."""
+    """Add options for a database's driver."""
 
     def add(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
         options |= defaults
@@ -198,29 +198,29 @@ def _connect_with(engine: sa.Engine, defaults: Mapping[str, Any]) -> None:
     sa.event.listen(engine, "do_connect", add)
 
 
-# SQLite does not wait for a lock while another connection turns on the write-ahead log: it refuses at once.
+# SQLite does not wait for a lock while another connection turns on the write-ahead log: it fails at once.
 @retry(
     retry=retry_if_exception(lambda e: "database is locked" in str(e)),
     stop=stop_after_delay(LOCK_TIMEOUT_S),
     wait=wait_random(0, 0.1),
     reraise=True,
 )
-def _share_sqlite(connection: Any, _record: object) -> None:
-    """Let several processes write one SQLite ledger: write-ahead log, and a wait for the lock."""
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    """Let several processes write to one SQLite ledger: write-ahead log, and a wait for the lock."""
     connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _be_strict_in_mysql(connection: Any, _record: object) -> None:
+def _configure_mysql(connection: Any, _record: object) -> None:
     """
-    Have MySQL refuse what does not fit instead of cutting it, and see at each statement what others have committed.
+    Have MySQL refuse values that do not fit instead of truncating them, and see in each statement what is committed.
 
-    Its own default, REPEATABLE READ, answers every question of a transaction as of its first one, and locks the gaps
-    between rows, at which tasks that record different orders would wait for each other.
+    Its default, REPEATABLE READ, answers every query of a transaction as of its first one, and locks the gaps between
+    rows, so that tasks that record different orders would wait for each other.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        # Added, because SQLAlchemy and the driver have looked already at what else is set.
+        # Added to what is set, because SQLAlchemy and the driver have read the other modes already.
         cursor.execute("SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')")
-        # MariaDB cuts a JSON array at 1 MB; the longest that is asked for is below 16.
+        # MariaDB truncates a JSON array at 1 MB; the longest one here is below 16.
         cursor.execute("SET SESSION group_concat_max_len = 16777216")

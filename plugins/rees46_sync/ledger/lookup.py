@@ -1,15 +1,14 @@
 """
-What the ledger knows of many orders at once, as a frame.
+Look up what REES46 has of many orders at once, as a data frame.
 
-It is asked of millions of orders, and what costs is a row that becomes a Python object: four fifths of the time. So the
-orders that are asked for are one parameter, JSON, and the answer is one row of JSON arrays, a column each, that go into
-Arrow as they are.
+Millions of orders are looked up, and turning each row into Python objects would take four fifths of the time. So the
+order ids are one JSON parameter, and the result is one row of JSON arrays, one per column, which Arrow reads directly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import pandas as pd
@@ -18,36 +17,56 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger.dialects import as_json, dialect_of
-from rees46_sync.ledger.tables import UtcDateTime, open_readings, overtaken_orders, unanswered_orders
+from rees46_sync.ledger.dialects import as_json, get_dialect
+from rees46_sync.ledger.tables import UtcDateTime, confirmations, open_extractions, uncertain_orders
+
+if TYPE_CHECKING:
+    from rees46_sync.ledger.database import Ledger
 
 LOOKUP_CHUNK = 12_000
-"""Order ids in one lookup statement; it bounds what of its answer is in memory at once, and of the longest ids, at four
-bytes a character, both are less than the 16 MB that MariaDB takes and gives at once."""
+"""Order ids in one lookup statement. It bounds the memory for the result; with the longest ids, at four bytes a
+character, parameter and result stay below the 16 MB that MariaDB accepts."""
 
 NOTHING_ACCEPTED = -1
-"""In the place of a status: REES46 has accepted none, and may have taken one all the same."""
+"""In place of a status: REES46 has accepted none, but may have received one."""
 
 _NAIVE, _UTC = pa.timestamp("us"), pa.timestamp("us", "UTC")
-_MISSED = pa.schema({"order_id": pa.string(), "mark": pa.int64(), "missed_at": _UTC})
-_OVERTAKEN = pa.schema({"order_id": pa.string(), "overtaken_at": _UTC})
+_UNCERTAIN = pa.schema({"order_id": pa.string(), "high_water_mark": pa.int64(), "uncertain_at": _UTC})
+_CONFIRMED = pa.schema({"order_id": pa.string(), "confirmed_at": _UTC})
 
 
-def look_up(connection: sa.Connection, shop: str, order_ids: Sequence[str], extraction_id: str) -> pd.DataFrame:
-    """Return what :meth:`rees46_sync.ledger.database.Ledger.lookup` does, in a transaction of its own."""
-    missed, noted = unanswered_orders.c, overtaken_orders.c
-    some_missed = connection.scalar(sa.select(missed.id).where(missed.shop == shop).limit(1))
-    some_overtaken = connection.scalar(sa.select(noted.id).where(overtakes(shop, extraction_id)).limit(1))
-    accepted = dialect_of(connection).lookup_accepted
-    unanswered, overtaken = _rare_queries(connection, shop, extraction_id)
+def look_up(ledger: Ledger, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
+    """
+    Return what REES46 has of these orders; orders that were never sent are absent.
+
+    :param extraction_id: the extraction that ``sent_here`` and ``confirmed_at`` are about.
+    :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
+        whether one of the order's accepted rows came from that extraction; uncertain, whether a later request with the
+        order has no clear answer; newest_updated_at, known_updated_at or that of such a request; confirmed_at, the time
+        of the newest version in which another extraction confirmed the order after that extraction had started.
+        For an uncertain order of which nothing was accepted, known_id is 0, known_status :data:`NOTHING_ACCEPTED` and
+        known_updated_at missing.
+    """
+    with ledger.transaction() as connection:
+        return _look_up(connection, shop, order_ids, extraction_id)
+
+
+def _look_up(connection: sa.Connection, shop: str, order_ids: Sequence[str], extraction_id: str) -> pd.DataFrame:
+    uncertain, confirmation = uncertain_orders.c, confirmations.c
+    any_uncertain = connection.scalar(sa.select(uncertain.id).where(uncertain.shop == shop).limit(1))
+    any_confirmed = connection.scalar(
+        sa.select(confirmation.id).where(confirmed_by_others(shop, extraction_id)).limit(1)
+    )
+    accepted = get_dialect(connection).lookup_accepted
+    uncertain_query, confirmed_query = _rare_queries(connection, shop, extraction_id)
     parts = []
     for chunk in chunked(order_ids, LOOKUP_CHUNK):
         ids = {"ids": as_json(chunk)}
         known = _newest(connection.execute(accepted, {**ids, "shop": shop, "extraction_id": extraction_id}).one())
-        if some_missed is not None:
-            known = _with_uncertain(known, connection.execute(unanswered, ids).all())
-        if some_overtaken is not None:
-            known = _with_overtaken(known, connection.execute(overtaken, ids).all())
+        if any_uncertain is not None:
+            known = _with_uncertain(known, connection.execute(uncertain_query, ids).all())
+        if any_confirmed is not None:
+            known = _with_confirmed(known, connection.execute(confirmed_query, ids).all())
         parts.append(known)
     return pd.concat(parts, ignore_index=True) if parts else _newest(["[]"] * 5)
 
@@ -55,27 +74,33 @@ def look_up(connection: sa.Connection, shop: str, order_ids: Sequence[str], extr
 Text: TypeAlias = str | sa.BindParameter[str]
 
 
-def overtakes(shop: Text, extraction_id: Text) -> sa.ColumnElement[bool]:
-    """Return whether a row of ``rees46_overtaken_orders`` is news to an open reading: another found it out since."""
-    noted, reading = overtaken_orders.c, open_readings.c
-    began_after = sa.select(reading.after_id).where(reading.extraction_id == extraction_id).scalar_subquery()
-    return (noted.shop == shop) & (noted.id > began_after) & (noted.extraction_id != extraction_id)
+def confirmed_by_others(shop: Text, extraction_id: Text) -> sa.ColumnElement[bool]:
+    """Return the condition that another extraction recorded a confirmation after an open extraction had started."""
+    confirmation, extraction = confirmations.c, open_extractions.c
+    latest_before = (
+        sa.select(extraction.latest_confirmation_id).where(extraction.extraction_id == extraction_id).scalar_subquery()
+    )
+    return (
+        (confirmation.shop == shop) & (confirmation.id > latest_before) & (confirmation.extraction_id != extraction_id)
+    )
 
 
 def _rare_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    """Return what is asked of the orders of the parameter ids where there is any: left unanswered, and overtaken."""
-    missed, noted = unanswered_orders.c, overtaken_orders.c
-    one_of_ids = sa.text(dialect_of(connection).one_of_ids)
-    newest = sa.func.max(missed.source_updated_at, type_=UtcDateTime)
-    unanswered = sa.select(missed.order_id, sa.func.max(missed.after_id), newest).where(missed.shop == shop, one_of_ids)
-    overtaken = sa.select(noted.order_id, sa.func.max(noted.source_updated_at, type_=UtcDateTime)).where(
-        overtakes(shop, extraction_id), one_of_ids
+    """Return the queries for those of the orders ``:ids`` that are uncertain, and that are confirmed."""
+    uncertain, confirmation = uncertain_orders.c, confirmations.c
+    one_of_ids = sa.text(get_dialect(connection).one_of_ids)
+    newest = sa.func.max(uncertain.source_updated_at, type_=UtcDateTime)
+    uncertain_query = sa.select(uncertain.order_id, sa.func.max(uncertain.high_water_mark), newest).where(
+        uncertain.shop == shop, one_of_ids
     )
-    return unanswered.group_by(missed.order_id), overtaken.group_by(noted.order_id)
+    confirmed_query = sa.select(
+        confirmation.order_id, sa.func.max(confirmation.source_updated_at, type_=UtcDateTime)
+    ).where(confirmed_by_others(shop, extraction_id), one_of_ids)
+    return uncertain_query.group_by(uncertain.order_id), confirmed_query.group_by(confirmation.order_id)
 
 
 def _newest(arrays: Sequence[str | None]) -> pd.DataFrame:
-    """Turn the answer to ``lookup_accepted`` into the newest row of each order."""
+    """Turn the result of ``lookup_accepted`` into the newest row of each order."""
     ids, numbers, statuses, times, sent_here = (msgspec.json.decode(array or "[]") for array in arrays)
     table = pa.table(
         {
@@ -93,7 +118,7 @@ def _newest(arrays: Sequence[str | None]) -> pd.DataFrame:
     return known.assign(
         newest_updated_at=known["known_updated_at"],
         uncertain=False,
-        overtaken_at=pd.Series(pd.NaT, index=known.index, dtype=known["known_updated_at"].dtype),
+        confirmed_at=pd.Series(pd.NaT, index=known.index, dtype=known["known_updated_at"].dtype),
     )
 
 
@@ -103,15 +128,15 @@ def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
-def _with_uncertain(known: pd.DataFrame, missed: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add what requests without a clear answer may have told REES46: order id, mark and time of the newest of each."""
-    both = known.merge(_frame(missed, _MISSED), on="order_id", how="outer")
+def _with_uncertain(known: pd.DataFrame, uncertain: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Add the uncertain orders: of each its id, the high-water mark and the time of its newest uncertain version."""
+    both = known.merge(_frame(uncertain, _UNCERTAIN), on="order_id", how="outer")
     both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
-    uncertain = both["mark"] >= both["known_id"]
-    newest = both[["known_updated_at", "missed_at"]].max(axis=1).where(uncertain, both["known_updated_at"])
-    return both.assign(uncertain=uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
+    is_uncertain = both["high_water_mark"] >= both["known_id"]
+    newest = both[["known_updated_at", "uncertain_at"]].max(axis=1).where(is_uncertain, both["known_updated_at"])
+    return both.assign(uncertain=is_uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
 
 
-def _with_overtaken(known: pd.DataFrame, notes: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add the time at which another reading overtook this one: order id and time of each order that it did."""
-    return known.drop(columns="overtaken_at").merge(_frame(notes, _OVERTAKEN), on="order_id", how="left")
+def _with_confirmed(known: pd.DataFrame, confirmed: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Add the newest confirmed version of the orders that another extraction confirmed."""
+    return known.drop(columns="confirmed_at").merge(_frame(confirmed, _CONFIRMED), on="order_id", how="left")

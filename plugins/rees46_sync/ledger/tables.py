@@ -1,26 +1,27 @@
 """
 The tables of the ledger, as SQLAlchemy Core.
 
-Rows are only ever added, and stay as long as the shop keeps them (the record of a run that is run again replaces its
-earlier one, a request is open only until it is answered, a reading until its run ends, and an alert has one row), so
-the ledger is the audit log as well: the latest ``rees46_accepted_statuses`` row of an order is what REES46 has.
+Rows are only added, and stay for as long as the shop keeps them, so the ledger is also the audit log: the latest row of
+an order in ``rees46_accepted_statuses`` is what REES46 has. The exceptions: a run that is repeated replaces its record,
+a request is in flight only until it has a result, an extraction is open only until its run ends, an alert has one row.
 
-* ``rees46_accepted_statuses``: one row an accepted order status.
-* ``rees46_deliveries``: one row a batch that was answered or given up, in one transaction with what it accepted.
-* ``rees46_open_requests``: one row a request that is under way, or whose answer nobody heard: written before it goes
-  out and removed in one transaction with what was answered, so that not even a killed task leaves an unknown behind.
-* ``rees46_unanswered_orders``: orders of batches without a clear answer: until one of them is accepted again, nobody
-  knows what REES46 has of it.
-* ``rees46_open_readings``: one row a reading of the warehouse of which something may still be sent.
-* ``rees46_overtaken_orders``: one row an order that a reading found in the status that REES46 has, in a newer version,
-  while others were open: what they read of it before may be older. It goes when no reading is open that it is news to.
+* ``rees46_accepted_statuses``: an accepted order status per row.
+* ``rees46_deliveries``: a batch that has a result per row, in one transaction with what was accepted of it.
+* ``rees46_in_flight_requests``: a request per row, from before it is sent until its result is recorded; so not even a
+  killed task leaves an unknown behind.
+* ``rees46_uncertain_orders``: orders of requests without a clear answer. Until one of them is accepted again, REES46
+  may or may not have its status.
+* ``rees46_open_extractions``: an extraction per row of which something may still be sent.
+* ``rees46_confirmations``: an order per row that an extraction found, in a newer version, in the status that REES46
+  has, while other extractions were open: what these read of it may be older. Removed with the last extraction it
+  matters to.
 * ``rees46_rejected_orders``: the quarantine.
-* ``rees46_approvals``: one row a request for approval, and one a decision about it.
-* ``rees46_sync_runs``: one row a run: window, every count of the closed sum, outcome, times.
-* ``rees46_alerts``: one row an alert of a shop: whether it fires, and since when.
-* ``rees46_alert_messages``: one row a change of an alert and place that is to be told of it.
-* ``rees46_retention``: one row a shop whose old rows are removed, see ``retention.py``: up to where that has come.
-* ``rees46_schema_versions``: one row a version of these tables that the database has had, see ``ledger_schema.py``.
+* ``rees46_approvals``: a request for approval, or a decision about one, per row.
+* ``rees46_sync_runs``: a run per row: window, every count of the closed sum, outcome, times.
+* ``rees46_alerts``: an alert of a shop per row: whether it fires, and since when.
+* ``rees46_alert_messages``: the outbox: a transition of an alert, and a channel that it is sent to, per row.
+* ``rees46_retention``: a shop whose old rows are removed per row, see ``retention.py``.
+* ``rees46_schema_versions``: a version of these tables that the database has had per row, see ``migrations.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 MYSQL = ("mysql", "mariadb")
-"""What SQLAlchemy calls MySQL and MariaDB, by the address that it was given."""
+"""SQLAlchemy's names for MySQL and MariaDB; which one depends on the address."""
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -42,11 +43,11 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """MySQL keeps whole seconds unless it is told otherwise."""
+        """Have MySQL store microseconds; its default is whole seconds."""
         return dialect.type_descriptor(mysql.DATETIME(fsp=6) if dialect.name in MYSQL else sa.DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Turn an aware timestamp into UTC; a naive one is a defect, not to be guessed at."""
+        """Convert an aware timestamp to UTC; a naive one is a defect, and its zone must not be guessed."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -55,34 +56,34 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None if dialect.name in MYSQL else UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Give naive timestamps their zone back."""
+        """Add the time zone that the database dropped."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def collation_of(dialect: sa.Dialect) -> str:
-    """Return how a connected MySQL or MariaDB compares texts exactly, with the spaces at their end."""
+def exact_collation(dialect: sa.Dialect) -> str:
+    """Return the collation with which a MySQL or MariaDB compares texts exactly, trailing spaces included."""
     return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
 
 
 class Exact(sa.TypeDecorator[str]):
     """
-    Text of any characters that is equal only to itself; MySQL by itself takes 'a', 'A' and 'a ' for one.
+    Text that is equal only to itself; by default MySQL takes 'a', 'A' and 'a ' to be equal.
 
-    :param length: the most characters; None is no limit (MySQL's TEXT ends at 64 KB).
+    :param length: the largest number of characters; None is no limit (MySQL's TEXT ends at 64 KB).
     """
 
     impl = sa.String
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Name charset and collation in MySQL, whatever the database's own are."""
+        """Set charset and collation in MySQL, whatever the database's defaults are."""
         length = cast(sa.String, self.impl_instance).length
         # Not through dialect.type_descriptor, which makes PostgreSQL's TEXT a VARCHAR.
         if dialect.name not in MYSQL:
             return sa.String(length) if length else sa.Text()
-        exact = {"charset": "utf8mb4", "collation": collation_of(dialect)}
+        exact = {"charset": "utf8mb4", "collation": exact_collation(dialect)}
         return mysql.VARCHAR(length, **exact) if length else mysql.LONGTEXT(**exact)
 
 
@@ -99,7 +100,7 @@ accepted_statuses = sa.Table(
     sa.Column("source_updated_at", UtcDateTime, nullable=False),
     sa.Column("dag_id", Exact(250), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False),
-    sa.Column("extraction_id", Exact(40), nullable=False, comment="which reading of the warehouse it came from"),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that it came from"),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Index("rees46_accepted_statuses_order", "shop", "order_id", "id"),
 )
@@ -122,53 +123,52 @@ deliveries = sa.Table(
     sqlite_autoincrement=True,
 )
 
-open_requests = sa.Table(
-    "rees46_open_requests",
+in_flight_requests = sa.Table(
+    "rees46_in_flight_requests",
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("orders", Exact, nullable=False, comment="JSON: of each order its id, status and source_updated_at"),
-    sa.Index("rees46_open_requests_shop", "shop"),
+    sa.Index("rees46_in_flight_requests_shop", "shop"),
     sqlite_autoincrement=True,
 )
-# PostgreSQL would compress what is removed within a second, a tenth of its work for a batch. A ledger without it works
-# as well.
+# PostgreSQL would compress rows that are removed within a second, a tenth of its work for a batch.
 _PLAIN = sa.DDL("ALTER TABLE %(table)s ALTER COLUMN orders SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
-sa.event.listen(open_requests, "after_create", _PLAIN.execute_if(dialect="postgresql"))
+sa.event.listen(in_flight_requests, "after_create", _PLAIN.execute_if(dialect="postgresql"))
 
-unanswered_orders = sa.Table(
-    "rees46_unanswered_orders",
+uncertain_orders = sa.Table(
+    "rees46_uncertain_orders",
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
     sa.Column("source_updated_at", UtcDateTime, nullable=False),
-    sa.Column("after_id", _Id, nullable=False, comment="the latest accepted row when the answer was missed"),
-    sa.Index("rees46_unanswered_orders_order", "shop", "order_id", "after_id"),
+    sa.Column("high_water_mark", _Id, nullable=False, comment="the latest accepted row when it became uncertain"),
+    sa.Index("rees46_uncertain_orders_order", "shop", "order_id", "high_water_mark"),
 )
 
-open_readings = sa.Table(
-    "rees46_open_readings",
+open_extractions = sa.Table(
+    "rees46_open_extractions",
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("extraction_id", Exact(40), nullable=False, unique=True),
-    sa.Column("began_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("window_start", UtcDateTime, nullable=False),
-    sa.Column("after_id", _Id, nullable=False, comment="the latest row of rees46_overtaken_orders when it began"),
-    sa.Index("rees46_open_readings_shop", "shop"),
+    sa.Column("latest_confirmation_id", _Id, nullable=False, comment="in rees46_confirmations, when it started"),
+    sa.Index("rees46_open_extractions_shop", "shop"),
 )
 
-overtaken_orders = sa.Table(
-    "rees46_overtaken_orders",
+confirmations = sa.Table(
+    "rees46_confirmations",
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
-    sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the version that was found unchanged"),
-    sa.Column("extraction_id", Exact(40), nullable=False, comment="the reading that found it"),
-    sa.Index("rees46_overtaken_orders_order", "shop", "order_id"),
-    sa.Index("rees46_overtaken_orders_shop", "shop", "id"),
+    sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the confirmed version"),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that confirmed it"),
+    sa.Index("rees46_confirmations_order", "shop", "order_id"),
+    sa.Index("rees46_confirmations_shop", "shop", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -177,10 +177,10 @@ rejected_orders = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
-    sa.Column("run_id", Exact(250), nullable=False, comment="the run that met this row first"),
+    sa.Column("run_id", Exact(250), nullable=False, comment="the first run that read this row"),
     sa.Column("order_id", Exact),
     sa.Column("status", Exact),
-    sa.Column("updated_at", Exact, comment="as the warehouse gave it"),
+    sa.Column("updated_at", Exact, comment="as the warehouse returned it"),
     sa.Column("reason", Exact(250), nullable=False, comment="the codes of all checks it failed"),
     sa.Column("rejected_at", UtcDateTime, nullable=False),
     sa.Column("fingerprint", Exact(64), nullable=False, unique=True),
@@ -194,10 +194,10 @@ approvals = sa.Table(
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("dag_id", Exact(250), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False),
-    sa.Column("extraction_id", Exact(40), nullable=False, comment="which reading of the warehouse it is about"),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that it is about"),
     sa.Column("outcome", Exact(20), nullable=False, comment="asked, approved, rejected or expired"),
-    sa.Column("question", Exact, nullable=False, comment="the figures and the limits that they reach"),
-    sa.Column("decided_by", Exact(250), comment="null: asked, or nobody"),
+    sa.Column("exceeded_text", Exact, nullable=False, comment="the exceeded limits, with the numbers"),
+    sa.Column("decided_by", Exact(250), comment="null: not decided by a person"),
     sa.Column("recorded_at", UtcDateTime, nullable=False),
     sa.Index("rees46_approvals_run", "dag_id", "run_id", "id"),
 )
@@ -211,7 +211,7 @@ sync_runs = sa.Table(
     sa.Column("run_id", Exact(250), nullable=False),
     sa.Column("window_start", UtcDateTime, comment="null: a run by hand named one that does not exist"),
     sa.Column("window_end", UtcDateTime),
-    sa.Column("window_widened", sa.Boolean, nullable=False, comment="began where the last successful run ended"),
+    sa.Column("window_widened", sa.Boolean, nullable=False, comment="it continues the last successful run"),
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("sent", sa.BigInteger, nullable=False),
     sa.Column("unchanged", sa.BigInteger, nullable=False),
@@ -222,7 +222,7 @@ sync_runs = sa.Table(
     sa.Column("failed", sa.BigInteger, nullable=False),
     sa.Column("requests", sa.BigInteger, nullable=False),
     sa.Column("outcome", Exact(20), nullable=False, comment="success or failed"),
-    sa.Column("started_at", UtcDateTime, nullable=False, comment="when it began to read the warehouse"),
+    sa.Column("started_at", UtcDateTime, nullable=False, comment="when it started to read the warehouse"),
     sa.Column("finished_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("dag_id", "run_id"),
     sa.Index("rees46_sync_runs_shop", "shop", "outcome", "window_end"),
@@ -236,9 +236,9 @@ alerts = sa.Table(
     sa.Column("alert", Exact(40), nullable=False),
     sa.Column("firing", sa.Boolean, nullable=False),
     sa.Column("since", UtcDateTime, nullable=False, comment="when that began"),
-    sa.Column("about", UtcDateTime, nullable=False, comment="what it was judged by: a later finding wins"),
+    sa.Column("as_of", UtcDateTime, nullable=False, comment="the moment it was evaluated for: a later one wins"),
     sa.Column("first_seen", UtcDateTime, nullable=False),
-    sa.Column("summary", Exact, nullable=False, comment="what was found last, in a sentence"),
+    sa.Column("summary", Exact, nullable=False, comment="the latest evaluation, in a sentence"),
     sa.UniqueConstraint("shop", "alert"),
 )
 
@@ -248,12 +248,12 @@ alert_messages = sa.Table(
     sa.Column("id", _Id, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("alert", Exact(40), nullable=False),
-    sa.Column("channel", Exact(40), nullable=False, comment="kind and fingerprint of a place of the shop file"),
+    sa.Column("channel", Exact(40), nullable=False, comment="kind and fingerprint of a channel of the shop file"),
     sa.Column("message", Exact, nullable=False, comment="JSON"),
     sa.Column("changed_at", UtcDateTime, nullable=False),
-    sa.Column("claimed_at", UtcDateTime, comment="somebody is sending it since then"),
-    sa.Column("told_at", UtcDateTime),
-    sa.Index("rees46_alert_messages_shop", "shop", "told_at"),
+    sa.Column("claimed_at", UtcDateTime, comment="a process is sending it since then"),
+    sa.Column("sent_at", UtcDateTime),
+    sa.Index("rees46_alert_messages_shop", "shop", "sent_at"),
     sqlite_autoincrement=True,
 )
 
@@ -261,7 +261,7 @@ retention = sa.Table(
     "rees46_retention",
     metadata,
     sa.Column("shop", Exact(100), primary_key=True),
-    sa.Column("looked_at_id", _Id, nullable=False, comment="the latest accepted row that was looked at"),
+    sa.Column("checked_up_to_id", _Id, nullable=False, comment="the latest accepted row that was checked"),
 )
 
 schema_versions = sa.Table(

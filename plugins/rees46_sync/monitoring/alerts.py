@@ -1,9 +1,10 @@
 """
-The alerts of a shop in the ledger: which of them fire, since when, and who is still to be told.
+The alerts of a shop in the ledger: which ones fire, since when, and the outbox of messages about them.
 
-A change of an alert and the messages about it, one for each place that is to be told, are stored in one transaction.
-A message stays until it was sent. One that was not sent before the alert changes again is dropped for the newer one,
-which says since when the alert fired: nobody is told a story that is over, and nobody is told less than how it ended.
+A transition of an alert, and the messages about it, one for each channel, are stored in one transaction. A message
+stays in the outbox until it is sent. If it is still pending when the alert changes again, the newer message replaces it
+and says since when the alert had fired. So no message is about a state that is over, and each channel gets the latest
+state.
 """
 
 from __future__ import annotations
@@ -12,59 +13,74 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, cast
 
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Ledger, again_after_a_race
+from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.tables import alert_messages, alerts
 from rees46_sync.shop.channels import Channel, Event
 
 CLAIM = timedelta(minutes=15)
-"""Who takes a message has this long to send it, then another may: much longer than any attempt takes."""
+"""How long a claim of a message lasts: much longer than an attempt to send it takes."""
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 Message = dict[str, Any]
-"""What is told; see ``notifications.message_of``."""
+"""What is sent about a transition, see :func:`rees46_sync.monitoring.alert_messages.build_message`."""
+
+
+class AlertName(StrEnum):
+    """The alerts of a shop, as the ledger names them."""
+
+    RUN_FAILED = "run_failed"
+    HISTORY_RUN_FAILED = "history_run_failed"
+    LIMIT_REACHED = "limit_reached"
+    REJECTED_SHARE = "rejected_share"
+    FRESHNESS = "freshness"
+    VOLUME = "volume"
+
+    @property
+    def event(self) -> Event:
+        """The event of the shop file's ``notify`` that it belongs to."""
+        name = AlertName.RUN_FAILED if self is AlertName.HISTORY_RUN_FAILED else self
+        return cast("Event", name.value)
 
 
 @dataclass(frozen=True)
-class Finding:
+class AlertEvaluation:
     """
-    What was found about one alert.
+    The evaluation of one alert.
 
-    :param alert: its name in the ledger.
-    :param event: what the shop file calls it.
-    :param firing: whether it is as it should not be.
-    :param about: the moment that this speaks about; an earlier one than that of another finding changes nothing.
-    :param summary: what was found, a sentence or two; no rows, no secrets.
-    :param to_do: what a person does about it while it fires.
-    :param figures: the numbers of the summary, for machines.
-    :param dag_id, run_id: the run that it is about; None where it is about none.
+    :param firing: whether it fires.
+    :param as_of: the moment that it was evaluated for; it changes nothing after an evaluation for a later moment.
+    :param summary: the result, a sentence or two; no rows, no secrets.
+    :param remedy: what a person does about it while it fires.
+    :param metrics: the numbers of the summary, for machines.
+    :param dag_id, run_id: the run that it is about; None if it is about none.
     """
 
-    alert: str
-    event: Event
+    alert: AlertName
     firing: bool
-    about: datetime
+    as_of: datetime
     summary: str
-    to_do: str
-    figures: Mapping[str, float | str | None]
+    remedy: str
+    metrics: Mapping[str, float | str | None]
     dag_id: str | None = None
     run_id: str | None = None
 
 
 @dataclass(frozen=True)
-class Change:
+class AlertTransition:
     """
-    An alert that began or ceased to fire.
+    An alert that started or stopped firing.
 
-    :param fired_at: when it began to.
+    :param fired_at: when it started.
     :param at: when it changed.
     """
 
-    finding: Finding
+    evaluation: AlertEvaluation
     fired_at: datetime
     at: datetime
 
@@ -76,106 +92,108 @@ class Alerts:
         self.ledger = ledger
         self.shop = shop
 
-    @again_after_a_race
-    def first_seen(self, alert: str, now: datetime) -> datetime:
-        """Return when an alert was first looked at; where it never was that is now, and it is known as quiet."""
+    @retry_on_conflict
+    def first_seen(self, alert: AlertName, now: datetime) -> datetime:
+        """Return when an alert was evaluated first. If it never was, record that this is now, and that it is quiet."""
         with self.ledger.transaction() as connection:
             known: datetime | None = connection.scalar(sa.select(alerts.c.first_seen).where(*self._is(alert)))
             if known is None:
-                connection.execute(
-                    sa.insert(alerts).values(
-                        shop=self.shop,
-                        alert=alert,
-                        firing=False,
-                        since=now,
-                        about=_LONG_AGO,
-                        first_seen=now,
-                        summary="",
-                    )
-                )
+                row = {"shop": self.shop, "alert": alert, "firing": False, "summary": ""}
+                times = {"since": now, "as_of": _LONG_AGO, "first_seen": now}
+                connection.execute(sa.insert(alerts).values(**row, **times))
         return known or now
 
-    @again_after_a_race
+    @retry_on_conflict
     def record(
-        self, finding: Finding, channels: Sequence[Channel], message_of: Callable[[Change], Message], now: datetime
-    ) -> Change | None:
+        self,
+        evaluation: AlertEvaluation,
+        channels: Sequence[Channel],
+        build_message: Callable[[AlertTransition], Message],
+        now: datetime,
+    ) -> AlertTransition | None:
         """
-        Store a finding, and a message to each channel where it changes the alert.
+        Store an evaluation; if it changes the alert, put a message for each channel into the outbox.
 
-        Of two at once one waits for the other, and then sees what that one stored: no change is told twice.
+        Of two concurrent calls, one waits for the other and then sees what that one stored: no transition is sent
+        twice.
 
-        :param message_of: makes of a :class:`Change` what is told.
-        :return: the change; None where there is none, or a later finding was stored before.
+        :param build_message: makes the message about a transition.
+        :return: the transition; None if there is none, or an evaluation for a later moment was stored before.
         """
-        self.first_seen(finding.alert, now)
+        self.first_seen(evaluation.alert, now)
         with self.ledger.transaction() as connection:
-            # The update locks the row until the end of the transaction, so nobody else changes what is read next.
-            newer = sa.update(alerts).where(*self._is(finding.alert), alerts.c.about <= finding.about)
-            if not connection.execute(newer.values(about=finding.about, summary=finding.summary)).rowcount:
+            # The update locks the row until the end of the transaction, so that no other task changes what is read
+            # next.
+            newer = sa.update(alerts).where(*self._is(evaluation.alert), alerts.c.as_of <= evaluation.as_of)
+            if not connection.execute(newer.values(as_of=evaluation.as_of, summary=evaluation.summary)).rowcount:
                 return None
-            known = connection.execute(sa.select(alerts).where(*self._is(finding.alert))).one()
-            if known.firing == finding.firing:
+            known = connection.execute(sa.select(alerts).where(*self._is(evaluation.alert))).one()
+            if known.firing == evaluation.firing:
                 return None
-            change = Change(finding, fired_at=now if finding.firing else known.since, at=now)
+            transition = AlertTransition(evaluation, fired_at=now if evaluation.firing else known.since, at=now)
             connection.execute(
-                sa.update(alerts).where(*self._is(finding.alert)).values(firing=finding.firing, since=now)
+                sa.update(alerts).where(*self._is(evaluation.alert)).values(firing=evaluation.firing, since=now)
             )
-            messages = alert_messages.c
-            connection.execute(
-                sa.delete(alert_messages).where(
-                    messages.shop == self.shop, messages.alert == finding.alert, messages.told_at.is_(None)
-                )
-            )
-            message = json.dumps(message_of(change))
-            for channel in channels:
-                if finding.event in channel.events:
-                    connection.execute(
-                        sa.insert(alert_messages).values(
-                            shop=self.shop,
-                            alert=finding.alert,
-                            channel=channel.key,
-                            message=message,
-                            changed_at=now,
-                        )
-                    )
-        return change
+            self._fill_outbox(connection, transition, channels, json.dumps(build_message(transition)))
+        return transition
 
-    def untold(self, channel: Channel) -> list[tuple[int, Message]]:
-        """Return the messages that a channel was not told yet, each with its number, in the order of the changes."""
+    def _fill_outbox(
+        self, connection: sa.Connection, transition: AlertTransition, channels: Sequence[Channel], message: str
+    ) -> None:
+        """Replace what is pending about the alert by a message for each channel that wants it."""
+        messages, alert = alert_messages.c, transition.evaluation.alert
+        connection.execute(
+            sa.delete(alert_messages).where(
+                messages.shop == self.shop, messages.alert == alert, messages.sent_at.is_(None)
+            )
+        )
+        for channel in channels:
+            if alert.event in channel.events:
+                row = {"shop": self.shop, "alert": alert, "channel": channel.key, "message": message}
+                connection.execute(sa.insert(alert_messages).values(**row, changed_at=transition.at))
+
+    def pending(self, channel: Channel) -> list[tuple[int, Message]]:
+        """Return a channel's messages that are not sent yet, each with its id, in the order of the transitions."""
         messages = alert_messages.c
         query = (
             sa.select(messages.id, messages.message)
-            .where(messages.shop == self.shop, messages.channel == channel.key, messages.told_at.is_(None))
+            .where(messages.shop == self.shop, messages.channel == channel.key, messages.sent_at.is_(None))
             .order_by(messages.id)
         )
         with self.ledger.transaction() as connection:
             return [(number, json.loads(text)) for number, text in connection.execute(query)]
 
-    @again_after_a_race
+    @retry_on_conflict
     def claim(self, number: int, now: datetime) -> bool:
-        """Take a message to send it; False where it was told meanwhile, is no more, or somebody else is sending it."""
+        """Claim a message in order to send it; False if it was sent meanwhile, is gone, or another process sends it."""
         messages = alert_messages.c
         free = messages.claimed_at.is_(None) | (messages.claimed_at < now - CLAIM)
         with self.ledger.transaction() as connection:
-            taken = connection.execute(
+            claimed = connection.execute(
                 sa.update(alert_messages)
-                .where(messages.id == number, messages.told_at.is_(None), free)
+                .where(messages.id == number, messages.sent_at.is_(None), free)
                 .values(claimed_at=now)
             )
-            return bool(taken.rowcount)
+            return bool(claimed.rowcount)
 
-    def told(self, number: int, now: datetime) -> None:
-        """Note that a claimed message was sent."""
-        self._update(number, told_at=now)
+    def mark_sent(self, number: int, now: datetime) -> None:
+        """Record that a claimed message was sent."""
+        self._update(number, sent_at=now)
 
-    def give_back(self, number: int) -> None:
-        """Note that a claimed message could not be sent."""
+    def release(self, number: int) -> None:
+        """Record that a claimed message could not be sent."""
         self._update(number, claimed_at=None)
 
-    @again_after_a_race
+    def firing(self) -> Sequence[sa.Row[Any]]:
+        """Return the rows of ``rees46_alerts`` that fire, the longest first; none if there is no such table yet."""
+        query = sa.select(alerts).where(alerts.c.shop == self.shop, alerts.c.firing).order_by(alerts.c.since)
+        with self.ledger.transaction() as connection:
+            return connection.execute(query).all() if sa.inspect(connection).has_table(alerts.name) else ()
+
+    @retry_on_conflict
     def _update(self, number: int, **values: datetime | None) -> None:
         with self.ledger.transaction() as connection:
             connection.execute(sa.update(alert_messages).where(alert_messages.c.id == number).values(**values))
 
-    def _is(self, alert: str) -> tuple[sa.ColumnElement[bool], ...]:
+    def _is(self, alert: AlertName) -> tuple[sa.ColumnElement[bool], ...]:
         return alerts.c.shop == self.shop, alerts.c.alert == alert

@@ -1,15 +1,14 @@
 """
-Send a partition's orders to REES46 in batches, several at a time, and record each answer as soon as it is read.
+Send a partition's orders to REES46 in batches, several at a time, and record each result as soon as it is known.
 
-While requests are under way, the ledger is told of the next ones, and of the answers to those before: a place among the
-requests is held from a last look at the ledger to the answer, and given free before the answer is recorded. At most
-:data:`UNRECORDED` answers wait for that.
+Three things overlap: requests are in flight, the results of earlier ones are recorded, and the ledger is asked about
+the next orders. A slot is held from the final ledger check until the response arrives, and released before the result
+is recorded; at most :data:`MAX_UNRECORDED` results wait to be recorded.
 
-The ledger is asked once more what REES46 has where that can have changed: another run may have sent newer versions
-since the batches were built, and an earlier try of this task may have sent some of them. So a retry sends only what is
-missing; only a batch whose answer was never read can be sent twice, which REES46 takes without harm. It is asked ahead,
-for many batches at once; where another run has found out anything since, the batch is asked for again. That a request
-goes out is in the ledger before it does, so that whatever kills the task, its orders are known to be uncertain.
+Orders are compared with the ledger again if its change token has moved since they were compared: another run may have
+sent newer versions, or an earlier attempt of this task some of the orders. So a retry sends only what is missing; only
+a batch whose response was never read can be sent twice, which REES46 accepts without harm. A request is recorded before
+it is sent, so that its orders are known to be uncertain, whatever kills the task.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 import pandas as pd
@@ -29,74 +27,52 @@ from more_itertools import chunked, peekable
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
-from rees46_sync.ledger.confirmations import Readings
-from rees46_sync.ledger.database import ACCEPTED, Answer, Ledger, News, OpenRequest, RunRef
-from rees46_sync.pipeline import diff as batches
-from rees46_sync.pipeline.diff import Reading
-from rees46_sync.rees46.payload import Status
+from rees46_sync.ledger.confirmations import Confirmations
+from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.requests import ACCEPTED, ChangeToken, InFlightRequest, RequestResult, Requests
+from rees46_sync.ledger.runs import RunRef
+from rees46_sync.pipeline import diff
+from rees46_sync.pipeline.circuit_breaker import CircuitBreaker
+from rees46_sync.pipeline.diff import DiffContext
+from rees46_sync.pipeline.tally import Tally
+from rees46_sync.rees46.dialects import Status
 
 log = logging.getLogger(__name__)
 
-MOST_REJECTED = 3
-"""Rejected batches after which a task stops: each costs the shop an error e-mail from REES46."""
+MAX_UNRECORDED = 2
+"""Results that may wait to be recorded while further requests are sent; a killed task loses them as well."""
 
-MOST_UNANSWERED = 3
-"""Batches in a row without a clear answer after which a task stops: the service is down, Airflow waits better."""
+RECORD_CHUNK = 4
+"""Requests that are recorded in one transaction, and then sent one by one."""
 
-UNRECORDED = 2
-"""Answers that may wait to be recorded while further requests go out; a killed task loses them as well."""
-
-WRITTEN_AT_ONCE = 4
-"""Requests that are written down together, and then go out one by one: one transaction instead of one each."""
-
-ASKED_AT_ONCE = 20_000
-"""Orders about which the ledger is asked at once, ahead of their requests."""
+RECHECK_CHUNK = 20_000
+"""Orders that are compared with the ledger at once, ahead of their requests."""
 
 
 class Sender(Protocol):
-    """What sends a batch: :class:`rees46_sync.rees46.hook.Rees46Hook`."""
+    """Sends a batch: :class:`rees46_sync.rees46.hook.Rees46Hook`."""
 
     def send(self, orders: Sequence[tuple[str, Status]]) -> int:
         """Send pairs of order id and status; return how many requests it took."""
         ...
 
 
-@dataclass
-class Tally:
-    """
-    What became of the orders of one partition.
-
-    :param sent: accepted by REES46, in this try of the task or an earlier one.
-    :param failed: refused, without a clear answer, or not tried after too many of these.
-    """
-
-    orders: int
-    sent: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    reopened: int = 0
-    failed: int = 0
-
-
 @dataclass(frozen=True)
-class _Due:
-    """
-    Orders that are to be sent.
-
-    :param news: what other readings had found out when the ledger was asked.
-    """
+class _DueOrders:
+    """Orders that are to be sent, and the change token of the ledger when they were compared with it."""
 
     orders: pd.DataFrame
-    news: News
+    change_token: ChangeToken
 
 
 class Delivery:
     """
-    One partition's way to REES46.
+    The delivery of one partition.
 
-    :param statuses_of: what is sent as the status of each of some orders; the ledger has their code all the same.
+    :param statuses_to_send: returns the status to send for each of some orders; the ledger stores their code.
     :param batch_size: the largest number of orders in a request.
-    :param concurrency: requests under way at the same time.
+    :param concurrency: the largest number of requests in flight.
     """
 
     def __init__(
@@ -106,199 +82,164 @@ class Delivery:
         ledger: Ledger,
         run: RunRef,
         partition: int,
-        reading: Reading,
-        statuses_of: Callable[[pd.DataFrame], Sequence[Status]],
+        context: DiffContext,
+        statuses_to_send: Callable[[pd.DataFrame], Sequence[Status]],
         batch_size: int,
         concurrency: int,
     ) -> None:
         self.sender = sender
         self.ledger = ledger
-        self.readings = Readings(ledger)
+        self.requests = Requests(ledger)
+        self.confirmations = Confirmations(ledger)
         self.run = run
         self.partition = partition
-        self.reading = reading
-        self.statuses_of = statuses_of
+        self.context = context
+        self.statuses_to_send = statuses_to_send
         self.batch_size = batch_size
         self.concurrency = concurrency
-        self.tally = Tally(0)
-        self.errors: list[Rees46Error] = []
-        self.told_to_stop = False
-        self._not_tried = 0
-        self._unanswered_in_a_row = 0
-        self._places = threading.BoundedSemaphore(concurrency)
-        self._unrecorded = threading.BoundedSemaphore(UNRECORDED)
-        self._counting = threading.Lock()
+        self.breaker = CircuitBreaker()
+        self.tally = Tally()
+        self._skipped = Tally()
+        self._slots = threading.BoundedSemaphore(concurrency)
+        self._unrecorded = threading.BoundedSemaphore(MAX_UNRECORDED)
 
     def stop(self) -> None:
-        """Start no further batch; what is under way is heard and recorded."""
-        self.told_to_stop = True
+        """Send no further batch; the responses to those in flight are still received and recorded."""
+        self.breaker.request_stop()
 
-    def deliver(self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None = None) -> Tally:
+    def deliver(self, orders: pd.DataFrame, token: Mapping[str, int] | None = None) -> dict[str, int]:
         """
-        Send the orders; every one of them ends up in the tally.
+        Send the orders.
 
-        :param orders: columns order_id, code, updated_at, and what ``statuses_of`` needs.
-        :param compared_at: what the comparison of these orders with the ledger rested on,
-            :func:`rees46_sync.pipeline.diff.basis_of`; trusted as long as that is the same.
-        :return: the tally; what went wrong is in :attr:`errors`.
-        :raises LedgerError: the ledger did not answer; what was under way has been heard, and recorded where it could.
+        :param orders: columns order_id, code, updated_at, and what ``statuses_to_send`` needs.
+        :param token: :func:`rees46_sync.pipeline.diff.comparison_token` of the comparison that found these orders; they
+            are not compared again while it is unchanged.
+        :return: the tally, in which each order is counted once; the errors are in :attr:`breaker`.
+        :raises LedgerError: the ledger did not answer; the responses in flight were received, and recorded if possible.
         """
-        self.tally, self._not_tried = Tally(orders=len(orders)), 0
+        self.tally, self._skipped = Tally(len(orders)), Tally()
         self._sent: list[Future[None]] = []
         self._recorded: list[Future[None]] = []
-        self.ledger.note_unanswered(self.run.shop)
-        # Whatever happens, leaving the block waits for what is under way, the senders first: it may be accepted, so it
-        # is recorded.
+        self.requests.mark_uncertain(self.run.shop)
+        # Whatever happens, leaving the block waits for what is in flight, the senders first: it may be accepted, so it
+        # has to be recorded.
         with (
             ThreadPoolExecutor(1, "rees46-record") as recorder,
             ThreadPoolExecutor(1, "rees46-ledger") as ahead,
             ThreadPoolExecutor(self.concurrency, "rees46-send") as senders,
         ):
             self._recorder = recorder
-            for due in self._still_due(orders, compared_at, ahead):
-                pieces = batches.in_batches(due.orders, self.batch_size)
-                for some in chunked(pieces, WRITTEN_AT_ONCE):
-                    self._start(senders, [_Due(batch, due.news) for batch in some])
+            for due in self._recheck_ahead(orders, token, ahead):
+                batches = diff.split_batches(due.orders, self.batch_size)
+                for chunk in chunked(batches, RECORD_CHUNK):
+                    self._start(senders, [_DueOrders(batch, due.change_token) for batch in chunk])
         for ended in [*self._sent, *self._recorded]:
             ended.result()
-        if self._not_tried:
-            log.error(
-                "%s: %d orders of partition %d were not tried.", self._why_stopped, self._not_tried, self.partition
-            )
-        return self.tally
+        if skipped := self._skipped.counts["failed"]:
+            log.error("%s: %d orders of partition %d were skipped.", self.breaker.stop_reason, skipped, self.partition)
+        return self.tally.counts
 
-    @property
-    def worst_error(self) -> Rees46Error:
-        """The error that decides about a retry: one that waiting can mend, the longest wait first; else a refusal."""
+    def _recheck_ahead(
+        self, orders: pd.DataFrame, token: Mapping[str, int] | None, ahead: Executor
+    ) -> Iterator[_DueOrders]:
+        """Return what is to be sent, :data:`RECHECK_CHUNK` orders at a time; the next ones are compared meanwhile."""
+        if self.partition in self.requests.accepted_by_partition(self.run.extraction_id):
+            token = None  # an earlier attempt has sent some of them
+        chunks = diff.split_batches(orders, RECHECK_CHUNK)
+        rechecked = peekable(ahead.submit(self._recheck, chunk, token) for chunk in chunks)
+        for due in rechecked:
+            rechecked.peek(None)  # starts the next comparison
+            yield due.result()
 
-        def wait_asked_for(error: Rees46Error) -> tuple[bool, timedelta]:
-            asked = getattr(error, "retry_after", None)
-            return not isinstance(error, Rees46RejectedError), asked or timedelta(0)
-
-        return max(self.errors, key=wait_asked_for)
-
-    @property
-    def _why_stopped(self) -> str:
-        """Why no further batch is started; empty while there is no reason."""
-        rejected = sum(isinstance(error, Rees46RejectedError) for error in self.errors)
-        if self.told_to_stop:
-            return "Stopped, because Airflow says so"
-        if rejected >= MOST_REJECTED:
-            return f"Stopped after {rejected} refused batches"
-        if self._unanswered_in_a_row >= MOST_UNANSWERED:
-            return f"Stopped after {self._unanswered_in_a_row} batches in a row without a clear answer"
-        return ""
-
-    def _still_due(
-        self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None, ahead: Executor
-    ) -> Iterator[_Due]:
-        """Return what is to be sent, :data:`ASKED_AT_ONCE` orders at a time, of which the next are asked ahead."""
-        if self.partition in self.ledger.delivered(self.run.extraction_id):
-            compared_at = None  # it knows nothing of what the try before has sent
-        pieces = batches.in_batches(orders, ASKED_AT_ONCE)
-        asked = peekable(ahead.submit(self._take_due, piece, compared_at) for piece in pieces)
-        for answer in asked:
-            asked.peek(None)  # the next piece is asked while this one is sent
-            yield answer.result()
-
-    def _take_due(self, orders: pd.DataFrame, compared_at: Mapping[str, int] | None = None) -> _Due:
-        """Count what need not be sent any more; return the rest: all, where all is as when they were compared."""
-        news = self.ledger.news(self.run)
-        if batches.basis_of(news, self.reading) == compared_at:
-            return _Due(orders, news)
-        known = self.ledger.lookup(self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
-        found = orders[["order_id"]].merge(known[["order_id", "sent_here"]], on="order_id", how="left")
-        sent_here = found["sent_here"].eq(True).set_axis(orders.index)
-        open_orders = orders[~sent_here]
-        verdicts = batches.compare(open_orders, known, self.reading)
-        counts = batches.counts_of(verdicts)
-        self._count(
-            sent=int(sent_here.sum()),
-            unchanged=counts[batches.UNCHANGED],
-            stale=counts[batches.STALE],
-            reopened=counts[batches.REOPENED],
+    def _recheck(self, orders: pd.DataFrame, token: Mapping[str, int] | None = None) -> _DueOrders:
+        """Compare orders with the ledger, unless nothing has changed; count what need not be sent, return the rest."""
+        change_token = self.requests.change_token(self.run)
+        if diff.comparison_token(change_token, self.context) == token:
+            return _DueOrders(orders, change_token)
+        known = look_up(self.ledger, self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
+        sent_here = orders[["order_id"]].merge(known[["order_id", "sent_here"]], on="order_id", how="left")["sent_here"]
+        is_sent = sent_here.eq(True).set_axis(orders.index)
+        remaining = orders[~is_sent]
+        actions = diff.compare(remaining, known, self.context)
+        counts = diff.count_actions(actions)
+        self.tally.add(
+            sent=int(is_sent.sum()),
+            unchanged=counts[diff.UNCHANGED],
+            stale=counts[diff.STALE],
+            reopened=counts[diff.REOPENED],
         )
-        # Not asked again as after building: another load that could have sent them meanwhile waits for the pool's slot.
-        self.readings.overtake(self.run, batches.newly_unchanged(open_orders, known, verdicts))
-        return _Due(open_orders[verdicts == batches.SEND], news)
+        # Not compared once more, as after building: a load that could have sent them waits for the slot of the pool.
+        self.confirmations.confirm(self.run, diff.select_confirmable(remaining, known, actions))
+        return _DueOrders(remaining[actions == diff.SEND], change_token)
 
-    def _start(self, senders: Executor, dues: Sequence[_Due]) -> None:
-        """Write requests down, and have each sent as soon as there is a place; nothing where all has stopped."""
-        if self._why_stopped:
-            for due in dues:
-                self._leave_out(due)
+    def _start(self, senders: Executor, batches: Sequence[_DueOrders]) -> None:
+        """Record requests, and send each one as soon as a slot is free; skip them if no further batch may be sent."""
+        if self.breaker.stop_reason:
+            for due in batches:
+                self._skip(due)
             return
-        for due, request in zip(dues, self._write_down(*dues), strict=True):
-            self._places.acquire()
-            # A thread knows nothing of what the task's log lines say of themselves, unless it is told.
+        for due, request in zip(batches, self._record_requests(*batches), strict=True):
+            self._slots.acquire()
+            # A thread does not inherit the fields of the task's log lines.
             fields = copy_context()
             fields.run(bind_contextvars, batch=len(self._sent))
             self._sent.append(senders.submit(fields.run, self._send, due, request))
 
-    def _write_down(self, *dues: _Due) -> list[OpenRequest]:
-        return self.ledger.open_requests(self.run, [due.orders for due in dues])
+    def _record_requests(self, *batches: _DueOrders) -> list[InFlightRequest]:
+        return self.requests.record_requests(self.run, [due.orders for due in batches])
 
-    def _send(self, due: _Due, request: OpenRequest) -> None:
-        with self._giving_free(self._places):
-            self._send_what_is_still_due(due, request)
+    def _send(self, due: _DueOrders, request: InFlightRequest) -> None:
+        with self._releasing(self._slots):
+            self._send_if_due(due, request)
 
-    def _send_what_is_still_due(self, due: _Due, request: OpenRequest) -> None:
-        if self._why_stopped:
-            self.ledger.withdraw_request(request)
-            self._leave_out(due)
+    def _send_if_due(self, due: _DueOrders, request: InFlightRequest) -> None:
+        if self.breaker.stop_reason:
+            self.requests.cancel_request(request)
+            self._skip(due)
             return
-        # Asked only now that the request is in the ledger: who overtakes one of its orders after this sees it there.
-        if self.ledger.news(self.run) != due.news:
-            self.ledger.withdraw_request(request)
-            due = self._take_due(due.orders)
+        # Checked only now that the request is in the ledger: who confirms one of its orders after this sees it there.
+        if self.requests.change_token(self.run) != due.change_token:
+            self.requests.cancel_request(request)
+            due = self._recheck(due.orders)
             if len(due.orders):
-                [request] = self._write_down(due)
-                self._send_what_is_still_due(due, request)
+                [request] = self._record_requests(due)
+                self._send_if_due(due, request)
             return
-        order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_of(due.orders)
+        order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_to_send(due.orders)
         try:
             requests = self.sender.send(list(zip(order_ids, statuses, strict=True)))
         except Rees46Error as error:
-            self._note_error(error, order_ids[0], request)
-            # A batch is tried again only after a try without a clear answer: that one may have reached REES46.
-            refused_at_once = isinstance(error, Rees46RejectedError) and error.requests == 1
-            answer = Answer(request, error.requests, error.outcome, may_have_arrived=not refused_at_once)
+            self._handle_error(error, order_ids[0], request)
+            # A batch is retried only after an attempt without a clear answer, which may have reached REES46.
+            rejected_at_once = isinstance(error, Rees46RejectedError) and error.requests == 1
+            result = RequestResult(request, error.requests, error.outcome, may_have_arrived=not rejected_at_once)
         else:
-            self._unanswered_in_a_row = 0
-            answer = Answer(request, requests)
+            self.breaker.record_success()
+            result = RequestResult(request, requests)
         self._unrecorded.acquire()
-        self._recorded.append(self._recorder.submit(self._record, answer))
+        self._recorded.append(self._recorder.submit(self._record, result))
 
-    def _record(self, answer: Answer) -> None:
-        with self._giving_free(self._unrecorded):
-            self.ledger.record_answer(self.run, self.partition, answer)
-            if answer.outcome == ACCEPTED:
-                self._count(sent=answer.request.count)
+    def _record(self, result: RequestResult) -> None:
+        with self._releasing(self._unrecorded):
+            self.requests.record_result(self.run, self.partition, result)
+            if result.outcome == ACCEPTED:
+                self.tally.add(sent=result.request.count)
 
-    def _note_error(self, error: Rees46Error, first_id: str, request: OpenRequest) -> None:
+    def _handle_error(self, error: Rees46Error, first_id: str, request: InFlightRequest) -> None:
         log.error("Batch of %d orders, from order %s on: %s", request.count, first_id, error)
-        self.errors.append(error)
-        refused = isinstance(error, Rees46RejectedError)
-        self._unanswered_in_a_row = 0 if refused else self._unanswered_in_a_row + 1
-        self._count(failed=request.count)
+        self.breaker.record_error(error)
+        self.tally.add(failed=request.count)
 
-    def _leave_out(self, due: _Due) -> None:
-        self._count(failed=len(due.orders))
-        with self._counting:
-            self._not_tried += len(due.orders)
+    def _skip(self, due: _DueOrders) -> None:
+        for tally in (self.tally, self._skipped):
+            tally.add(failed=len(due.orders))
 
     @contextmanager
-    def _giving_free(self, place: threading.Semaphore) -> Iterator[None]:
+    def _releasing(self, slot: threading.Semaphore) -> Iterator[None]:
         try:
             yield
-        except BaseException:  # a defect, SystemExit too: nothing more is started, and it goes on to the task
+        except BaseException:  # a defect, or SystemExit: nothing more is sent, and the task raises it
             self.stop()
             raise
         finally:
-            place.release()
-
-    def _count(self, **counts: int) -> None:
-        """Add to the tally, from whichever thread."""
-        with self._counting:
-            for name, count in counts.items():
-                setattr(self.tally, name, getattr(self.tally, name) + count)
+            slot.release()

@@ -1,33 +1,77 @@
-"""
-The limits of a shop file, against what a run would do.
-
-Two comparisons of two numbers, so they are made here: Great Expectations judges rows, and its import would take the
-task that asks many times as long as its work.
-"""
+"""The limits of a shop file, compared with what a run would do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from rees46_sync.exceptions import JudgementError
+from rees46_sync.exceptions import RowValidationError
+from rees46_sync.pipeline.run import (
+    BuiltBatches,
+    Extraction,
+    ValidatedPartition,
+)
 from rees46_sync.shop.shop import Limits
 
 
-def exceeded_limits(counters: Mapping[str, float], limits: Limits) -> list[str]:
+@dataclass(frozen=True)
+class LimitCheck:
     """
-    Judge a run by its counters, ``rejected_share`` and ``changed_orders``.
+    A run compared with the limits of its shop.
 
-    :return: the names of the limits that are exceeded: what is at a limit is within it.
-    :raises JudgementError: a counter is missing, or is no number of which that can be said.
+    :param metrics: the run's value for each limit.
+    :param texts: the same in words.
+    :param exceeded: the names of the limits that are exceeded.
+    """
+
+    extraction: Extraction
+    limits: Limits
+    metrics: Mapping[str, float]
+    texts: Mapping[str, str]
+    exceeded: Sequence[str]
+
+    @classmethod
+    def from_run(
+        cls,
+        extraction: Extraction,
+        validated: Sequence[ValidatedPartition],
+        built: Sequence[BuiltBatches],
+        limits: Limits,
+    ) -> LimitCheck:
+        """Check the results of a run's partitions."""
+        read = extraction["read"]
+        rejected, changed = sum(part["rejected"] for part in validated), sum(part["orders"] for part in built)
+        metrics = {"rejected_share": rejected / read, "changed_orders": changed}
+        texts = {
+            "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
+            "changed_orders": f"{changed} orders would change",
+        }
+        return cls(extraction, limits, metrics, texts, exceeded_limits(metrics, limits))
+
+    @property
+    def exceeded_text(self) -> str:
+        """The exceeded limits in one line, with the numbers."""
+        return "; ".join(f"{self.texts[name]} (limit {name}: {getattr(self.limits, name)})" for name in self.exceeded)
+
+
+def exceeded_limits(metrics: Mapping[str, float], limits: Limits) -> list[str]:
+    """
+    Return the names of the limits that a run exceeds; a value equal to its limit is within it.
+
+    Two comparisons of numbers, so they are made here: importing Great Expectations, which validates the rows, would
+    take many times as long as this task.
+
+    :param metrics: ``rejected_share`` and ``changed_orders``.
+    :raises RowValidationError: a metric is missing, or is not a number.
     """
     exceeded = []
     for name, limit in sorted(limits.model_dump().items()):
-        value: object = counters.get(name)
+        value: object = metrics.get(name)
         if not isinstance(value, int | float) or math.isnan(value):
-            raise JudgementError(
-                f"The sync could not judge {name} of this run, which is {value!r}; nothing was let through. "
-                "If a retry does not help, this is a defect of the sync: report it."
+            raise RowValidationError(
+                f"{name} of this run is {value!r}, which cannot be compared with its limit; nothing was sent",
+                "if a retry does not help, this is a defect of the sync: report it",
             )
         if not 0 <= value <= limit:
             exceeded.append(name)

@@ -1,40 +1,41 @@
-"""The operators: the one that loads order statuses into REES46, and that of a task with a link to its Data Docs."""
+"""Task 5: load the built batches into REES46."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperator
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync.airflow_adapters.metrics import Metrics
+from rees46_sync.exceptions import LoadStoppedError
+from rees46_sync.pipeline.run import get_extraction
 
 if TYPE_CHECKING:
+    import pandas as pd
     from airflow.sdk import Context
-    from airflow.sdk.types import TaskInstanceKey
 
     from rees46_sync.pipeline.delivery import Delivery
+    from rees46_sync.rees46.hook import Rees46Hook
 
 
 class Rees46SyncOrdersOperator(BaseOperator):
     """
-    Send staged orders to REES46 in batches as large as its dialect takes, and record every answer in the ledger.
+    Send staged orders to REES46 in batches as large as its dialect allows, and record each result in the ledger.
 
-    A retry sends only what the ledger does not hold yet. The task fails where a batch was not accepted; the other
-    batches are sent and recorded all the same, and a later run sends what is missing.
+    A retry sends only what the ledger does not have yet. The task fails if a batch was not accepted; the other batches
+    are sent and recorded all the same, and a later run sends what is missing.
 
     :param shop: the shop's name in the ledger.
     :param rees46_conn_id: the connection with the shop's REES46 keys.
     :param ledger_conn_id: the connection of the ledger's database.
-    :param batches: what ``build_batches`` returned for one partition: where its orders are staged, and how they were
-        read.
+    :param batches: what ``build_batches`` returned for one partition.
     :param allow_reopen: whether a completed or cancelled order may become created.
 
-    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed; and the extraction_id of the
-    reading that it is about. The tally is there when the task fails, too.
+    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed; with its index and the
+    extraction_id. The tally is there even if the task fails.
     """
 
     template_fields: Sequence[str] = ("batches",)
@@ -62,89 +63,63 @@ class Rees46SyncOrdersOperator(BaseOperator):
         """
         Send the partition's orders.
 
-        :raises Rees46Error: a batch was not accepted; the error that a retry can mend, where there is one.
-        :raises LoadStoppedError: Airflow told the task to stop.
-        :raises StagedFilesGoneError: the staged orders are not there any more.
-        :raises StagedFileBrokenError: the file of the staged orders was cut off.
-        :raises StagedFileOutdatedError: it lacks what the connection's dialect needs.
+        :raises Rees46Error: a batch was not accepted; of several errors, one that a retry can help.
+        :raises LoadStoppedError: Airflow stopped the task.
+        :raises RestartRunError: the staged orders are gone, broken, or of an earlier version of the project.
         """
-        from dataclasses import asdict
-        from functools import partial
-
-        from rees46_sync.airflow_adapters import lineage, staging
-        from rees46_sync.exceptions import LoadStoppedError
-        from rees46_sync.ledger.database import Ledger, RunRef
-        from rees46_sync.pipeline.delivery import Delivery
-        from rees46_sync.pipeline.diff import Reading
-        from rees46_sync.rees46 import payload
+        from rees46_sync.airflow_adapters import lineage
         from rees46_sync.rees46.hook import Rees46Hook
 
-        reading = self.batches["reading"]
         bind_contextvars(shop=self.shop, partition=self.batches["index"])
         hook, metrics = Rees46Hook(self.rees46_conn_id), Metrics(self.shop, context["ti"].dag_id)
-        status_text = hook.settings.status_text
-        ledger = Ledger.of_connection(self.ledger_conn_id)
-        ledger.create()
-        hook.get_conn().hooks["response"].append(lambda answer, **_: metrics.request(answer.elapsed))
-        self._delivery = delivery = Delivery(
-            sender=hook,
-            ledger=ledger,
-            run=RunRef(
-                shop=self.shop,
-                dag_id=context["ti"].dag_id,
-                run_id=context["ti"].run_id,
-                extraction_id=reading["extraction_id"],
-            ),
-            partition=self.batches["index"],
-            reading=Reading(
-                mark=reading["mark"],
-                window_end=datetime.fromisoformat(reading["window_end"]),
-                resend=reading["resend"],
-                allow_reopen=self.allow_reopen,
-            ),
-            statuses_of=partial(payload.statuses_of, status_text=status_text),
-            batch_size=hook.settings.dialect.max_orders,
-            concurrency=hook.settings.concurrency,
-        )
-        path = staging.open_path(self.batches["path"])
-        orders = staging.read(path, payload.columns_of(status_text)).to_pandas()
+        hook.get_conn().hooks["response"].append(lambda response, **_: metrics.request(response.elapsed))
+        self._delivery = delivery = self._make_delivery(hook, context)
+        orders = self._read_orders(hook)
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
         lineage.sent_to(hook, hook.settings.url, self.shop)
-        # An earlier version of the project said nothing of this in the runs that it began.
-        counts = asdict(delivery.deliver(orders, self.batches.get("compared_at")))
+        counts = delivery.deliver(orders, self.batches["comparison_token"])
         self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
-        if delivery.errors:
+        breaker = delivery.breaker
+        if breaker.errors or breaker.stop_requested:
             context["ti"].xcom_push(key="return_value", value=tally)
-            raise delivery.worst_error
-        if delivery.told_to_stop:
-            context["ti"].xcom_push(key="return_value", value=tally)
+        if breaker.errors:
+            raise breaker.deciding_error
+        if breaker.stop_requested:
             raise LoadStoppedError(
-                f"Partition {delivery.partition}: the task was told to stop; {tally['failed']} orders were not sent. "
-                "Clear it to send them, or leave it to the next run."
+                f"Partition {delivery.partition}: Airflow stopped the task; {tally['failed']} orders were not sent",
+                "clear it to send them, or leave it to the next run",
             )
         return tally
 
     def on_kill(self) -> None:
-        """Obey Airflow's SIGTERM (somebody marked the task failed, its pod is moved): start no further batch."""
+        """Obey Airflow's SIGTERM (a person marked the task failed, its pod is moved): send no further batch."""
         if self._delivery is not None:
             self._delivery.stop()
 
+    def _make_delivery(self, hook: Rees46Hook, context: Context) -> Delivery:
+        from rees46_sync.ledger.database import Ledger
+        from rees46_sync.ledger.runs import RunRef
+        from rees46_sync.pipeline.delivery import Delivery
+        from rees46_sync.pipeline.diff import DiffContext
+        from rees46_sync.rees46.payload import statuses_to_send
 
-class DataDocsLink(BaseOperatorLink):
-    """The button in a task's page of the UI that opens its Data Docs."""
+        extraction, ti = get_extraction(self.batches), context["ti"]
+        return Delivery(
+            sender=hook,
+            ledger=Ledger.open(self.ledger_conn_id),
+            run=RunRef(self.shop, ti.dag_id, ti.run_id, extraction["extraction_id"]),
+            partition=self.batches["index"],
+            context=DiffContext.from_extraction(extraction, allow_reopen=self.allow_reopen),
+            statuses_to_send=partial(statuses_to_send, status_text=hook.settings.status_text),
+            batch_size=hook.settings.dialect.max_orders,
+            concurrency=hook.settings.concurrency,
+        )
 
-    name = "Data Docs"
+    def _read_orders(self, hook: Rees46Hook) -> pd.DataFrame:
+        from rees46_sync.airflow_adapters import staging
+        from rees46_sync.rees46.payload import staged_columns
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address of the Data Docs; empty, which shows no button, where the task kept none."""
-        from airflow.sdk.execution_time.xcom import XCom
-
-        judged = XCom.get_value(ti_key=ti_key, key="return_value")
-        return (judged and judged["data_docs"]) or ""
-
-
-class ValidateStatusesOperator(_PythonDecoratedOperator):
-    """What Airflow makes of a function, with a button: it takes links from the class of an operator alone."""
-
-    operator_extra_links = (DataDocsLink(),)
+        path = staging.open_path(self.batches["path"])
+        orders: pd.DataFrame = staging.read(path, staged_columns(hook.settings.status_text)).to_pandas()
+        return orders

@@ -1,7 +1,7 @@
 """
-What a dry run shows of the orders that it would send: how many by status and time, and some examples.
+What a dry run or a request for approval shows of the orders to be sent: counts by status and time, and examples.
 
-Each partition hands on a small preview, however many its orders are; the report adds the previews up.
+Each partition passes on a preview, small however many orders it has; the report adds the previews up.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pandas as pd
 
-from rees46_sync.ledger.database import printable
+from rees46_sync.formatting import printable
 from rees46_sync.shop.shop import STATUS_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-MOST_PERIODS = 36
-"""Lines of the counts: by day where that needs no more, else by month, else by year. Three years of months fit."""
+MAX_PERIODS = 36
+"""Lines of the counts: by day if that takes no more, else by month, else by year. Three years of months fit."""
 
 EXAMPLES = 10
 TEXT_CHARACTERS = 40
-"""What is shown of an order id or a status of the shop."""
+"""How much is shown of an order id or a status of the shop."""
 
 _PERIODS = {10: "day", 7: "month", 4: "year"}
-"""What so many characters of an ISO date name."""
+"""The period that a prefix of an ISO date names, by the prefix's length."""
 
 _COLUMNS = ("order id", "status", "to become", "REES46 has", "updated_at")
 
@@ -37,19 +37,19 @@ class Preview(TypedDict):
 
     :param counts: orders by the period of their ``updated_at`` (``2026-03-01``, ``2026-03`` or ``2026``) and by REES46
         status.
-    :param examples: of some orders what the report shows.
+    :param examples: the rows that the report shows, each with one text per column.
     """
 
     counts: dict[str, dict[str, int]]
     examples: list[list[str]]
 
 
-def preview_of(due: pd.DataFrame, known: pd.DataFrame) -> Preview:
+def build_preview(due: pd.DataFrame, known: pd.DataFrame) -> Preview:
     """
-    Make the preview of a partition.
+    Return the preview of a partition.
 
     :param due: what would be sent: columns order_id, status, code, updated_at.
-    :param known: what REES46 has, as :meth:`rees46_sync.ledger.database.Ledger.lookup` returns it.
+    :param known: what REES46 has, as :func:`rees46_sync.ledger.lookup.look_up` returns it.
     """
     days = due["updated_at"].dt.tz_convert(None).to_numpy("datetime64[D]").astype(str).tolist()
     rows = known[["order_id", "known_status", "uncertain"]].itertuples(index=False, name=None)
@@ -92,7 +92,7 @@ def tables(previews: Sequence[Preview]) -> list[Table]:
 
 
 def _by_period(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Add counts up by period and status, the periods as short as :data:`MOST_PERIODS` lets them be."""
+    """Add up counts by status and period, the shortest kind of period of which :data:`MAX_PERIODS` are enough."""
     shortest = min((len(period) for period, _ in counts), default=4)
     grouped: dict[str, dict[str, int]] = {}
     for length in (length for length in _PERIODS if length <= shortest):
@@ -100,13 +100,13 @@ def _by_period(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
         for (period, code), count in sorted(counts.items()):
             by_status = grouped.setdefault(period[:length], {})
             by_status[code] = by_status.get(code, 0) + count
-        if len(grouped) <= MOST_PERIODS:
+        if len(grouped) <= MAX_PERIODS:
             break
     return grouped
 
 
 def _varied(orders: pd.DataFrame) -> pd.DataFrame:
-    """Pick some orders: of each change (a status of the shop, and what REES46 has) one before a second of any."""
+    """Pick examples: one of each change (a status of the shop, and what REES46 has) before a second of any."""
     nth = orders.groupby(["status", "REES46 has"]).cumcount()
     return orders.loc[nth.sort_values(kind="stable").index[:EXAMPLES]]
 

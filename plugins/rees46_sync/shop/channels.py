@@ -1,7 +1,7 @@
 """
-What a shop file says about alerts: where they are told (``notify``), and from when on (``alerts``).
+The keys of a shop file about alerts: who receives them (``notify``) and their thresholds (``alerts``).
 
-Nothing here sends anything; see ``notifications.py``.
+``monitoring/alert_messages.py`` sends them.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from rees46_sync.exceptions import Problem
+
 Event = Literal["run_failed", "limit_reached", "rejected_share", "freshness", "volume"]
 
 EVENTS: tuple[Event, ...] = ("run_failed", "limit_reached", "rejected_share", "freshness", "volume")
 
 CONNECTIONS = {"email": "smtp_default", "slack": "slack_api_default", "webhook": "http_default"}
-"""The Airflow connection of each kind of channel where the shop file names none: those of the providers."""
+"""The default Airflow connection of each kind of channel: that of its provider."""
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"\A[^@\s,<>]+@[^@\s,<>]+\z", max_length=250)]
 
 
 class Channel(BaseModel):
-    """One place where alerts are told: an e-mail, a Slack channel or a webhook."""
+    """A place that receives alerts: e-mail addresses, a Slack channel or a webhook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,36 +41,36 @@ class Channel(BaseModel):
         None, description="the id of the Airflow connection of the mail server, of Slack or of the webhook's host"
     )
     events: tuple[Event, ...] = Field(
-        EVENTS, description=f"a list of what is told here, of {', '.join(EVENTS)}", min_length=1
+        EVENTS, description=f"a list of the events that are sent here, of {', '.join(EVENTS)}", min_length=1
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Channel:
         if sum(value is not None for value in (self.email, self.slack, self.webhook)) != 1:
-            raise ValueError(
-                "must have exactly one of email, slack and webhook; write each place as an entry of its own"
+            raise Problem(
+                "must have exactly one of email, slack and webhook", "write each place as an entry of its own"
             )
         return self
 
     @property
     def kind(self) -> str:
-        """Which of email, slack and webhook it is."""
+        """``email``, ``slack`` or ``webhook``."""
         return next(kind for kind in CONNECTIONS if getattr(self, kind) is not None)
 
     @property
     def connection(self) -> str:
-        """The id of its Airflow connection."""
+        """The id of the channel's Airflow connection."""
         return self.conn_id or CONNECTIONS[self.kind]
 
     @property
     def key(self) -> str:
-        """What the ledger calls this place: the same as long as it is the same, and no address can be read from it."""
+        """The channel's name in the ledger: it depends on the place alone, and does not reveal the address."""
         place = repr((self.connection, getattr(self, self.kind)))
         return f"{self.kind} {hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
 class Thresholds(BaseModel):
-    """From when on an alert fires, without stopping the run."""
+    """Thresholds above which an alert fires; the run goes on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,8 +89,8 @@ def no_place_twice(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
     """
     Return the channels.
 
-    :raises ValueError: two of them are the same place, which would be told everything twice.
+    :raises Problem: two of them are the same place, which would receive everything twice.
     """
     if len({channel.key for channel in channels}) < len(channels):
-        raise ValueError("names the same place twice; list all of its events in one entry")
+        raise Problem("names the same place twice", "list all of its events in one entry")
     return channels

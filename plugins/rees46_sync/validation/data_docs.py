@@ -1,10 +1,10 @@
 """
-Data Docs: the page on which Great Expectations says what it found in a partition, kept for each run.
+Data Docs: a page with the result of Great Expectations for each partition of a run.
 
-A page is one file without scripts that fetches nothing: the sections are rendered by Great Expectations, the frame
-around them is ours. It tells checks and counts, and no value of any row: those may be personal, and belong into the
-quarantine. A cleared run reads again, so its pages are new ones beside the old. Pages outlive the staged files of a
-successful run. A dry run, which leaves no trace, has none.
+A page is one file that has no scripts and fetches nothing. Great Expectations renders the sections; the page around
+them is ours. It shows checks and counts, and no values of rows: values may be personal, and belong in the quarantine.
+A cleared run reads the warehouse again, so its new pages are stored beside the old ones. Pages outlive the staged files
+of a successful run. A dry run stores none.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from rees46_sync.shop.shop import Shop
 if TYPE_CHECKING:
     from upath import UPath
 
-    from rees46_sync.validation.expectations import Judgement
+    from rees46_sync.validation.expectations import ValidationResult
 
 KEEP = timedelta(days=30)
-"""Long enough for last month's runs to be looked at; a page has some 20 kB."""
+"""How long pages are kept: long enough to look at last month's runs. A page takes some 20 kB."""
 
 URL_PREFIX = "/rees46_docs"
 """Where the API server serves the pages."""
@@ -66,43 +66,43 @@ no value of a row is shown here.</p>{% endif %}
 )
 
 
-def keep(shop: Shop, dag_id: str, run_id: str, partition: Mapping[str, Any], judgement: Judgement) -> str:
+def store(shop: Shop, dag_id: str, run_id: str, partition: Mapping[str, Any], result: ValidationResult) -> str:
     """
-    Store the page of a partition, in place of an earlier try's.
+    Store the page of a partition, in place of the one of an earlier attempt.
 
     :param partition: as ``extract_orders`` returns it.
-    :return: the page's address, see :func:`url_of`.
+    :return: the page's address, see :func:`docs_url`.
     :raises StagingError: the staging root cannot be written.
     """
-    reading, index = partition["reading"], partition["index"]
-    start, end = (reading[name][:19].replace("T", " ") for name in ("window_start", "window_end"))
+    extraction, index = partition["extraction"], partition["index"]
+    start, end = (extraction[name][:19].replace("T", " ") for name in ("window_start", "window_end"))
     facts = {
         "DAG": dag_id,
         "Run": run_id,
         "Partition": f"{index}",  # its name holds order ids
         "Window": f"[{start}, {end}) UTC",
-        "Rows": f"{partition['rows']:,} judged, {len(judgement.rejected):,} rejected",
+        "Rows": f"{partition['rows']:,} validated, {len(result.rejected):,} rejected",
     }
-    page = render(judgement, f"Data Docs of {shop.shop}", facts)
-    staging.write_text(page, file_of(shop, dag_id, reading["extraction_id"], index))
-    return url_of(dag_id, reading["extraction_id"], index)
+    page = render(result, f"Data Docs of {shop.shop}", facts)
+    staging.write_text(page, docs_file(shop, dag_id, extraction["extraction_id"], index))
+    return docs_url(dag_id, extraction["extraction_id"], index)
 
 
-def render(judgement: Judgement, title: str, facts: Mapping[str, str]) -> str:
+def render(result: ValidationResult, title: str, facts: Mapping[str, str]) -> str:
     """
-    Return the page of a judgement.
+    Return the page of a validation as HTML.
 
-    :param title, facts: what the page begins with; any text, it is shown as it is.
+    :param title, facts: the heading, and the table below it; they may be any text, which is escaped.
     """
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
-    from rees46_sync.validation.expectations import WHAT_TO_DO
+    from rees46_sync.validation.expectations import REASONS
 
-    document = ValidationResultsPageRenderer().render(judgement.result)
-    document.sections = document.sections[1:]  # its overview has a link that leads nowhere, and counts no rows
-    counts = sorted(judgement.reasons.items(), key=lambda item: -item[1])
-    # Its own page fetches styles and scripts from elsewhere.
+    document = ValidationResultsPageRenderer().render(result.result)
+    document.sections = document.sections[1:]  # the overview has a broken link, and counts no rows
+    counts = sorted(result.reasons.items(), key=lambda item: -item[1])
+    # Great Expectations' own page fetches styles and scripts from other servers.
     return (
         DefaultJinjaPageView()
         .env.from_string(_PAGE)
@@ -110,26 +110,26 @@ def render(judgement: Judgement, title: str, facts: Mapping[str, str]) -> str:
             document.to_json_dict(),
             title=title,
             facts=facts,
-            reasons=[(code, count, WHAT_TO_DO[code]) for code, count in counts],
+            reasons=[(code, count, REASONS[code]) for code, count in counts],
         )
     )
 
 
-def root_of(shop: Shop, dag_id: str) -> UPath:
-    """Return the folder of a DAG's pages, beside the shops' staged files: a shop's name has no hyphen."""
-    return staging.root_of(shop).parent / "data-docs" / dag_id
+def docs_root(shop: Shop, dag_id: str) -> UPath:
+    """Return the folder of a DAG's pages. It is beside the shops' folders, whose names have no hyphen."""
+    return staging.shop_root(shop).parent / "data-docs" / dag_id
 
 
-def file_of(shop: Shop, dag_id: str, extraction_id: str, index: int) -> UPath:
-    """Return where a partition's page is; the ids are the sync's own, see :func:`url_of`."""
-    return root_of(shop, dag_id) / extraction_id / f"{index:04}.html"
+def docs_file(shop: Shop, dag_id: str, extraction_id: str, index: int) -> UPath:
+    """Return the path of a partition's page; the ids are the sync's own, see :func:`docs_url`."""
+    return docs_root(shop, dag_id) / extraction_id / f"{index:04}.html"
 
 
-def url_of(dag_id: str, extraction_id: str, index: int) -> str:
-    """Return a page's address, relative to Airflow's own: it may be below a path of a proxy."""
+def docs_url(dag_id: str, extraction_id: str, index: int) -> str:
+    """Return a page's address, relative to Airflow's, which may be below a path of a proxy."""
     return f"{URL_PREFIX.lstrip('/')}/{dag_id}/{extraction_id}/{index}"
 
 
-def remove_older(shop: Shop, dag_id: str, now: datetime) -> list[str]:
-    """Remove the pages of readings that are older than :data:`KEEP`; return the readings' names."""
-    return staging.remove_older(root_of(shop, dag_id), now, KEEP)
+def remove_expired(shop: Shop, dag_id: str, now: datetime) -> list[str]:
+    """Remove the pages of extractions that are older than :data:`KEEP`; return the ids of these extractions."""
+    return staging.remove_older(docs_root(shop, dag_id), now, KEEP)

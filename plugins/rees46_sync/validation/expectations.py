@@ -1,8 +1,8 @@
 """
-Great Expectations judges each row of a partition by the shop's suite.
+Validate each row of a partition with Great Expectations.
 
-The suite is code; every expectation carries a ``code`` that names what is wrong with a row that breaks it. A check
-that Great Expectations could not run is an error of the run: it never rejects rows and never lets rows through.
+The suite is code; every expectation has a ``code`` that names what is wrong with a row that breaks it. If Great
+Expectations cannot run a check, the task fails: no row is rejected for that, and no row is accepted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rees46_sync.exceptions import JudgementError
-from rees46_sync.ledger.database import RejectedRow, printable
-from rees46_sync.validation.lazy_imports import put_off
+from rees46_sync.exceptions import RowValidationError
+from rees46_sync.formatting import printable
+from rees46_sync.ledger.quarantine import RejectedRow
+from rees46_sync.validation.lazy_imports import defer_import
 from rees46_sync.window import Window
 
 if TYPE_CHECKING:
@@ -29,22 +30,22 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARACTERS = 255
 
-WHAT_TO_DO = {
+REASONS = {
     "order_id_missing": "the row has no order id",
     "order_id_blank": "the order id is blank",
     "order_id_too_long": f"the order id has more than {MAX_ID_CHARACTERS} characters",
     "order_id_control_character": "the order id holds a control character",
     "order_id_inexact": "the order id is a float with a fraction or from 2^53 on, or no text: cast it in the query",
-    "order_id_duplicated": "the order id stands twice in a partition",
+    "order_id_duplicated": "the order id occurs twice in a partition",
     "status_missing": "the row has no status",
     "status_unmapped": "the shop file does not map the status",
     "updated_at_missing": "the row has no updated_at",
     "updated_at_unreadable": "updated_at is no timestamp: cast it to one, or to ISO 8601 text, in the query",
-    "updated_at_outside_window": "updated_at is outside the window that the query was asked for",
+    "updated_at_outside_window": "updated_at is outside the window of the query",
 }
-"""Each code of the row suite, in words for the person who mends it."""
+"""The codes of the row suite, each with an explanation for the person who corrects the rows."""
 
-# Only positions of broken rows come back, no values: fast, and nothing of a row can reach a log.
+# Great Expectations returns only the positions of broken rows, no values: fast, and no value can reach a log.
 _THIN = {
     "result_format": "COMPLETE",
     "return_unexpected_index_query": False,
@@ -63,14 +64,15 @@ class UnmappedStatus:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationResult:
     """
-    What became of the rows of a partition.
+    The rows of a partition after validation.
 
-    :param valid: the rows that may go on: columns order_id, status, updated_at.
+    :param valid: the rows that break nothing: columns order_id, status, updated_at.
     :param rejected: the others, each with all its reasons.
-    :param reasons: how often each code was broken (a row can break several).
-    :param result: what Great Expectations says itself; it holds positions of rows, and no value of any.
+    :param reasons: how many rows break each code; a row can break several.
+    :param unmapped: the statuses that the shop file does not map, the most frequent first.
+    :param result: Great Expectations' own result; it holds positions of rows, and no values.
     """
 
     valid: pd.DataFrame
@@ -82,17 +84,17 @@ class Judgement:
 
 def import_great_expectations() -> ModuleType:
     """Return the module of Great Expectations; its first import takes seconds."""
-    # Before the import: it logs some 200 lines a task that nobody reads.
+    # Before the import: it would write some 200 useless lines into the log of each task.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    # A third of the import, and for expectations about distributions alone.
-    put_off("scipy", "stats")
+    # It takes a third of the import, and only expectations about distributions need it.
+    defer_import("scipy", "stats")
     import great_expectations as gx
 
     return gx
 
 
-class Judge:
-    """Great Expectations, started once for a task."""
+class RowValidator:
+    """Validates rows; creating one starts Great Expectations, so a task makes only one."""
 
     def __init__(self) -> None:
         gx = import_great_expectations()
@@ -112,22 +114,23 @@ class Judge:
         asset = context.data_sources.add_pandas("rees46").add_dataframe_asset("rows")
         self._rows = asset.add_batch_definition_whole_dataframe("all")
 
-    def judge_rows(self, rows: pd.DataFrame, statuses: Collection[str], window: Window) -> Judgement:
+    def validate(self, rows: pd.DataFrame, statuses: Collection[str], window: Window) -> ValidationResult:
         """
-        Judge staged rows.
+        Validate staged rows.
 
-        :param rows: the columns of :data:`rees46_sync.warehouse.reader.SCHEMA`, with a default index.
-        :param statuses: the shop's mapped statuses.
-        :raises JudgementError: a check could not be run.
+        :param rows: the columns of :data:`rees46_sync.warehouse.values.SCHEMA`, with a default index.
+        :param statuses: the statuses that the shop file maps.
+        :param window: the window that ``updated_at`` must lie in.
+        :raises RowValidationError: a check could not be run.
         """
         result = self._validate(rows, _row_suite(statuses, window))
         broken = _broken(rows, result)
         reasons: dict[int, list[str]] = {}
-        for code in WHAT_TO_DO:  # in the suite's order, so that equal rows get equal reasons
+        for code in REASONS:  # in the suite's order, so that equal rows have equal reasons
             for position in broken.get(code, ()):
                 reasons.setdefault(position, []).append(code)
         bad = rows.loc[sorted(reasons)]
-        # Not by pandas: it refuses a year that Python does not have, and the row is broken for just that.
+        # Not with pandas, which raises an error for the years that Python does not have.
         times = pc.strftime(pa.array(bad["updated_at"]), "%Y-%m-%d %H:%M:%S%z").to_pylist()
         texts = [_text(text) or time for text, time in zip(bad["updated_at_text"], times, strict=True)]
         rejected = [
@@ -138,22 +141,23 @@ class Judge:
         ]
         valid = rows.drop(index=bad.index)[["order_id", "status", "updated_at"]]
         counts = {code: len(positions) for code, positions in broken.items()}
-        return Judgement(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])), result)
+        return ValidationResult(valid, rejected, counts, _unmapped(rows, broken.get("status_unmapped", [])), result)
 
     def _validate(self, frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
         result: ExpectationSuiteValidationResult = self._rows.get_batch({"dataframe": frame}).validate(
             suite, result_format=_THIN
         )
         if len(result.results) != len(suite.expectations):
-            raise JudgementError(
-                f"Great Expectations judged {len(result.results)} of {len(suite.expectations)} expectations; "
-                "nothing was let through. If a retry does not help, report it."
+            raise RowValidationError(
+                f"Great Expectations ran {len(result.results)} of {len(suite.expectations)} expectations; nothing was "
+                "sent",
+                "if a retry does not help, report it",
             )
         return result
 
 
 def _broken(frame: pd.DataFrame, result: ExpectationSuiteValidationResult) -> dict[str, list[int]]:
-    """Return the positions of the rows that break each expectation, by its code; unbroken ones are absent."""
+    """Return the positions of the rows that break each expectation, by code, without the codes that no row breaks."""
     broken = {}
     for check in result.results:
         config = check.expectation_config
@@ -162,16 +166,16 @@ def _broken(frame: pd.DataFrame, result: ExpectationSuiteValidationResult) -> di
         if check.success:
             continue
         if not positions or check.exception_info.get("raised_exception"):
-            raise _cannot_judge(code, frame)
+            raise _check_failed(code, frame)
         broken[code] = positions
     return broken
 
 
-def _cannot_judge(code: str, frame: pd.DataFrame) -> JudgementError:
+def _check_failed(code: str, frame: pd.DataFrame) -> RowValidationError:
     columns = ", ".join(f"{name} {kind}" for name, kind in frame.dtypes.items())
-    return JudgementError(
-        f"Great Expectations could not judge {code} ({len(frame)} rows, columns {columns}); nothing was let through. "
-        "If a retry does not help, this is a defect of the sync: report it with these columns."
+    return RowValidationError(
+        f"Great Expectations could not check {code} ({len(frame)} rows, columns {columns}); nothing was sent",
+        "if a retry does not help, this is a defect of the sync: report it with these columns",
     )
 
 
@@ -213,7 +217,7 @@ def _suite(name: str, expectations: Mapping[str, Expectation]) -> ExpectationSui
 
 
 def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
-    """List the unmapped statuses, the most frequent first, each with an id to look at."""
+    """List the unmapped statuses, the most frequent first, each with an example of an order id."""
     found = rows.loc[positions, ["status", "order_id"]]
     counts = Counter(found["status"])
     examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()

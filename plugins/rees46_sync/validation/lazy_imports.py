@@ -1,4 +1,4 @@
-"""Imports of what a library wants to have at hand, and we never use."""
+"""Defer the imports of a library that this project rarely or never needs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from importlib.util import LazyLoader, find_spec, module_from_spec
 
 
-def put_off(package: str, name: str) -> None:
+def defer_import(package: str, name: str) -> None:
     """
-    Have a package's module loaded when something of it is first used, instead of by ``from package import name``.
+    Load a package's module only when one of its attributes is first used, not at ``from package import name``.
 
-    A module that is loaded already, or is not there, stays as it is.
+    Nothing happens if the module is loaded already or is not installed.
     """
     full = f"{package}.{name}"
     spec = None if full in sys.modules else find_spec(full)
@@ -20,5 +20,5 @@ def put_off(package: str, name: str) -> None:
     module = module_from_spec(spec)
     sys.modules[full] = module
     spec.loader.exec_module(module)
-    # Where it is looked for first; among the loaded modules Python would look at it, and so have it loaded.
+    # ``from package import name`` looks here first. In sys.modules Python would inspect the module, and so load it.
     setattr(sys.modules[package], name, module)

@@ -1,22 +1,25 @@
 """
-Rows of PostgreSQL as Arrow columns, by its binary COPY: no Python object a value.
+Read PostgreSQL's rows as Arrow columns by binary COPY, without a Python object for each value.
 
-ADBC's driver reads by a connection of its own, which it makes with the parameters of the session that SQLAlchemy has
-opened. It reads only what it gives just as psycopg does; for everything else, and wherever it cannot begin, there is
-that session.
+ADBC's driver opens a connection of its own, with the parameters of the session that SQLAlchemy has opened. It is used
+only for types whose values are the same as psycopg's. In all other cases, and if ADBC fails before the first row, the
+caller uses that session.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from rees46_sync.shop.query import WINDOW_PARAMETERS, Query
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -24,39 +27,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer: TypeAlias = tuple[list[str], Iterator[pa.RecordBatch]]
-"""The names of an answer's columns, and its rows."""
+ArrowResult: TypeAlias = tuple[list[str], Iterator[pa.RecordBatch]]
+"""The names of the columns, and the rows."""
 
 TYPES = {"text", "varchar", "bpchar", "int2", "int4", "int8", "timestamp", "timestamptz"}
-"""What ADBC gives just as psycopg does; a numeric, for example, it gives as text with all its zeros."""
+"""Types whose values are the same from ADBC and psycopg; a numeric is not: from ADBC it is text with all its zeros."""
 
 BATCH_BYTES = 2**20
-"""Of one batch: some 25,000 rows. One is read while the one before is worked on."""
+"""Size of one batch, some 25,000 rows. The next batch is read while one is processed."""
 
 CANCEL_S = 10
-"""How long a server is waited for to hear that it is to stop, and then to stop: no dead network may hold up a task."""
+"""How long to wait for the server to receive a cancellation, and then to stop: a dead network must not block a task."""
 
 _FIRST, _END = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """The years 1 to 9999, in microseconds since 1970."""
 
 
 @contextmanager
-def arrow_answer(session: sa.Connection, statement: str, columns: Sequence[str]) -> Iterator[Answer | None]:
+def arrow_result(
+    session: sa.Connection, query: Query, bounds: Mapping[str, datetime], columns: Sequence[str]
+) -> Iterator[ArrowResult | None]:
     """
-    Run a statement that only reads, in a transaction of its own whose time zone is UTC.
+    Run a query in a read-only transaction of its own whose time zone is UTC.
 
-    :param session: an open one to the same database.
-    :param columns: those of the answer whose types matter, in lower case.
-    :return: the answer; None where the session is to be asked instead.
+    :param session: an open session of the same database.
+    :param bounds: ``window_start`` and ``window_end``, in UTC without a zone.
+    :param columns: the columns of the result whose types matter, in lower case.
+    :return: the result; None if the caller must run the query in its session instead.
+    :raises ValueError: while the rows are read: a time is infinite, or of a year that Python does not have.
     """
     with ExitStack() as opened:
-        cursor = _begin(session, statement, columns, opened)
+        cursor = _begin(session, _with_literals(query, bounds), columns, opened)
         if cursor is None:
-            opened.close()  # no session is to wait in a transaction while the other one reads
+            opened.close()  # so that no transaction stays open while the session reads
             yield None
             return
         reader = cursor.fetch_record_batch()
-        # Not in this thread: a signal that ends the task would not interrupt the driver while it waits for the server.
+        # In a thread: a signal that ends the task would not interrupt the driver while it waits for the server.
         thread = ThreadPoolExecutor(1)
         ahead = thread.submit(next, reader, None)
 
@@ -64,23 +71,23 @@ def arrow_answer(session: sa.Connection, statement: str, columns: Sequence[str])
             nonlocal ahead
             while (batch := ahead.result()) is not None:
                 ahead = thread.submit(next, reader, None)
-                yield _within_the_calendar(batch)
+                yield _check_years(batch)
 
         try:
             yield reader.schema.names, batches()
-        except BaseException:  # whatever stops us, the rest of the rows is not to be read
+        except BaseException:  # also if the task is killed: do not read the rest of the rows
             cancelling = Thread(target=cursor.adbc_cancel, daemon=True)
             cancelling.start()
             cancelling.join(CANCEL_S)
             if cancelling.is_alive() or not wait([ahead], CANCEL_S).done:
-                opened.pop_all()  # what a thread still uses cannot be closed
+                opened.pop_all()  # a thread still uses them, so they cannot be closed
             raise
         finally:
             thread.shutdown(wait=False)
 
 
 def _begin(session: sa.Connection, statement: str, columns: Sequence[str], opened: ExitStack) -> Cursor | None:
-    """Connect and have the statement begin; None where psycopg is to do it."""
+    """Connect and start the statement; return None if psycopg must run it."""
     psycopg = session.connection.driver_connection
     if session.dialect.driver != "psycopg" or psycopg is None:
         return None
@@ -89,7 +96,7 @@ def _begin(session: sa.Connection, statement: str, columns: Sequence[str], opene
     from adbc_driver_postgresql import StatementOptions, dbapi
     from psycopg.conninfo import make_conninfo
 
-    # The parameters come without the password.
+    # get_parameters() leaves the password out.
     parameters = psycopg.info.get_parameters() | {"password": psycopg.info.password, "client_encoding": "UTF8"}
     options = {StatementOptions.USE_COPY.value: "true", StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)}
     try:
@@ -104,17 +111,22 @@ def _begin(session: sa.Connection, statement: str, columns: Sequence[str], opene
             cursor.execute(statement)
             return cursor
     except (dbapi.Error, OSError, pa.ArrowException) as error:
-        # Whatever is wrong, psycopg either can do it or says it in PostgreSQL's own words.
-        log.debug("ADBC cannot run this query (%s); psycopg is to.", type(error).__name__)
+        # Either psycopg can run it, or its error is PostgreSQL's own message.
+        log.debug("ADBC cannot run this query (%s); psycopg runs it.", type(error).__name__)
     return None
 
 
-def _within_the_calendar(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """
-    Return the batch.
+def _with_literals(query: Query, bounds: Mapping[str, datetime]) -> str:
+    """Write the bounds into the query, because COPY takes no parameters; the type is the one that psycopg sends."""
+    return "".join(f"(TIMESTAMP '{bounds[part[1:]]}')" if part in WINDOW_PARAMETERS else part for part in query.parts)
 
-    :raises ValueError: it holds infinity, or a year that Python does not have, at which psycopg stops as well: ADBC
-        makes some other year of it, and an order's newest version would be taken for its oldest.
+
+def _check_years(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """
+    Return the batch unchanged.
+
+    :raises ValueError: a time is infinite, or of a year that Python does not have. psycopg raises an error as well;
+        ADBC returns another year, by which an order's newest version could look like its oldest.
     """
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_timestamp(column.type) and len(column):

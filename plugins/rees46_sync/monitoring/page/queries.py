@@ -1,13 +1,13 @@
 """
-What the page asks of the ledger: SQLAlchemy Core, bounded, read only.
+The page's queries to the ledger: SQLAlchemy Core, bounded, read only.
 
-Each answer is about one shop. Lists come newest first, a page at a time, and go on before the ``id`` of their last row.
+Each query is about one shop. Lists are newest first, one page at a time; the next page starts before the ``id`` of the
+last row.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,40 +17,30 @@ from typing import Any
 import sqlalchemy as sa
 from cachetools import TTLCache
 
-from rees46_sync.ledger.database import QUARANTINE_CHARACTERS, Ledger, printable, times_in_request
-from rees46_sync.ledger.dialects import Unit, dialect_of
+from rees46_sync.formatting import printable
+from rees46_sync.ledger.database import Ledger, interactive_ledger
+from rees46_sync.ledger.dialects import Unit, get_dialect
+from rees46_sync.ledger.quarantine import QUARANTINE_CHARACTERS
+from rees46_sync.ledger.requests import request_times
 from rees46_sync.ledger.tables import (
-    UtcDateTime,
     accepted_statuses,
-    alerts,
     deliveries,
-    open_requests,
+    in_flight_requests,
     rejected_orders,
     sync_runs,
-    unanswered_orders,
+    uncertain_orders,
 )
+from rees46_sync.shop.shop import Shop
 
 PAGE_ROWS = 50
 CSV_ROWS = 5000
-"""Quarantined rows in memory at a time while all of them are written out."""
+"""Quarantined rows in memory at a time, while all of them are written to a file."""
 
-MOST_UNMAPPED = 50
-CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 20
-"""A question that the ledger does not answer in this time is given up: nobody waits longer for a page."""
-
+MAX_UNMAPPED = 50
 COUNT_KEPT_S = 60
 COUNT_TIMEOUT_S = 120
 """Counting the latest status of every order reads all of the shop's accepted rows (many seconds for millions of them),
-so it may take longer, is kept for a while, and is done once at a time in a process."""
-
-ACCOUNT = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
-"""The parts of the closed sum; together they are what was read."""
-
-_TABLES = [
-    table.name
-    for table in (accepted_statuses, deliveries, open_requests, rejected_orders, sync_runs, unanswered_orders)
-]
+so it may take longer, is cached for a while, and runs once at a time in a process."""
 
 _STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
@@ -59,35 +49,11 @@ _counting = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Freshness:
-    """
-    How far the shop's hourly sync got. Backfills, dry runs and runs over a window of their own count for nothing here.
-
-    :param last_success: when the latest successful run ended, None before the first.
-    :param covered_until: all changes up to here that were in the warehouse by then were read and delivered; None
-        before the first success.
-    :param failed_since: runs that failed after it.
-    """
-
-    last_success: datetime | None
-    covered_until: datetime | None
-    failed_since: int
-
-
-@dataclass(frozen=True)
 class StatusCounts:
-    """How many orders REES46 has in each of its statuses, by number, and when that was counted."""
+    """The number of orders by REES46's code of their status, and when they were counted."""
 
     orders: dict[int, int]
     counted_at: datetime
-
-
-@dataclass
-class Rejections:
-    """How many rows are quarantined, and how many of them broke each check; a row can break several."""
-
-    rows: int
-    by_reason: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -96,86 +62,51 @@ class OrderHistory:
     What is known of one order, newest first; each list holds at most :data:`PAGE_ROWS`.
 
     :param accepted: rows of ``rees46_accepted_statuses``.
-    :param uncertain: whether a later request with the order was left without a clear answer.
-    :param under_way: whether it is in a request that is out now, or whose task was killed.
+    :param uncertain: whether a later request with the order has no clear answer.
+    :param in_flight: whether it is in a request that is being sent now, or whose task was killed.
     :param rejected: its rows of the quarantine.
     """
 
     accepted: Sequence[sa.Row[Any]]
     uncertain: bool
-    under_way: bool
+    in_flight: bool
     rejected: Sequence[sa.Row[Any]]
 
 
 @contextmanager
-def open_reports(conn_id: str, shop: str) -> Iterator[Reports]:
+def open_queries(shop: Shop) -> Iterator[ShopQueries]:
     """
-    Open the reports of one shop.
+    Open the ledger of a shop for queries.
 
-    :param conn_id: the Airflow connection of its ledger.
-    :raises ConnectionFieldsError: there is no such connection, or it is no ledger's.
-    :raises LedgerError: here and by every question: the ledger does not answer.
+    :raises ConnectionFieldsError: there is no such connection, or its database is not supported.
+    :raises LedgerError: here and in every query: the ledger does not answer.
     """
-    ledger = Ledger.of_connection(conn_id, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S)
-    try:
-        yield Reports(ledger, shop)
-    finally:
-        ledger.engine.dispose()
+    with interactive_ledger(shop.ledger_conn_id) as ledger:
+        yield ShopQueries(ledger, shop.shop)
 
 
-class Reports:
-    """Questions about one shop to its ledger."""
+class ShopQueries:
+    """Queries about one shop, to its ledger."""
 
     def __init__(self, ledger: Ledger, shop: str) -> None:
         self.ledger = ledger
         self.shop = shop
 
     @contextmanager
-    def _reading(self, timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[sa.Connection]:
+    def _connect(self, timeout_s: int | None = None) -> Iterator[sa.Connection]:
         with self.ledger.transaction(timeout_s) as connection:
             yield connection
 
-    def has_tables(self) -> bool:
-        """Return whether the first run has made the ledger's tables."""
-        with self._reading() as connection:
-            return set(_TABLES) <= set(sa.inspect(connection).get_table_names())
-
-    def freshness(self, lookback: timedelta) -> Freshness:
-        """
-        Return how far the hourly sync got.
-
-        :param lookback: of the shop file.
-        """
-        runs = sync_runs.c
-        with self._reading() as connection:
-            last = connection.scalar(
-                sa.select(sa.func.max(runs.finished_at, type_=UtcDateTime)).where(*self._hourly("success"))
-            )
-            failed = sa.select(sa.func.count()).where(*self._hourly("failed"))
-            failed_since = connection.scalar(failed if last is None else failed.where(runs.finished_at > last))
-        covered_until = self.ledger.covered_until(self.shop, lookback) if last else None
-        return Freshness(last, covered_until, failed_since or 0)
-
-    def firing_alerts(self) -> Sequence[sa.Row[Any]]:
-        """Return the rows of ``rees46_alerts`` that fire, the longest first; none where there is no such table yet."""
-        query = sa.select(alerts).where(alerts.c.shop == self.shop, alerts.c.firing).order_by(alerts.c.since)
-        with self._reading() as connection:
-            return connection.execute(query).all() if sa.inspect(connection).has_table(alerts.name) else ()
-
-    def _hourly(self, outcome: str) -> tuple[sa.ColumnElement[bool], ...]:
-        runs = sync_runs.c
-        return runs.shop == self.shop, runs.outcome == outcome, runs.window_widened
-
     def orders_by_status(self) -> StatusCounts | None:
-        """Count the orders by the status that REES46 has of them; None while somebody else has that counted."""
+        """Count the orders by the status that REES46 has of them; None while another request counts them."""
         key = (self.ledger.engine.url.render_as_string(), self.shop)
-        if not _counting.acquire(blocking=False):  # nobody is kept waiting: Airflow has few threads to answer with
+        if not _counting.acquire(blocking=False):  # no request waits: Airflow has few threads for them
             return None
         try:
-            kept = _counts.get(key)
-            if kept is None:
-                kept = _counts[key] = StatusCounts(self._count_orders(), datetime.now(UTC))
-            return kept
+            counts = _counts.get(key)
+            if counts is None:
+                counts = _counts[key] = StatusCounts(self._count_orders(), datetime.now(UTC))
+            return counts
         finally:
             _counting.release()
 
@@ -192,14 +123,14 @@ class Reports:
             .join_from(latest, accepted_statuses, latest.c.id == table.id)
             .group_by(table.status)
         )
-        with self._reading(COUNT_TIMEOUT_S) as connection:
+        with self._connect(COUNT_TIMEOUT_S) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def sent_per(self, unit: Unit, periods: int, now: datetime) -> list[tuple[datetime, int]]:
         """
         Return the changes that REES46 accepted in each of the latest hours or days (UTC), the oldest first.
 
-        It is counted from the batches, which are far fewer than the orders.
+        They are counted by batch: there are far fewer batches than orders.
         """
         latest = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         if unit == "day":
@@ -207,38 +138,27 @@ class Reports:
         begins = [latest - _STEP[unit] * back for back in reversed(range(periods))]
         batches = deliveries.c
         accepted = (batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
-        with self._reading() as connection:
-            begin: sa.ColumnElement[str] = sa.literal_column(dialect_of(connection).begins[unit])
+        with self._connect() as connection:
+            begin: sa.ColumnElement[str] = sa.literal_column(get_dialect(connection).begins[unit])
             query = sa.select(begin, sa.func.sum(batches.orders)).where(*accepted).group_by(begin)
             sent = {datetime.fromisoformat(text).replace(tzinfo=UTC): int(n) for text, n in connection.execute(query)}
         return [(moment, sent.get(moment, 0)) for moment in begins]
 
     def runs(self, before: int | None = None) -> Sequence[sa.Row[Any]]:
-        """Return rows of ``rees46_sync_runs``, the latest :data:`PAGE_ROWS` of those before a number."""
+        """Return rows of ``rees46_sync_runs``, the latest :data:`PAGE_ROWS` with an ``id`` below ``before``."""
         return self._page(sync_runs, [sync_runs.c.shop == self.shop], before, PAGE_ROWS)
-
-    def rejections(self) -> Rejections:
-        """Count the quarantined rows and the checks that they broke."""
-        table = rejected_orders.c
-        query = sa.select(table.reason, sa.func.count()).where(table.shop == self.shop).group_by(table.reason)
-        found = Rejections(0, Counter())
-        with self._reading() as connection:
-            for reasons, count in connection.execute(query):
-                found.rows += count
-                found.by_reason.update(dict.fromkeys(reasons.split(", "), count))
-        return found
 
     def rejected(self, reason: str = "", text: str = "", before: int | None = None) -> Sequence[sa.Row[Any]]:
         """
-        Return rows of the quarantine, the latest :data:`PAGE_ROWS` of those before a number.
+        Return rows of the quarantine, the latest :data:`PAGE_ROWS` with an ``id`` below ``before``.
 
-        :param reason: the code of a check that they broke.
-        :param text: what the order id or the status contains, in upper or lower case.
+        :param reason: the code of a check that they failed.
+        :param text: a part of the order id or the status, in upper or lower case.
         """
         return self._page(rejected_orders, self._rejected(reason, text), before, PAGE_ROWS)
 
     def all_rejected(self, reason: str = "", text: str = "") -> Iterator[sa.Row[Any]]:
-        """Give all such rows, :data:`CSV_ROWS` at a time in memory."""
+        """Yield all such rows, :data:`CSV_ROWS` at a time in memory."""
         before: int | None = None
         while rows := self._page(rejected_orders, self._rejected(reason, text), before, CSV_ROWS):
             yield from rows
@@ -258,9 +178,9 @@ class Reports:
 
     def unmapped(self, mapped: Sequence[str]) -> list[tuple[str, int, str | None]]:
         """
-        Return the statuses that no shop file mapped when they were met, each with its count and an example order id.
+        Return the statuses that the shop file did not map when they were read: status, rows, an example order id.
 
-        :param mapped: what the shop file maps by now, which is left out.
+        :param mapped: statuses that the shop file maps by now, which are left out.
         """
         table = rejected_orders.c
         query = (
@@ -268,34 +188,36 @@ class Reports:
             .where(*self._rejected("status_unmapped", ""), table.status.not_in(list(mapped)))
             .group_by(table.status)
             .order_by(sa.func.count().desc(), table.status)
-            .limit(MOST_UNMAPPED)
+            .limit(MAX_UNMAPPED)
         )
-        with self._reading() as connection:
+        with self._connect() as connection:
             return [(status, count, example) for status, count, example in connection.execute(query)]
 
     def order(self, order_id: str) -> OrderHistory:
         """Return what is known of one order; its id is compared exactly."""
-        sent, missed = accepted_statuses.c, unanswered_orders.c
+        sent, uncertain = accepted_statuses.c, uncertain_orders.c
         escaped = _stored(order_id)
-        if "\0" in order_id:  # PostgreSQL takes it not even in a question, and no such id is ever sent
+        if "\0" in order_id:  # PostgreSQL refuses it even in a query, and no such id is ever sent
             order_id = escaped
         accepted = self._page(accepted_statuses, [sent.shop == self.shop, sent.order_id == order_id], None, PAGE_ROWS)
         rejected = rejected_orders.c
         quarantined = [rejected.shop == self.shop, rejected.order_id == escaped]
-        with self._reading() as connection:
+        with self._connect() as connection:
             mark = connection.scalar(
-                sa.select(sa.func.max(missed.after_id)).where(missed.shop == self.shop, missed.order_id == order_id)
+                sa.select(sa.func.max(uncertain.high_water_mark)).where(
+                    uncertain.shop == self.shop, uncertain.order_id == order_id
+                )
             )
-            under_way = any(
-                order_id in times_in_request(request)
+            in_flight = any(
+                order_id in request_times(request)
                 for request in connection.scalars(
-                    sa.select(open_requests.c.orders).where(open_requests.c.shop == self.shop)
+                    sa.select(in_flight_requests.c.orders).where(in_flight_requests.c.shop == self.shop)
                 )
             )
         return OrderHistory(
             accepted=accepted,
             uncertain=mark is not None and mark >= (accepted[0].id if accepted else 0),
-            under_way=under_way,
+            in_flight=in_flight,
             rejected=self._page(rejected_orders, quarantined, None, PAGE_ROWS),
         )
 
@@ -305,10 +227,10 @@ class Reports:
         query = sa.select(table).where(*conditions).order_by(table.c.id.desc()).limit(rows)
         if before is not None:
             query = query.where(table.c.id < before)
-        with self._reading() as connection:
+        with self._connect() as connection:
             return connection.execute(query).all()
 
 
 def _stored(text: str) -> str:
-    """Return a text as the ledger stores it: what no database takes is escaped there, and so found again."""
+    """Return a text as the ledger stores it, with the same escapes, so that it is found."""
     return printable(text, QUARANTINE_CHARACTERS) or ""

@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
 
+from rees46_sync.formatting import timestamp
 from rees46_sync.shop.shop import STATUS_NAMES
 
+MAX_SCALE_LABELS = 5
 CSV_COLUMNS = ("rejected_at", "order_id", "status", "updated_at", "reason", "run_id")
 
 
 @cache
 def templates() -> jinja2.Environment:
-    """Return the page's templates; whatever comes into them from a database is text, never HTML."""
+    """Return the page's templates; values from a database are text in them, never HTML."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rees46_sync.monitoring.page"),
         autoescape=True,
@@ -27,17 +30,23 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": moment, "age": age, "number": number, "status_name": status_name}
+    environment.filters |= {
+        "moment": timestamp_or_unknown,
+        "age": age,
+        "number": number,
+        "scale": scale,
+        "status_name": status_name,
+    }
     return environment
 
 
-def moment(value: datetime | None) -> str:
+def timestamp_or_unknown(value: datetime | None) -> str:
     """Return a timestamp to the second, in UTC."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if value else "unknown"
+    return timestamp(value) if value else "unknown"
 
 
 def age(value: datetime, now: datetime) -> str:
-    """Return how long ago something was, in its two largest units."""
+    """Return the time that has passed since a moment, in its two largest units."""
     passed = max(now - value, timedelta(0))
     hours, minutes = passed.seconds // 3600, passed.seconds // 60 % 60
     if passed.days:
@@ -52,8 +61,15 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def scale(highest: int) -> list[int]:
+    """Return the labels of a chart's scale: 2 to 5 round numbers from 0 to at most the highest value (1 or more)."""
+    steps = (digit * 10**zeros for zeros in count() for digit in (1, 2, 5))
+    step = next(step for step in steps if highest // step < MAX_SCALE_LABELS)
+    return list(range(0, highest + 1, step))
+
+
 def status_name(code: int) -> str:
-    """Return what REES46 calls a status."""
+    """Return REES46's name of a status."""
     return STATUS_NAMES[code] if 0 <= code < len(STATUS_NAMES) else str(code)
 
 
@@ -67,19 +83,19 @@ def run_path(airflow: str, dag_id: str, run_id: str) -> str:
 
 
 def csv_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Give quarantined rows as the lines of a CSV file that a spreadsheet can open without running anything in it."""
+    """Yield quarantined rows as the lines of a CSV file, in which a spreadsheet runs nothing."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(CSV_COLUMNS)
     for row in rows:
         cells = {**row, "rejected_at": row["rejected_at"].isoformat()}
-        writer.writerow([_inert(cells[name]) for name in CSV_COLUMNS])
+        writer.writerow([_escape_formula(cells[name]) for name in CSV_COLUMNS])
         yield out.getvalue()
         out.seek(0)
         out.truncate()
     yield out.getvalue()
 
 
-def _inert(cell: str | None) -> str:
-    """Keep a spreadsheet from taking a text for a formula."""
+def _escape_formula(cell: str | None) -> str:
+    """Return a cell that a spreadsheet does not read as a formula."""
     return f"'{cell}" if cell and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell or ""

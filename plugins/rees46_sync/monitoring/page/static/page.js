@@ -1,4 +1,4 @@
-// Airflow's own theme, which it keeps here; without it the system's is used.
+// The theme that is chosen in Airflow, which stores it here; without one, the system's.
 function showTheme() {
   const chosen = localStorage.getItem("theme");
   if (chosen === "dark" || chosen === "light") document.documentElement.dataset.theme = chosen;
@@ -7,7 +7,7 @@ function showTheme() {
 showTheme();
 addEventListener("storage", showTheme);
 
-// Airflow shows this page in a frame that may open nothing outside itself, so its own window follows the link.
+// Airflow shows this page in a frame that may not open pages of Airflow: its own window follows the link.
 addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-airflow]");
   if (!link || window.parent === window) return;
@@ -18,7 +18,7 @@ addEventListener("click", (event) => {
   outside.click();
 });
 
-// A part that takes its time comes after the page; where it does not come, its link stays.
+// A slow part is loaded after the page; if it cannot be loaded, its link stays.
 addEventListener("DOMContentLoaded", async () => {
   for (const part of document.querySelectorAll("[data-load]")) {
     const answer = await fetch(part.dataset.load);

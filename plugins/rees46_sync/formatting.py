@@ -1,0 +1,37 @@
+"""How texts, times and durations are shown to people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def printable(text: str | None, limit: int) -> str | None:
+    """
+    Return a text that every database, XCom and log accepts: control characters escaped, cut at ``limit`` characters.
+
+    PostgreSQL refuses NUL in texts and in JSON, so one broken row could otherwise stop a whole run.
+    """
+    if text is None:
+        return None
+    shown = escape_unprintable(text[:limit])
+    return shown if len(text) <= limit else f"{shown}…"
+
+
+def escape_unprintable(text: str, keep: str = "") -> str:
+    """Return a text whose unprintable characters, except those in ``keep``, are escaped as in Python."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment to the second, in UTC: ``2026-03-01 12:00:00``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def duration(passed: timedelta) -> str:
+    """Return a duration to the minute: ``1 d 2 h 3 min``."""
+    minutes = round(passed.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)

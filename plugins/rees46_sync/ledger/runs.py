@@ -1,0 +1,123 @@
+"""The record of every run, and how far the shop's changes are delivered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.tables import UtcDateTime, sync_runs
+
+ACCOUNT_PARTS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+"""
+The parts of the closed sum of a run, in rows; together they are the rows that were read.
+
+* sent: accepted by REES46
+* unchanged: REES46 has this status already
+* superseded: older versions of orders that were read in a newer version
+* stale: REES46 has a newer version
+* reopened: held back, because a final status would become "created"
+* rejected: failed a check, see the quarantine
+* failed: should have been validated or sent, and was not
+"""
+
+
+def new_account() -> Counter[str]:
+    """
+    Return the counts of a run, all 0: the rows ``read``, each of :data:`ACCOUNT_PARTS`, and the POSTs
+    ``requests``.
+    """
+    return Counter(dict.fromkeys(("read", *ACCOUNT_PARTS, "requests"), 0))
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """The extraction, and the Airflow run, that a row of the ledger belongs to."""
+
+    shop: str
+    dag_id: str
+    run_id: str
+    extraction_id: str
+
+
+READ_UP_TO = sa.case(
+    (sync_runs.c.started_at < sync_runs.c.window_end, sync_runs.c.started_at), else_=sync_runs.c.window_end
+)
+"""Up to when a run could see the changes of its window: no further than the moment when it read them."""
+
+
+class Runs:
+    """The records of runs in a ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    @retry_on_conflict
+    def save(self, **record: Any) -> None:
+        """Store the record of a run (columns of ``rees46_sync_runs``), in place of an earlier one of the same run."""
+        same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])
+        with self.ledger.transaction() as connection:
+            connection.execute(sa.delete(sync_runs).where(same_run))
+            connection.execute(sa.insert(sync_runs).values(**record))
+
+    def watermark(self, shop: str, lookback: timedelta) -> datetime | None:
+        """
+        Return the time up to which the shop's changes were read and delivered; None before the first run.
+
+        Before the first success it is where the first run began: what that run could not deliver is still due. The
+        windows of regular runs join up, so the end of the latest one counts. A run with a window of its own counts
+        only if it continues from there, and looks back for late rows as far as a regular run would have. A window
+        counts no further than the moment when it was read.
+        """
+        runs = sync_runs.c
+        successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
+        with self.ledger.transaction() as connection:
+            watermark: datetime | None = connection.scalar(
+                sa.select(sa.func.max(READ_UP_TO, type_=UtcDateTime)).where(successful, runs.window_widened)
+            )
+            if watermark is None:
+                first: datetime | None = connection.scalar(
+                    sa.select(sa.func.min(runs.window_start)).where(runs.shop == shop, runs.window_widened)
+                )
+                return first + lookback if first else None
+            later = connection.execute(
+                sa.select(runs.window_start, sa.type_coerce(READ_UP_TO, UtcDateTime))
+                .where(successful, watermark < READ_UP_TO)
+                .order_by(runs.window_start)
+            )
+            for window_start, window_end in later:
+                if window_start <= watermark - lookback and watermark < window_end:
+                    watermark = window_end
+        return watermark
+
+    def failed_windows(self, shop: str, dag_id: str) -> list[tuple[datetime, datetime]]:
+        """Return the windows of a DAG's failed runs that no later run of the shop, of any DAG, has covered."""
+        failed = sync_runs.alias("failed")
+        query = (
+            sa.select(failed.c.window_start, failed.c.window_end)
+            .where(failed.c.shop == shop, failed.c.dag_id == dag_id, failed.c.outcome == "failed")
+            .where(~recovered_later(failed), failed.c.window_start.is_not(None))
+            .order_by(failed.c.window_start)
+        )
+        with self.ledger.transaction() as connection:
+            return [(start, end) for start, end in connection.execute(query)]
+
+
+def recovered_later(failed: sa.FromClause) -> sa.ColumnElement[bool]:
+    """
+    Return the condition that a later successful run of the shop covers the window of a failed one.
+
+    :param failed: ``rees46_sync_runs``, or an alias of it.
+    """
+    later = sync_runs.alias("later").c
+    return sa.exists().where(
+        later.shop == failed.c.shop,
+        later.outcome == "success",
+        later.finished_at > failed.c.finished_at,
+        later.window_start <= failed.c.window_start,
+        later.window_end >= failed.c.window_end,
+    )

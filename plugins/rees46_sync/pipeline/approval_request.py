@@ -1,0 +1,96 @@
+"""
+The request for a person's approval, if a limit is exceeded and the shop file says ``on_limit: ask``.
+
+It is Markdown that Airflow's UI renders; it uses lists, because the UI's narrow panel cuts off the last column of a
+table. The request holds the orders that it is about, so that a decision cannot apply to another extraction.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from rees46_sync.formatting import duration
+from rees46_sync.pipeline import preview
+from rees46_sync.pipeline.closed_sum import count_reasons
+from rees46_sync.pipeline.run import extracted_window
+from rees46_sync.shop.shop import STATUS_NAMES, Shop
+
+if TYPE_CHECKING:
+    from rees46_sync.pipeline.limits import LimitCheck
+
+
+class ApprovalRequest(TypedDict):
+    """
+    What a person is asked to approve.
+
+    :param extraction_id: the extraction that it is about.
+    :param exceeded_text: the exceeded limits in one line, with the numbers.
+    :param batches: the descriptors of the partitions that an approval lets through.
+    """
+
+    extraction_id: str
+    exceeded_text: str
+    subject: str
+    body: str
+    batches: list[Any]
+
+
+def build_approval_request(
+    shop: Shop, check: LimitCheck, validated: Sequence[Mapping[str, Any]], built: Sequence[Mapping[str, Any]]
+) -> ApprovalRequest:
+    """
+    Write the request.
+
+    :param check: the limits that the run exceeds.
+    :param validated, built: the results of the partitions; their previews become examples.
+    """
+    extraction = check.extraction
+    by_status = sum((Counter(batches["by_status"]) for batches in built), Counter[str]())
+    lines = [
+        f"The run of **{shop.shop}** over `{extracted_window(extraction)}` read {extraction['read']:,} rows and "
+        "exceeds a limit.",
+        "",
+        *(
+            f"- {name}: **{_number(check.metrics[name])}**, allowed {_number(getattr(shop.limits, name))}"
+            for name in check.exceeded
+        ),
+        "",
+        "To be sent:",
+        "",
+        *(f"- {name}: {by_status[str(code)]:,}" for code, name in enumerate(STATUS_NAMES)),
+        "",
+    ]
+    if reasons := count_reasons(validated).most_common(5):
+        lines += ["Rejected rows by reason:", "", *(f"- {code}: {count:,}" for code, count in reasons), ""]
+    if by_status.total():
+        lines += ["~~~~text", _examples([batches["preview"] for batches in built if batches["preview"]]), "~~~~", ""]
+    lines.append(
+        "**Approve** sends these orders, which can start REES46's marketing messages. **Reject**, or no decision "
+        f"within {duration(shop.approval_timeout)}, sends nothing: the run fails, and the next one asks about what it "
+        "reads."
+    )
+    return ApprovalRequest(
+        extraction_id=extraction["extraction_id"],
+        exceeded_text=check.exceeded_text,
+        subject=f"Shop {shop.shop}: {check.exceeded_text}. Send all the same?",
+        body="\n".join(lines),
+        batches=[{**batches, "preview": None} for batches in built if batches["orders"]],
+    )
+
+
+def _examples(previews: Sequence[preview.Preview]) -> str:
+    """Return the tables that a dry run shows. None of their lines can end the block that they stand in."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
+    for table in preview.tables(previews):
+        console.print(table)
+    return out.getvalue().strip("\n")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -1,0 +1,103 @@
+"""Task 3: compare the valid rows of a partition with the ledger; what differs is to be sent."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from rees46_sync.exceptions import RestartRunError
+from rees46_sync.pipeline.run import (
+    BuiltBatches,
+    Partition,
+    RunContext,
+    ValidatedPartition,
+    get_extraction,
+    stage_frame,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rees46_sync.ledger.requests import ChangeToken
+
+log = logging.getLogger(__name__)
+
+
+def build_batches(shop_file: str, partition: Partition, **context: Any) -> BuiltBatches:
+    """
+    Subtract what REES46 has already from a partition's valid rows; the rest is to be sent.
+
+    :param shop_file: path of the shop file.
+    :param partition: a descriptor of extract_orders; what validate_statuses returned for it is pulled.
+    :return: the descriptor of the orders that are to be sent.
+    :raises RestartRunError: Airflow kept the validation of an earlier extraction, the staged file is gone, or the shop
+        file does not map all of its statuses any more.
+    :raises LedgerError: the ledger does not answer.
+    :raises StagingError: the staging root cannot be read or written.
+    """
+    from rees46_sync.airflow_adapters import staging
+    from rees46_sync.ledger.confirmations import Confirmations
+    from rees46_sync.ledger.lookup import look_up
+    from rees46_sync.ledger.requests import Requests
+    from rees46_sync.pipeline import diff
+    from rees46_sync.pipeline.preview import build_preview
+
+    run, extraction = RunContext(shop_file, context, partition), get_extraction(partition)
+    validated = _validated(run, partition)
+    orders = diff.add_codes(staging.read(staging.open_path(validated["path"])).to_pandas(), run.shop)
+    diff_context = diff.DiffContext.from_extraction(extraction, allow_reopen=run.shop.allow_reopen)
+    ref, requests = run.ref(extraction["extraction_id"]), Requests(run.ledger)
+
+    def compare() -> tuple[ChangeToken, pd.DataFrame, pd.Series]:
+        requests.mark_uncertain(run.shop.shop)
+        change_token = requests.change_token(ref)
+        known = look_up(run.ledger, run.shop.shop, orders["order_id"].tolist(), ref.extraction_id)
+        return change_token, known, diff.compare(orders, known, diff_context)
+
+    change_token, known, actions = compare()
+    unchanged = diff.select_confirmable(orders, known, actions)
+    if not run.is_dry_run and (confirmed := Confirmations(run.ledger).confirm(ref, unchanged)):
+        log.info("Partition %d: confirmed %d orders for extractions that are open.", partition["index"], confirmed)
+        change_token, known, actions = compare()
+    _quarantine_reopened(run, orders[actions == diff.REOPENED])
+    due = orders[actions == diff.SEND]
+    token = diff.comparison_token(change_token, diff_context)
+    # One file per comparison: a zombie attempt may still write results based on an older state of the ledger.
+    name = "-".join([f"batches-{partition['index']:04}", *map(str, token.values())])
+    # With the shop's own status: the connection decides which of them is sent, and is read when it is sent.
+    path = stage_frame(due[["order_id", "status", "code", "updated_at"]], extraction, f"{name}.parquet")
+    counts = diff.count_actions(actions)
+    log.info("Partition %d: %s.", partition["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return BuiltBatches(
+        index=partition["index"],
+        name=partition["name"],
+        extraction=extraction,
+        path=str(path),
+        orders=len(due),
+        comparison_token=token,
+        by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
+        preview=build_preview(due, known) if run.is_dry_run or run.shop.on_limit == "ask" else None,
+        unchanged=counts[diff.UNCHANGED],
+        stale=counts[diff.STALE],
+        reopened=counts[diff.REOPENED],
+    )
+
+
+def _quarantine_reopened(run: RunContext, orders: pd.DataFrame) -> None:
+    from rees46_sync.ledger.quarantine import RejectedRow
+    from rees46_sync.pipeline.diff import REOPENED
+
+    rows = orders[["order_id", "status", "updated_at"]].itertuples(index=False, name=None)
+    run.quarantine([RejectedRow(order_id, status, str(updated_at), REOPENED) for order_id, status, updated_at in rows])
+
+
+def _validated(run: RunContext, partition: Partition) -> ValidatedPartition:
+    """Return the validation of a partition's rows. Not passed as an argument, see the DAG file."""
+    validated: ValidatedPartition = run.ti.xcom_pull(task_ids="validate_statuses", map_indexes=run.ti.map_index)
+    found, expected = get_extraction(validated)["extraction_id"], partition["extraction"]["extraction_id"]
+    if found != expected:
+        raise RestartRunError(
+            f"Partition {partition['index']} was validated in extraction {found}, and this run is about extraction "
+            f"{expected}"
+        )
+    return validated

@@ -1,0 +1,106 @@
+"""Task 1: extract the orders of the run's window from the warehouse into staged partitions."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rees46_sync.exceptions import Problem, ShopFileError
+from rees46_sync.pipeline.run import Extraction, Partition, RunContext
+from rees46_sync.shop.shop import Shop
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from rees46_sync.warehouse.reader import ExtractedRows
+
+log = logging.getLogger(__name__)
+
+
+def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Partition]:
+    """
+    Read the run's window from the warehouse into staged partitions.
+
+    :param shop_file: path of the shop file.
+    :param history: whether the run takes its data interval as its window.
+    :return: a descriptor for each partition; the extraction itself is the XCom ``extraction``.
+    :raises WindowError: the params name a window that does not exist.
+    :raises QueryColumnsError: the query does not return the columns that the sync needs.
+    :raises WarehouseError: the warehouse does not answer, or the query fails.
+    :raises LedgerError: the ledger does not answer.
+    :raises StagingError: the staging root cannot be written.
+    """
+    from rees46_sync.airflow_adapters import staging
+    from rees46_sync.ledger.confirmations import Confirmations
+    from rees46_sync.ledger.requests import Requests
+    from rees46_sync.warehouse.reader import extract
+
+    run = RunContext(shop_file, context)
+    shop, now = run.shop, datetime.now(UTC)
+    staging.check_shared(shop, [task.executor for task in context["task"].dag.tasks])
+    root = staging.shop_root(shop)
+    if not run.is_dry_run:
+        _remove_expired(run, root, now)
+    window = run.window(is_history=history)
+    log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
+    extraction_id = staging.new_extraction_id(now)
+    # Before the first row is read: what is accepted or confirmed from now on may be newer than what this run reads.
+    if not run.is_dry_run:
+        Confirmations(run.ledger).open_extraction(run.ref(extraction_id), now, window.start)
+    high_water_mark = Requests(run.ledger).high_water_mark()
+    rows = extract(shop, window, root / extraction_id)
+    log.info(
+        "Read %d rows, %d of them older versions of an order; staged %d partitions.",
+        rows.read,
+        rows.superseded,
+        len(rows.partitions),
+    )
+    _check_mappable(shop, rows)
+    extraction = Extraction(
+        extraction_id=extraction_id,
+        folder=str(root / extraction_id),
+        high_water_mark=high_water_mark,
+        resend=run.params["resend"],
+        started_at=now.isoformat(),
+        window_start=window.start.isoformat(),
+        window_end=window.end.isoformat(),
+        is_regular=window.is_regular,
+        read=rows.read,
+        superseded=rows.superseded,
+    )
+    run.ti.xcom_push(key="extraction", value=extraction)
+    return [
+        Partition(index=staged.index, name=staged.name, extraction=extraction, path=staged.path, rows=staged.rows)
+        for staged in rows.partitions
+    ]
+
+
+def _remove_expired(run: RunContext, root: UPath, now: datetime) -> None:
+    """Remove what earlier runs of the shop left, once it is too old for them to be cleared."""
+    from rees46_sync.airflow_adapters import staging
+    from rees46_sync.ledger.confirmations import Confirmations
+    from rees46_sync.validation import data_docs
+
+    confirmations = Confirmations(run.ledger)  # opened first: without a ledger nothing is removed
+    for name in staging.remove_older(root, now):
+        log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
+    for name in data_docs.remove_expired(run.shop, run.ti.dag_id, now):
+        log.info("Removed the Data Docs of %s: older than %s.", name, data_docs.KEEP)
+    confirmations.close_older(run.shop.shop, now - staging.KEEP)
+
+
+def _check_mappable(shop: Shop, rows: ExtractedRows) -> None:
+    """Refuse more partitions than Airflow maps tasks over: Airflow's own error would be less clear."""
+    from airflow.sdk.configuration import conf
+
+    limit = conf.getint("core", "max_map_length", fallback=1024)
+    if len(rows.partitions) > limit:
+        raise ShopFileError(
+            shop.file.name,
+            Problem(
+                f"partition_rows is {shop.partition_rows}, which makes {len(rows.partitions)} partitions of this "
+                f"window, and Airflow maps at most {limit} tasks (core.max_map_length)",
+                f"set it to {-(-rows.read // limit)} or more, or name a shorter window",
+            ),
+        )

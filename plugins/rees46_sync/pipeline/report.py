@@ -1,0 +1,95 @@
+"""The account of a run as text, for the task's log."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from rees46_sync.pipeline import preview
+from rees46_sync.pipeline.closed_sum import RunAccount, RunResults, count_reasons
+from rees46_sync.pipeline.run import extracted_window
+from rees46_sync.shop.shop import STATUS_NAMES, Shop
+from rees46_sync.shop.shop_file import mapping_lines
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def report(shop: Shop, results: RunResults, account: RunAccount) -> str:
+    """Return the account as a text that a person reads in the task's log."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
+    console.print(_table(shop, results, account))
+    previews = [batches["preview"] for batches in results.built if batches.get("preview")]
+    for details in preview.tables(previews) if account.would_send.total() and previews else ():
+        console.print(details)
+    notes = [f"! {line}" for line in account.unfinished]
+    if results.approval and results.approved is not None:
+        notes.insert(0, f"Over a limit: {results.approval}")
+    if account.sent_twice:
+        notes.append(
+            f"{account.sent_twice:,} orders were sent twice in the same status: two attempts of a task overlapped."
+        )
+    for line in [*_rejections(results), *_unmapped(shop, results), *notes]:
+        console.print(line, soft_wrap=True)
+    return out.getvalue().rstrip()
+
+
+def _table(shop: Shop, results: RunResults, account: RunAccount) -> Table:
+    from rich.table import Table
+
+    counts = account.counts
+    table = Table(title=f"Account of {shop.shop}, {_window(results)}", title_justify="left", show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_column(style="dim")
+    table.add_row(f"{counts['read']:,}", "read", "rows that the query returned")
+    table.add_section()
+    if results.dry_run:
+        by_status = sorted(account.would_send.items())
+        detail = ", ".join(f"{count:,} {STATUS_NAMES[int(code)]}" for code, count in by_status)
+        table.add_row(f"{account.would_send.total():,}", "would be sent", f"dry run: {detail or 'nothing'}")
+    quarantine = "a dry run does not store them" if results.dry_run else "see rees46_rejected_orders"
+    meanings = {
+        "sent": f"accepted by REES46, in {counts['requests']:,} requests",
+        "unchanged": "REES46 has this status already",
+        "superseded": "older versions of orders that were read in a newer one",
+        "stale": "REES46 has a newer version",
+        "reopened": "held back: a final status would become created",
+        "rejected": f"failed a check: {quarantine}",
+        "failed": "not sent: a later run sends them",
+    }
+    for name, meaning in meanings.items():
+        table.add_row(f"{counts[name]:,}", name, meaning)
+    return table
+
+
+def _window(results: RunResults) -> str:
+    if results.extraction is None:
+        return "window unknown"
+    return f"window {extracted_window(results.extraction)}"
+
+
+def _rejections(results: RunResults) -> list[str]:
+    from rees46_sync.validation.expectations import REASONS
+
+    reasons = count_reasons(results.validated)
+    lines = [f"  {count:>8,}  {code}: {REASONS[code]}" for code, count in reasons.most_common()]
+    return ["Rejected, by reason (a row can have several):", *lines] if lines else []
+
+
+def _unmapped(shop: Shop, results: RunResults) -> list[str]:
+    found: dict[str, tuple[int, str | None]] = {}
+    for validated in results.validated:
+        for status, count, example in validated["unmapped"]:
+            seen, known_example = found.get(status, (0, None))
+            found[status] = (seen + count, known_example or example)
+    if not found:
+        return []
+    lines = [f"Statuses that {shop.file.name} does not map; add each to the line of what it means:"]
+    for status, (count, example) in sorted(found.items(), key=lambda item: -item[1][0]):
+        lines.append(f"  {count:>8,}  {status!r}, for example order {example or 'without id'!r}")
+        lines += [f"                {line}" for line in mapping_lines(shop, status)]
+    return lines

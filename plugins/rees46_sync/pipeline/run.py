@@ -1,0 +1,199 @@
+"""
+What the tasks of a run share: the descriptors that they pass on as XComs, and what each of them opens.
+
+Rows are in staged files; a descriptor is small and holds no credentials. Airflow imports this module at each parsing of
+the DAG file, so every import that takes time is inside a function.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from structlog.contextvars import bind_contextvars
+
+from rees46_sync.exceptions import RestartRunError
+from rees46_sync.shop.shop_file import load_shop
+from rees46_sync.window import Window, compute_window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from upath import UPath
+
+    from rees46_sync.ledger.database import Ledger
+    from rees46_sync.ledger.quarantine import RejectedRow
+    from rees46_sync.ledger.runs import RunRef
+    from rees46_sync.pipeline.preview import Preview
+
+log = logging.getLogger(__name__)
+
+
+class Extraction(TypedDict):
+    """
+    One extraction from the warehouse.
+
+    :param folder: where its files are staged.
+    :param high_water_mark: the ledger's latest accepted row when the extraction started.
+    :param started_at, window_start, window_end: ISO 8601, UTC.
+    :param is_regular: whether its window continues that of the last successful run.
+    """
+
+    extraction_id: str
+    folder: str
+    high_water_mark: int
+    resend: bool
+    started_at: str
+    window_start: str
+    window_end: str
+    is_regular: bool
+    read: int
+    superseded: int
+
+
+class Partition(TypedDict):
+    """Staged rows of an extraction; ``name`` is shown in Airflow's UI for each task of the partition."""
+
+    index: int
+    name: str
+    extraction: Extraction
+    path: str
+    rows: int
+
+
+class ValidatedPartition(TypedDict):
+    """
+    A partition after validation; ``path`` is the file of its valid rows.
+
+    :param unmapped: status, count and an example id of each unmapped status.
+    :param data_docs: the address of its Data Docs, relative to Airflow's; None in a dry run.
+    """
+
+    index: int
+    extraction: Extraction
+    path: str
+    valid: int
+    rejected: int
+    reasons: dict[str, int]
+    unmapped: list[tuple[str, int, str | None]]
+    data_docs: str | None
+
+
+class BuiltBatches(TypedDict):
+    """
+    The orders of a partition that are to be sent; ``path`` is their file, ``by_status`` counts them by REES46 status.
+
+    :param comparison_token: what the comparison rested on, see :func:`rees46_sync.pipeline.diff.comparison_token`.
+    :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
+    """
+
+    index: int
+    name: str
+    extraction: Extraction
+    path: str
+    orders: int
+    comparison_token: dict[str, int]
+    by_status: dict[str, int]
+    preview: Preview | None
+    unchanged: int
+    stale: int
+    reopened: int
+
+
+class RunContext:
+    """
+    What a task of a run opens, each once: the shop file, the ledger, and the run's references.
+
+    :param shop_file: path of the shop file.
+    :param context: Airflow's context of the task.
+    :param partition: the descriptor of the task's partition, if it has one.
+    """
+
+    def __init__(self, shop_file: str, context: dict[str, Any], partition: Mapping[str, Any] | None = None) -> None:
+        self.shop = load_shop(Path(shop_file))
+        self.params: Mapping[str, Any] = context["params"]
+        self.ti = context["ti"]
+        self.dag_run = context["dag_run"]
+        # From here on, each line of the task's log names the shop and the partition.
+        bind_contextvars(shop=self.shop.shop, **({"partition": partition["index"]} if partition else {}))
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing is sent and nothing of this run is recorded."""
+        return bool(self.params["dry_run"])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The shop's ledger, with current tables."""
+        from rees46_sync.ledger.database import Ledger
+
+        return Ledger.open(self.shop.ledger_conn_id)
+
+    def ref(self, extraction_id: str) -> RunRef:
+        """Return the reference of this run for rows of the ledger."""
+        from rees46_sync.ledger.runs import RunRef
+
+        return RunRef(self.shop.shop, self.ti.dag_id, self.ti.run_id, extraction_id)
+
+    def window(self, *, is_history: bool) -> Window:
+        """
+        Return the window that this run has to read.
+
+        :raises WindowError: the params name a window that does not exist.
+        """
+        from rees46_sync.ledger.runs import Runs
+
+        run, shop = self.dag_run, self.shop
+        return compute_window(
+            interval=(run.data_interval_start, run.data_interval_end) if run.data_interval_start else None,
+            requested_at=run.run_after,
+            watermark=Runs(self.ledger).watermark(shop.shop, shop.lookback),
+            lookback=shop.lookback,
+            is_history=is_history or run.run_type == "backfill",
+            named_start=self.params["window_start"],
+            named_end=self.params["window_end"],
+        )
+
+    def quarantine(self, rows: Sequence[RejectedRow]) -> None:
+        """Store rejected rows; a dry run stores none."""
+        from rees46_sync.ledger.quarantine import Quarantine
+
+        if not rows or self.is_dry_run:
+            return
+        new = Quarantine(self.ledger).store(self.shop.shop, self.ti.run_id, rows)
+        log.info("Quarantine: %d rows, %d of them new.", len(rows), new)
+
+
+def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:
+    """
+    Return the extraction of a partition's descriptor.
+
+    :raises RestartRunError: an earlier version of the project wrote the descriptor.
+    """
+    if "extraction" not in descriptor:
+        raise RestartRunError(
+            f"The results of partition {descriptor['index']} were written by an earlier version of this project"
+        )
+    extraction: Extraction = descriptor["extraction"]
+    return extraction
+
+
+def extracted_window(extraction: Extraction) -> Window:
+    """Return the window that an extraction has read."""
+    start, end = datetime.fromisoformat(extraction["window_start"]), datetime.fromisoformat(extraction["window_end"])
+    return Window(start, end, extraction["is_regular"])
+
+
+def stage_frame(frame: Any, extraction: Extraction, name: str) -> UPath:
+    """Write a data frame as a Parquet file beside the partitions of its extraction; return its path."""
+    import pyarrow as pa
+
+    from rees46_sync.airflow_adapters import staging
+
+    path = staging.open_path(extraction["folder"]) / name
+    staging.write(pa.Table.from_pandas(frame, preserve_index=False), path)
+    return path

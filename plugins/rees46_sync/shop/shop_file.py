@@ -1,0 +1,172 @@
+"""
+Reading shop files: YAML in, checked shops or clear errors out.
+
+The folder of shop files is ``$REES46_SHOPS_DIR``, else ``include/shops`` of the project. Each ``*.yaml`` or ``*.yml``
+in it is one shop. A file that cannot be used is reported on its own, so that one shop's mistake never stops another
+shop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rees46_sync.exceptions import Problem, ShopFileError
+from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.statuses import STATUS_NAMES
+
+
+def shops_dir(project: Path) -> Path:
+    """Return the folder of shop files: ``$REES46_SHOPS_DIR``, else ``include/shops`` of the project."""
+    return Path(os.environ.get("REES46_SHOPS_DIR") or project / "include" / "shops").absolute()
+
+
+def load_shops(folder: Path) -> tuple[list[Shop], list[ShopFileError]]:
+    """
+    Read every shop file of a folder.
+
+    :return: the usable shops in the order of their file names, and an error for each other file. If two files name the
+        same shop, the first is used.
+    """
+    shops: dict[str, Shop] = {}
+    errors = []
+    files = sorted(path for path in folder.glob("*") if path.suffix in (".yaml", ".yml"))
+    if not files:
+        errors.append(ShopFileError(f"{folder}/*.yaml", Problem("there is none", "write one, or set REES46_SHOPS_DIR")))
+    for file in files:
+        try:
+            shop = load_shop(file)
+            if shop.shop in shops:
+                other = shops[shop.shop].file.name
+                raise ShopFileError(
+                    file.name, Problem(f"shop is {shop.shop!r}, as in {other}", "give each shop its own name")
+                )
+        except ShopFileError as error:
+            errors.append(error)
+        else:
+            shops[shop.shop] = shop
+    return list(shops.values()), errors
+
+
+def load_shop(file: Path) -> Shop:
+    """
+    Read one shop file.
+
+    :raises ShopFileError: names each problem of the file by key, value and remedy.
+    """
+    try:
+        content = yaml.load(file.read_text("utf-8"), _TextLoader)  # noqa: S506 - a SafeLoader, see below
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShopFileError(file.name, Problem(f"cannot be read ({error})", "make it a readable UTF-8 file")) from error
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # PyYAML raises the other types for a wrong tag (!!int many), a list as a key, or endless brackets.
+        place = " ".join(str(error).split())
+        raise ShopFileError(file.name, Problem(f"is not YAML ({place})", "correct that place")) from error
+    if not isinstance(content, dict):
+        raise ShopFileError(file.name, Problem("is not a list of keys with values", "see include/shops/demo.yaml"))
+    try:
+        return Shop.model_validate(content, context={"file": file})
+    except ValidationError as error:
+        raise ShopFileError(file.name, *_problems(error)) from error
+
+
+class _TextLoader(yaml.SafeLoader):
+    """
+    YAML in which each scalar except null stays the text that was written, and a key may not be repeated.
+
+    So a status ``007`` or ``no`` is that text, not 7 or false. Pydantic converts the numbers of other keys.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and type
+        first: [pair for pair in pairs if pair[0] in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a repeated key: its first value would be lost silently."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    """Turn pydantic's errors into problems that name key, value and remedy."""
+    details = error.errors()
+    places = [detail["loc"] for detail in details]
+    for detail in details:
+        loc = detail["loc"]
+        # Pydantic also calls a list with a wrong element too short.
+        if detail["type"] != "too_short" or not any(place[: len(loc)] == loc and place != loc for place in places):
+            yield _problem(detail)
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    key = ".".join(str(part) for part in detail["loc"] if part != "function-after")
+    remedy = _remedy(detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return Problem(f"{key} is missing", f"give {remedy}")
+        case "extra_forbidden":
+            return Problem(f"{key} is not a known key", f"correct its spelling or remove it ({remedy})")
+        case "too_short":
+            return Problem(f"{key} is empty", f"give {remedy}")
+        case "value_error":
+            cause = detail["ctx"]["error"]
+            shown = "" if isinstance(detail["input"], dict) else f" is {_shown(detail['input'])} and"
+            if isinstance(cause, Problem):
+                return Problem(f"{key}{shown} {cause.problem}", cause.remedy)
+            return Problem(f"{key}{shown} {cause}", f"give {remedy}")
+        case _:
+            return Problem(f"{key} is {_shown(detail['input'])}", f"give {remedy}")
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else f"{value!r:.100}"
+
+
+def _remedy(loc: tuple[int | str, ...]) -> str:
+    """Return the description of the deepest known key of a location; for an unknown key, the known ones beside it."""
+    model: type[BaseModel] = Shop
+    remedy = ""
+    for part in loc:
+        if isinstance(part, int):  # an element of a list
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            return f"known keys: {', '.join(model.model_fields)}"
+        remedy = field.description or ""
+        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)), None)
+        if inner is None:
+            break
+        model = inner
+    return remedy
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def mapping_lines(shop: Shop, status: str) -> list[str]:
+    """Return the three lines under ``statuses`` that would map one more status: one for each meaning it may have."""
+    return [
+        f"{name}: [{', '.join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])}]" for name in STATUS_NAMES
+    ]
+
+
+def _yaml(text: str) -> str:
+    """Return a text as it is written in a YAML list, in quotes if it is not plain words."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9_-])?", text) and text.lower() != "null"
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

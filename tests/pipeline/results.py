@@ -1,0 +1,50 @@
+"""Builders for what the tasks of a run leave, and a run in which all is well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rees46_sync.pipeline.closed_sum import RunResults
+
+Descriptor = dict[str, Any]
+
+
+def extraction(read: int = 100, superseded: int = 10) -> Descriptor:
+    window = {"window_start": "2026-03-01T07:00:00+00:00", "window_end": "2026-03-01T08:00:00+00:00"}
+    return {"extraction_id": "extraction-1", "is_regular": True, "read": read, "superseded": superseded, **window}
+
+
+def partition(index: int, rows: int) -> Descriptor:
+    return {"index": index, "rows": rows, "path": "/staging/part"}
+
+
+def validated(index: int, valid: int, rejected: int, **more: Any) -> Descriptor:
+    return {"index": index, "valid": valid, "rejected": rejected, "reasons": {}, "unmapped": [], **more}
+
+
+def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened: int = 0) -> Descriptor:
+    by_status = {"0": 0, "1": orders - orders // 3, "2": orders // 3}
+    held_back = {"unchanged": unchanged, "stale": stale, "reopened": reopened}
+    return {"index": index, "orders": orders, "by_status": by_status, **held_back}
+
+
+def loaded(index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, failed: int = 0) -> Descriptor:
+    orders = sent + unchanged + stale + reopened + failed
+    counts = {"sent": sent, "unchanged": unchanged, "stale": stale, "reopened": reopened, "failed": failed}
+    return {"index": index, "extraction_id": "extraction-1", "orders": orders, **counts}
+
+
+PARTITIONS = [partition(0, 60), partition(1, 30)]
+VALIDATED = [validated(0, 55, 5), validated(1, 28, 2)]
+BUILT = [built(0, 50, unchanged=3, stale=1, reopened=1), built(1, 20, unchanged=8)]
+LOADED = [loaded(0, 50), loaded(1, 20)]
+ALL_WELL = RunResults(
+    extraction=extraction(),
+    partitions=PARTITIONS,
+    validated=VALIDATED,
+    built=BUILT,
+    approved=BUILT,
+    loaded=LOADED,
+    accepted={0: 50, 1: 20},
+    requests=2,
+)

@@ -1,0 +1,75 @@
+"""The text of a request for approval, and what an approval lets through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rees46_sync.pipeline.approval_request import ApprovalRequest, build_approval_request
+from rees46_sync.pipeline.limits import LimitCheck
+from rees46_sync.shop.shop import Shop
+from tests.conftest import ShopUnderTest
+from tests.pipeline.results import BUILT, VALIDATED, Descriptor, built, extraction, validated
+
+
+@pytest.fixture
+def definition(shop: ShopUnderTest) -> Shop:
+    return shop.configure(on_limit="ask", limits={"rejected_share": 0.05, "changed_orders": 60})
+
+
+def request_for(shop: Shop, validated_parts: list[Descriptor], built_parts: list[Descriptor]) -> ApprovalRequest:
+    parts: tuple[Any, Any] = validated_parts, built_parts
+    run: Any = extraction()
+    return build_approval_request(shop, LimitCheck.from_run(run, *parts, shop.limits), *parts)
+
+
+def with_preview(batches: Descriptor, order_id: str) -> Descriptor:
+    example = [order_id, "delivered", "completed", "nothing", "2026-03-01 12:00:00"]
+    return batches | {"preview": {"counts": {"2026-03-01": batches["by_status"]}, "examples": [example]}}
+
+
+PREVIEWED = [with_preview(batches, f"order-{batches['index']}") for batches in BUILT]
+
+
+def test_a_request_names_the_exceeded_limits_with_their_numbers(definition: Shop) -> None:
+    request = request_for(definition, VALIDATED, PREVIEWED)
+
+    numbers = "70 orders would change (limit changed_orders: 60)"
+    share = "7 of 100 rows are rejected, a share of 0.0700 (limit rejected_share: 0.05)"
+    assert request["exceeded_text"] == f"{numbers}; {share}"
+    assert request["subject"] == f"Shop test: {numbers}; {share}. Send all the same?"
+    lines = request["body"].splitlines()
+    for line in (
+        "The run of **test** over `[2026-03-01 07:00:00, 2026-03-01 08:00:00) UTC` read 100 rows and exceeds a limit.",
+        "- changed_orders: **70**, allowed 60",
+        "- rejected_share: **0.0700**, allowed 0.0500",
+        "- created: 0",
+        "- completed: 48",
+        "- cancelled: 22",
+    ):
+        assert line in lines
+
+
+def test_a_request_lists_the_five_most_frequent_reasons(definition: Shop) -> None:
+    reasons = {f"reason_{count}": count * 1000 for count in range(1, 7)}
+
+    body = request_for(definition, [validated(0, 55, 5, reasons=reasons), VALIDATED[1]], PREVIEWED)["body"]
+
+    assert [line for line in body.splitlines() if "reason_" in line] == [
+        f"- reason_{count}: {count},000" for count in (6, 5, 4, 3, 2)
+    ]
+
+
+def test_no_order_id_can_end_the_block_of_examples(definition: Shop) -> None:
+    body = request_for(definition, VALIDATED, [with_preview(BUILT[0], "~~~~"), PREVIEWED[1]])["body"]
+
+    assert [line for line in body.splitlines() if line.startswith("~~~~")] == ["~~~~text", "~~~~"]
+    assert "order-1" in body
+
+
+def test_an_approval_lets_through_the_partitions_with_orders_and_without_their_previews(definition: Shop) -> None:
+    request = request_for(definition, VALIDATED, [*PREVIEWED, with_preview(built(2, 0), "none")])
+
+    assert request["extraction_id"] == "extraction-1"
+    assert request["batches"] == [{**batches, "preview": None} for batches in BUILT]

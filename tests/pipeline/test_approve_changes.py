@@ -1,0 +1,139 @@
+"""The limits of a shop, and the task that compares a run with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from rees46_sync.exceptions import RestartRunError, RowValidationError
+from rees46_sync.pipeline.approve_changes import approve_changes
+from rees46_sync.pipeline.limits import exceeded_limits
+from rees46_sync.shop.shop import Limits
+from tests.conftest import ShopUnderTest
+from tests.pipeline.steps import OLD_PARTITION, WRITTEN_BY_AN_EARLIER_VERSION, task_context
+from tests.whole_run import IN_WINDOW, run_dag
+
+
+@pytest.mark.parametrize(
+    ("share", "changed", "exceeded"),
+    [
+        pytest.param(0, 0, [], id="nothing"),
+        pytest.param(0.049, 9, [], id="below"),
+        pytest.param(5 / 100, 10, [], id="at"),
+        pytest.param(0.1 / 2, 10, [], id="at-by-another-sum"),
+        pytest.param(0.05 + 1e-9, 10, ["rejected_share"], id="share-just-above"),
+        pytest.param(0.05, 11, ["changed_orders"], id="changed-just-above"),
+        pytest.param(1.0, 0, ["rejected_share"], id="all-rejected"),
+        pytest.param(0.0, 10**9, ["changed_orders"], id="very-many"),
+        pytest.param(0.5, 11, ["changed_orders", "rejected_share"], id="both"),
+    ],
+)
+def test_a_limit_is_exceeded_above_it_and_not_at_it(share: float, changed: int, exceeded: list[str]) -> None:
+    limits = Limits(rejected_share=0.05, changed_orders=10)
+
+    assert exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
+
+
+@pytest.mark.parametrize(
+    ("limits", "share", "changed", "exceeded"),
+    [
+        pytest.param(Limits(rejected_share=0, changed_orders=0), 0.0, 0, [], id="zero-of-nothing"),
+        pytest.param(
+            Limits(rejected_share=0, changed_orders=0), 1e-6, 1, ["changed_orders", "rejected_share"], id="zero"
+        ),
+        pytest.param(Limits(rejected_share=1, changed_orders=5), 1.0, 5, [], id="one-takes-every-row"),
+        pytest.param(Limits.model_validate({}), 0.05, 100_000, [], id="at-the-defaults"),
+        pytest.param(
+            Limits.model_validate({}), 0.0501, 100_001, ["changed_orders", "rejected_share"], id="above-the-defaults"
+        ),
+    ],
+)
+def test_each_shop_has_its_own_limits(limits: Limits, share: float, changed: int, exceeded: list[str]) -> None:
+    assert exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [
+        pytest.param({"rejected_share": 0.0}, "changed_orders", id="one-missing"),
+        pytest.param({"changed_orders": 0}, "rejected_share", id="other-missing"),
+        pytest.param({"rejected_share": "low", "changed_orders": 0}, "rejected_share", id="text"),
+        pytest.param({"rejected_share": float("nan"), "changed_orders": 0}, "rejected_share", id="nan"),
+    ],
+)
+def test_a_run_whose_metrics_cannot_be_compared_is_stopped(metrics: dict[str, Any], name: str) -> None:
+    with pytest.raises(
+        RowValidationError, match=f"{name} of this run is .*, which cannot be compared with its limit; nothing was sent"
+    ):
+        exceeded_limits(metrics, Limits.model_validate({}))
+
+
+def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTest) -> None:
+    partition = {"extraction": {"read": 10}, "rejected": 0, "orders": 1}
+    code = (
+        "import json, sys; import airflow.sdk; before = set(sys.modules); "
+        "from rees46_sync.pipeline.approve_changes import approve_changes; "
+        "context = {'params': {'ignore_limits': False, 'dry_run': False}, 'ti': None, 'dag_run': None}; "
+        f"sent = approve_changes({str(shop.shops / 'test.yaml')!r}, [{partition!r}], [{partition!r}], **context); "
+        "print(json.dumps([len(sent), sorted(set(sys.modules) - before)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    sent, modules = json.loads(done.stdout.splitlines()[-1])
+    imported = {module.partition(".")[0] for module in modules}
+    assert sent == 1
+    assert "rees46_sync" in imported
+    assert imported & {"great_expectations", "pandas", "pyarrow", "sqlalchemy", "duckdb", "requests"} == set()
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows", "exceeded"),
+    [
+        pytest.param(
+            {"rejected_share": 0.4}, [("1", "on_hold"), ("2", "new")], "1 of 2 rows are rejected", id="rejected-share"
+        ),
+        pytest.param(
+            {"rejected_share": 1, "changed_orders": 1},
+            [("1", "paid"), ("2", "new")],
+            "2 orders would change",
+            id="changed-orders",
+        ),
+    ],
+)
+def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
+    shop: ShopUnderTest,
+    capsys: pytest.CaptureFixture[str],
+    limits: dict[str, float],
+    rows: list[tuple[str, str]],
+    exceeded: str,
+) -> None:
+    shop.configure(limits=limits)
+    shop.add_rows([(*row, IN_WINDOW) for row in rows])
+    stopped = run_dag()
+    assert stopped.state == "failed"
+    assert stopped.task_states["approve_changes"] == {"failed"}
+    assert stopped.account["failed"] == stopped.account["read"] - stopped.account["rejected"]
+    assert shop.sandbox.stats()["requests"] == 0
+    log = capsys.readouterr().out
+    assert exceeded in log
+    assert "with ignore_limits, window_start 2026-02-28T07:00:00+00:00 and window_end 2026-03-01T08:00:00+00:00" in log
+
+    decided = run_dag(ignore_limits=True)
+    assert decided.state == "success"
+    assert decided.account["sent"] == stopped.account["failed"]
+
+
+def test_a_dry_run_goes_on_over_a_limit_because_it_is_the_way_to_look_first(shop: ShopUnderTest) -> None:
+    shop.configure(limits={"changed_orders": 0, "rejected_share": 1})
+    shop.add_rows([("1", "new", IN_WINDOW)])
+    run = run_dag(dry_run=True)
+    assert run.state == "success"
+    assert run.account["would_send"] == 1
+
+
+def test_results_of_an_earlier_version_are_not_approved_but_say_to_clear_the_run(shop: ShopUnderTest) -> None:
+    with pytest.raises(RestartRunError, match=f"partition 0 {WRITTEN_BY_AN_EARLIER_VERSION}"):
+        approve_changes(str(shop.shops / "test.yaml"), [OLD_PARTITION], [OLD_PARTITION], **task_context())
