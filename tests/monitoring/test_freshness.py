@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.tables import in_flight_requests
 from rees46_sync.monitoring.freshness import freshness_status, sync_progress
 from rees46_sync.shop.shop import Shop
 from tests.conftest import ShopUnderTest
@@ -100,3 +101,9 @@ def test_the_time_of_a_shop_without_a_success_starts_when_it_is_first_seen(
 def test_a_ledger_without_tables_has_no_success(new_ledger: Ledger, two_hours: Shop) -> None:
     status = freshness_status(new_ledger, two_hours, NOON)
     assert (status.success_age, status.change_age, status.breached) == (None, None, True)
+
+
+def test_the_success_of_a_ledger_that_no_run_has_migrated_yet_counts(ledger: Ledger, two_hours: Shop) -> None:
+    save_run(ledger, "1", finished_at=NOON)
+    in_flight_requests.drop(ledger.engine)  # an older schema has this table under another name
+    assert freshness_status(ledger, two_hours, NOON).success_age == timedelta(0)

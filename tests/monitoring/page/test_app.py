@@ -18,7 +18,7 @@ from rees46_sync.ledger.migrations import VERSION
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import RunRef
-from rees46_sync.ledger.tables import alert_messages, schema_versions
+from rees46_sync.ledger.tables import alert_messages, in_flight_requests, schema_versions
 from rees46_sync.ledger.tables import alerts as alerts_table
 from rees46_sync.monitoring.alerts import AlertEvaluation, AlertName, Alerts
 from rees46_sync.monitoring.page import queries as queries_module
@@ -238,6 +238,14 @@ def test_the_page_works_with_a_ledger_that_is_older_than_the_alerts(viewer: Test
     for table in (alert_messages, alerts_table):
         table.drop(ledger.engine)
     assert "Last successful sync" in get_text(viewer, "/shops/test")
+
+
+@pytest.mark.clock
+def test_a_ledger_that_no_run_has_migrated_yet_is_no_new_one(viewer: TestClient, ledger: Ledger) -> None:
+    save_run(ledger, "1", finished_at=datetime.now(UTC))
+    in_flight_requests.drop(ledger.engine)  # an older schema has this table under another name
+    assert "less than a minute ago" in get_text(viewer, "/")
+    assert "wait for the next run, which migrates it" in get_text(viewer, "/shops/test", 503)
 
 
 # The health
