@@ -43,7 +43,7 @@ test-clock: setup ## the tests that read the clock, at ten hard moments of hours
 test-crashes: setup ## kill tasks, workers and the scheduler of a live Airflow (ten minutes)
 	@$(BIN)/python -m pytest -m crash
 
-test-soak: setup ## 200 hours of faults, 36 months of backfill beside the hourly runs, make up (twenty minutes)
+test-soak: setup ## 200 hours of faults, 36 months of backfill, make up, lost connections, the whole specification (forty minutes)
 	@$(BIN)/python -m pytest -m soak
 
 test-backfill: setup ## 36 months of backfill beside the hourly runs, with ORDERS=2000000 (a quarter of an hour)

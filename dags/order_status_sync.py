@@ -146,6 +146,7 @@ def add_tasks(shop: Shop, *, history: bool) -> None:
         shop=shop.shop,
         rees46_conn_id=shop.rees46_conn_id,
         ledger_conn_id=shop.ledger_conn_id,
+        settle=shop.settle,
         allow_reopen=shop.allow_reopen,
         pool=pool_name(shop.shop),
         # Airflow gives a free slot to the oldest date: a backfill's loads would keep the hourly one waiting.

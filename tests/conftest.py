@@ -50,6 +50,7 @@ import pandas as pd  # noqa: E402 - after the environment is set
 import sqlalchemy as sa  # noqa: E402
 
 from rees46_sync.ledger.database import Ledger  # noqa: E402
+from rees46_sync.ledger.extractions import Extractions  # noqa: E402
 from rees46_sync.ledger.requests import InFlightRequest, RequestResult, Requests  # noqa: E402
 from rees46_sync.ledger.runs import RunRef  # noqa: E402
 from rees46_sync.sandbox import server as sandbox_module  # noqa: E402
@@ -66,15 +67,29 @@ WHERE (updated_at >= :window_start AND updated_at < :window_end) OR updated_at I
 """
 
 
+FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
+"""When the extractions of these tests started: they are never too old."""
+
+
 def open_request(ledger: Ledger, run: RunRef, orders: pd.DataFrame) -> InFlightRequest:
     """Record a request that is about to be sent, and return it."""
-    [request] = Requests(ledger).record_requests(run, [orders])
+    requests = Requests(ledger)
+    lease = requests.state(run)[1] or requests.take_lease(run.shop)
+    [request] = requests.record_requests(run, lease, [orders])
     return request
 
 
 def accept(ledger: Ledger, run: RunRef, partition: int, orders: pd.DataFrame, requests: int = 1) -> None:
     """Record a batch that REES46 accepted."""
-    Requests(ledger).record_result(run, partition, RequestResult(open_request(ledger, run, orders), requests))
+    result = RequestResult(open_request(ledger, run, orders), requests, datetime.now(UTC))
+    Requests(ledger).record_result(run, partition, result)
+
+
+def start_extraction(ledger: Ledger, run: RunRef, start: datetime, end: datetime, *, has_read: bool = True) -> None:
+    """Record that an extraction over a window has started, and unless told otherwise that it has read everything."""
+    Extractions(ledger).start(run, FAR_FUTURE, (start, end))
+    if has_read:
+        Extractions(ledger).finish_reading(run)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,10 +15,10 @@ import rees46_sync.preload
 
 before = set(sys.modules)
 from rees46_sync.airflow_adapters import staging
-from rees46_sync.ledger import confirmations, database, quarantine, retention
+from rees46_sync.ledger import confirmations, database, extractions, lookup, quarantine, requests, retention
 from rees46_sync.monitoring import alert_rules
 from rees46_sync.pipeline import (
-    account_for_rows, approve_changes, build_batches, delivery, diff, extract_orders, load_batches, report,
+    account_for_rows, approve_changes, build_batches, comparison, delivery, diff, extract_orders, load_batches, report,
     validate_statuses,
 )
 from rees46_sync.rees46 import hook

@@ -19,7 +19,7 @@ What can go wrong, named by what to do next.
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be reached or written (a full disk, a missing bucket)
   + TemporaryFilesError        retry: the temporary folder cannot be written (a full disk)
-  + LoadStoppedError           retry, or leave it to the next run: Airflow stopped the task
+  + LoadStoppedError           retry, or leave it to the next run: Airflow or another load stopped the task
   + RowValidationError         retry: Great Expectations could not validate a partition
   + Rees46Error                about one request to REES46
     - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
@@ -173,7 +173,7 @@ class TemporaryFilesError(SyncError):
 
 
 class LoadStoppedError(SyncError):
-    """Airflow stopped a load before all of its orders were sent."""
+    """Airflow, or another load of the shop, stopped a load before all of its orders were sent."""
 
 
 class RowValidationError(SyncError):
@@ -224,6 +224,25 @@ class Rees46UnreadableError(Rees46Error):
 
 
 class Rees46RejectedError(Rees46Error):
-    """REES46 rejects this batch."""
+    """
+    REES46 rejects this batch.
+
+    :param reason: REES46's own words; empty if it gives none.
+    :param is_about_orders: whether it refuses what is in the batch, and not the shop, its keys or the address.
+    """
 
     outcome = "rejected"
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str,
+        *,
+        http_status: int | None = None,
+        requests: int = 1,
+        reason: str = "",
+        is_about_orders: bool = False,
+    ) -> None:
+        super().__init__(problem, remedy, http_status=http_status, requests=requests)
+        self.reason = reason
+        self.is_about_orders = is_about_orders

@@ -84,7 +84,7 @@ def test_rejected_run_fails_sends_nothing_and_never_asks_with_the_metrics_of_an_
 
 def test_log_lines_name_their_shop_partition_and_batch(asking_shop: LiveShop) -> None:
     lay(asking_shop, FEW)
-    asking_shop.sandbox.reset(fault="400@x1")
+    asking_shop.sandbox.reset(fault="403@x1")
     run_id = asking_shop.trigger()
     assert asking_shop.end_of(run_id) == "failed"
 

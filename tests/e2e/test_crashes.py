@@ -230,7 +230,7 @@ def test_older_run_that_loads_last_restores_no_status_that_the_warehouse_reverte
 
 def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
     # The third refusal ends a load task: all three hit the first of the two.
-    live_shop.sandbox.reset("400@x3")
+    live_shop.sandbox.reset("403@x3")
     run_id = live_shop.trigger()
     assert live_shop.end_of(run_id) == "failed"
     states = sorted(state for state, _ in live_shop.instances(run_id, "load_batches").values())

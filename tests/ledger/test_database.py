@@ -19,7 +19,7 @@ from rees46_sync.ledger.requests import InFlightRequest, RequestResult, Requests
 from rees46_sync.ledger.runs import RunRef, Runs
 from rees46_sync.ledger.tables import accepted_statuses, metadata, sync_runs
 from tests.conftest import accept, open_request
-from tests.ledger.builders import NO_LOOKBACK, RUN, build_orders, known_statuses, run_record, select_rows
+from tests.ledger.builders import NO_LOOKBACK, NOON, RUN, build_orders, known_statuses, run_record, select_rows
 
 
 def error_chain(error: BaseException | None) -> list[BaseException]:
@@ -61,13 +61,14 @@ def test_opening_a_new_sqlite_ledger_waits_for_a_task_that_writes_to_it(
 
     ledger.migrate()
 
-    assert Requests(ledger).high_water_mark() == 0
+    assert Requests(ledger).change_token(RUN).latest_batch == 0
     ledger.engine.dispose()
     other_task.close()
 
 
 def test_concurrent_writers_lose_nothing(ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
     ledgers = [open_ledger() for _ in range(4)]
+    Requests(ledger).take_lease("test")
 
     def write(writer: int) -> None:
         run = RunRef("test", "dag", f"run-{writer}", f"extraction-{writer}")
@@ -86,7 +87,6 @@ def test_concurrent_writers_lose_nothing(ledger: Ledger, open_ledger: Callable[[
         assert Requests(ledger).count(f"extraction-{writer}") == 15
     rows = select_rows(ledger, accepted_statuses)
     assert len(rows) == 4 * 15 * 20
-    assert Requests(ledger).high_water_mark() == rows[-1]["id"]  # MySQL skips ids
     assert len(select_rows(ledger, sync_runs)) == 4
 
 
@@ -105,7 +105,7 @@ UNREACHABLE = [
         pytest.param(lambda ledger: look_up(ledger, "test", ["order-4711"]), id="lookup"),
         pytest.param(lambda ledger: open_request(ledger, RUN, build_orders(("order-4711", 1))), id="open"),
         pytest.param(
-            lambda ledger: Requests(ledger).record_result(RUN, 0, RequestResult(REQUEST_4711, 1)), id="record"
+            lambda ledger: Requests(ledger).record_result(RUN, 0, RequestResult(REQUEST_4711, 1, NOON)), id="record"
         ),
         pytest.param(
             lambda ledger: Quarantine(ledger).store("test", "run-1", [RejectedRow("order-4711", "", "", "")]), id="q"
@@ -129,8 +129,8 @@ def test_an_unreachable_database_is_named_without_its_password(
 def test_a_database_error_quotes_no_rows(open_ledger: Callable[[], Ledger]) -> None:
     ledger = open_ledger()  # without tables
 
-    with pytest.raises(LedgerError, match="rees46_accepted_statuses") as caught:
-        Requests(ledger).record_result(RUN, 0, RequestResult(REQUEST_4711, 1))
+    with pytest.raises(LedgerError, match="rees46_in_flight_requests") as caught:
+        Requests(ledger).record_result(RUN, 0, RequestResult(REQUEST_4711, 1, NOON))
 
     assert "4711" not in " ".join(f"{error} {error!r}" for error in error_chain(caught.value))
 

@@ -18,7 +18,7 @@ from rees46_sync.ledger.database import Ledger, interactive_ledger, retry_on_con
 from rees46_sync.ledger.requests import RequestResult, Requests
 from rees46_sync.ledger.tables import deliveries, in_flight_requests, schema_versions
 from tests.conftest import accept, open_request
-from tests.ledger.builders import LATER_RUN, RUN, build_orders, select_rows
+from tests.ledger.builders import LATER_RUN, NOON, RUN, build_orders, select_rows
 
 HOLD = {
     "sqlite": "BEGIN IMMEDIATE",
@@ -60,12 +60,12 @@ def test_a_lock_that_is_held_too_long_becomes_an_error_that_is_retried(
     with locked(ledger, in_flight_requests):
         began = time.monotonic()
         with pytest.raises(LedgerError, match=f"{LOCKED[ledger.engine.dialect.name]}.*can be retried") as caught:
-            Requests(task).record_result(RUN, 0, RequestResult(request, 1))
+            Requests(task).record_result(RUN, 0, RequestResult(request, 1, NOON))
         assert time.monotonic() - began < 20
 
     assert not isinstance(caught.value, NonRetryableError)
     assert select_rows(task, deliveries) == []
-    Requests(task).record_result(RUN, 0, RequestResult(request, 1))
+    Requests(task).record_result(RUN, 0, RequestResult(request, 1, NOON))
     assert Requests(task).accepted_by_partition(RUN.extraction_id) == {0: 1}
     task.engine.dispose()
 
@@ -79,7 +79,7 @@ def test_a_statement_that_does_not_end_is_cancelled(ledger: Ledger) -> None:
         connection.execute(sa.text(RUNAWAY[kind])).all()
 
     assert time.monotonic() - began < 20
-    assert Requests(ledger).high_water_mark() == 0  # the connection can be used again
+    assert Requests(ledger).count("extraction-1") == 0  # the connection can be used again
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql", "mariadb"], indirect=True)
@@ -91,7 +91,7 @@ def test_the_version_is_queried_once_if_the_database_does_not_answer(
     sa.event.listen(task.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
 
     with locked(ledger, schema_versions), pytest.raises(LedgerError, match=LOCKED[ledger.engine.dialect.name]):
-        Requests(task).high_water_mark()
+        Requests(task).change_token(RUN)
 
     assert [schema_versions.name in statement for statement in statements].count(True) == 1
     task.engine.dispose()
@@ -117,7 +117,7 @@ def test_a_server_that_accepts_a_connection_and_never_answers_is_given_up(
         ledger = Ledger.from_conn_id("ledger", connect_timeout_s=2, statement_timeout_s=1)
         began = time.monotonic()
         with pytest.raises(LedgerError):
-            Requests(ledger).high_water_mark()
+            Requests(ledger).change_token(RUN)
         assert time.monotonic() - began < 20
 
 

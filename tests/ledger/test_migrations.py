@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rees46_sync.ledger import migrations
 from rees46_sync.ledger.approvals import Approvals
 from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger, interactive_ledger
+from rees46_sync.ledger.extractions import Extractions
 from rees46_sync.ledger.lookup import look_up
 from rees46_sync.ledger.migrations import VERSION
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
@@ -29,35 +31,40 @@ from rees46_sync.ledger.tables import (
     alert_messages,
     confirmations,
     deliveries,
+    extractions,
     in_flight_requests,
     metadata,
-    open_extractions,
     schema_versions,
     sync_runs,
     uncertain_orders,
 )
 from rees46_sync.monitoring.alerts import AlertName, Alerts
 from rees46_sync.monitoring.freshness import sync_progress
-from tests.conftest import PROJECT, accept, open_request
-from tests.ledger.builders import LATER_RUN, NOON, OPS, RUN, build_orders, run_record, select_rows
+from tests.conftest import PROJECT, accept, open_request, start_extraction
+from tests.ledger.builders import LATER_RUN, NOON, OPS, RUN, build_orders, hour, run_record, select_rows
 
 FORMER = PROJECT / "tests" / "ledgers"
 """What former versions of the project left, with rows: one file for each schema version and database."""
 
-OLD_NAMES = {
-    "rees46_in_flight_requests": "rees46_open_requests",
-    "rees46_uncertain_orders": "rees46_unanswered_orders",
-    "rees46_open_extractions": "rees46_open_readings",
-    "rees46_confirmations": "rees46_overtaken_orders",
-    "high_water_mark": "after_id",
-    "latest_confirmation_id": "after_id",
-    "started_at": "began_at",
-    "exceeded_text": "question",
-    "as_of": "about",
-    "sent_at": "told_at",
-    "checked_up_to_id": "looked_at_id",
+NEW_TABLE_NAMES = {
+    "rees46_open_requests": "rees46_in_flight_requests",
+    "rees46_unanswered_orders": "rees46_uncertain_orders",
+    "rees46_open_readings": "rees46_extractions",
+    "rees46_open_extractions": "rees46_extractions",
+    "rees46_overtaken_orders": "rees46_confirmations",
 }
-UNCHANGED = ("rees46_accepted_statuses", "rees46_rejected_orders", "rees46_sync_runs")
+NEW_COLUMN_NAMES = {
+    "rees46_uncertain_orders": {"after_id": "high_water_mark"},
+    "rees46_extractions": {"after_id": "latest_confirmation_id", "began_at": "started_at"},
+    "rees46_approvals": {"question": "exceeded_text"},
+    "rees46_alerts": {"about": "as_of"},
+    "rees46_alert_messages": {"told_at": "sent_at"},
+    "rees46_retention": {"looked_at_id": "checked_up_to_id"},
+}
+NEW_COLUMNS: dict[str, dict[str, Any]] = {
+    "rees46_accepted_statuses": {"sent_at": None},
+    "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
+}
 OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
 NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")
 ODD_ID = "заказ-🎁 '\"\\"
@@ -110,10 +117,14 @@ EVERY_FORMER_LEDGER = pytest.mark.parametrize(
         (2, "sqlite"),
         (2, "postgresql"),
         pytest.param(2, "mariadb", marks=pytest.mark.databases),
+        (3, "sqlite"),
+        (3, "postgresql"),
+        pytest.param(3, "mariadb", marks=pytest.mark.databases),
     ],
     indirect=["empty_database"],
 )
 """MariaDB was supported from version 2 on."""
+EVERY_DATABASE = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
 
 
 def stored_rows(ledger: Ledger) -> Rows:
@@ -129,21 +140,39 @@ def stored_rows(ledger: Ledger) -> Rows:
     return rows
 
 
-def under_old_names(rows: Rows) -> Rows:
-    """Return migrated rows under the names of version 2."""
-    return {
-        OLD_NAMES.get(name, name): [
-            {OLD_NAMES.get(column, column) if name not in UNCHANGED else column: row[column] for column in row}
-            for row in table
-        ]
-        for name, table in rows.items()
-    }
+def as_migrated(before: Rows) -> Rows:
+    """Return what a migration makes of rows."""
+    rows: Rows = {}
+    for name, table in before.items():
+        new_name = NEW_TABLE_NAMES.get(name, name)
+        names, added = NEW_COLUMN_NAMES.get(new_name, {}), NEW_COLUMNS.get(new_name, {})
+        rows[new_name] = [{names.get(column, column): value for column, value in row.items()} | added for row in table]
+    uncertain = rows["rees46_uncertain_orders"]
+    for request in rows["rees46_in_flight_requests"]:
+        [(order_id, status, at)] = json.loads(request["orders"])
+        source = {"source_updated_at": same_kind(uncertain[0]["source_updated_at"], datetime.fromisoformat(at))}
+        columns = {"id": "new", "shop": request["shop"], "order_id": order_id, "status": status} | source
+        uncertain.append(uncertain[0] | columns)
+    for row in uncertain:
+        del row["high_water_mark"]
+    rows["rees46_in_flight_requests"] = []
+    for row in rows.get("rees46_extractions", []):
+        row |= {"window_end": None, "read_mark": row["id"], "is_open": True, "latest_confirmation_id": 0}
+    return rows
 
 
-def assert_same_rows(migrated: Ledger, before: Rows) -> None:
-    after = under_old_names(stored_rows(migrated))
-    assert {name: after[name] for name in before} == before
-    assert not any(after[name] for name in after.keys() - before.keys())
+def same_kind(like: datetime, moment: datetime) -> datetime:
+    """Return a time in UTC as a database returns it."""
+    return moment.replace(tzinfo=UTC).astimezone(like.tzinfo) if like.tzinfo else moment
+
+
+def assert_migrated(migrated: Ledger, before: Rows) -> None:
+    expected, after = as_migrated(before), stored_rows(migrated)
+    former_ids = {row["id"] for row in expected["rees46_uncertain_orders"]}
+    for row in after["rees46_uncertain_orders"]:
+        row |= {"sent_at": "the migration", "id": row["id"] if row["id"] in former_ids else "new"}
+    assert {name: after[name] for name in expected} == expected
+    assert not any(after[name] for name in after.keys() - expected.keys())
 
 
 def versions(ledger: Ledger) -> list[int]:
@@ -212,7 +241,7 @@ def test_the_version_of_a_current_ledger_is_one_query(open_ledger: Callable[[], 
     ledger = open_ledger()
 
     statements = executed_statements(ledger, ledger.migrate)
-    later = executed_statements(ledger, lambda: Requests(ledger).high_water_mark())
+    later = executed_statements(ledger, lambda: Requests(ledger).change_token(RUN))
 
     assert [one for one in statements if "set_config" not in one and "SET " not in one] == [
         "SELECT max(rees46_schema_versions.version) AS max_1 \nFROM rees46_schema_versions"
@@ -260,13 +289,13 @@ def test_a_creation_that_broke_off_is_completed(ledger: Ledger) -> None:
 def test_a_former_ledger_keeps_all_its_rows_and_their_ids(former: Ledger, version: int) -> None:
     before = stored_rows(former)
     assert all(before.values())
-    assert len(before) == {1: 9, 2: 12}[version]
+    assert len(before) == {1: 9, 2: 12, 3: 12}[version]
 
     former.migrate()
     former.migrate()
 
-    assert_same_rows(former, before)
-    assert versions(former) == [*([] if version == 1 else [version]), VERSION]
+    assert_migrated(former, before)
+    assert versions(former) == [*range(2, version + 1), VERSION]
 
 
 @EVERY_FORMER_LEDGER
@@ -280,7 +309,7 @@ def test_a_migrated_ledger_has_the_tables_of_a_new_one(
         monkeypatch.setenv("AIRFLOW_CONN_NEW", f"sqlite:///{tmp_path}/new.db")
         new = Ledger.from_conn_id("new")
         new.migrate()
-        expected = {"deliveries", "in_flight_requests", "confirmations", "alert_messages"}
+        expected = {"deliveries", "in_flight_requests", "extractions", "confirmations", "alert_messages"}
         assert autoincrement_tables(former) == autoincrement_tables(new) == expected
         new.engine.dispose()
 
@@ -292,24 +321,26 @@ def autoincrement_tables(ledger: Ledger) -> set[str]:
 
 
 @EVERY_FORMER_LEDGER
-def test_the_indexes_of_renamed_tables_have_their_names(former: Ledger) -> None:
+def test_renamed_tables_keep_their_constraints_and_have_indexes_of_their_names(former: Ledger) -> None:
     former.migrate()
 
     inspector = sa.inspect(former.engine)
-    for table in (in_flight_requests, uncertain_orders, open_extractions, confirmations):
+    for table in (in_flight_requests, uncertain_orders, extractions, confirmations):
         names = {
             index["name"]
             for index in inspector.get_indexes(table.name)
             if not index["unique"]  # the index of a unique constraint keeps its name
         }
         assert names == {index.name for index in table.indexes}
+    unique = inspector.get_unique_constraints(extractions.name)
+    assert [one["column_names"] for one in unique] == [["extraction_id"]]
 
 
 @EVERY_FORMER_LEDGER
 def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress_and_says_what_migrates_it(former: Ledger) -> None:
     assert former.has_runs()
     before = sync_progress(former, "test", timedelta(0))
-    with pytest.raises(LedgerSchemaError, match=r"older than version 3 .*; wait for the next run, which migrates it"):
+    with pytest.raises(LedgerSchemaError, match=r"older than version 4 .*; wait for the next run, which migrates it"):
         former.has_tables()
 
     former.migrate()
@@ -325,8 +356,8 @@ def test_a_former_ledger_is_used_like_a_new_one(former: Ledger) -> None:
     former.migrate()
 
     known = look_up(former, "test", ["1", "2", "3", "4", ODD_ID]).set_index("order_id")
-    assert known["known_status"].to_dict() == {"1": 1, "2": 1, "3": -1, ODD_ID: 2}
-    assert known["uncertain"].to_dict() == {"1": False, "2": True, "3": True, ODD_ID: False}
+    assert known["known_status"].to_dict() == {"1": 1, "2": 1, "3": -1, "4": -1, ODD_ID: 2}
+    assert known["uncertain"].to_dict() == {"1": False, "2": True, "3": True, "4": True, ODD_ID: False}
     rejected = RejectedRow("1", "sent back", "2026-03-01 12:00:00", "status_unmapped")
     assert Quarantine(former).store("test", "run-9", [rejected]) == 0
     accept(former, LATER_RUN, 0, build_orders(("2", 2)))
@@ -341,38 +372,160 @@ def test_a_former_ledger_is_used_like_a_new_one(former: Ledger) -> None:
         "jane",
     )
     assert Alerts(former, "test").first_seen(AlertName.RUN_FAILED, NOON) == NOON
-    newest = max(row["id"] for row in before["rees46_open_requests"])
+    requests = before.get("rees46_open_requests") or before["rees46_in_flight_requests"]
+    newest = max(row["id"] for row in requests)
     assert open_request(former, LATER_RUN, build_orders(("7", 1))).number > newest
 
 
+@pytest.mark.clock
 @EVERY_FORMER_LEDGER
-def test_an_in_flight_request_of_a_former_version_is_marked_uncertain_by_the_next_run(former: Ledger) -> None:
+def test_what_a_former_version_left_uncertain_or_in_flight_counts_as_sent_at_the_migration(former: Ledger) -> None:
+    start = datetime.now(UTC)
     former.migrate()
-    assert look_up(former, "test", ["4"]).empty
+    end = datetime.now(UTC)
 
-    Requests(former).mark_uncertain("test")
+    rows = select_rows(former, uncertain_orders)
+    assert [(row["order_id"], row["status"], row["source_updated_at"]) for row in rows] == [
+        ("2", None, NOON),
+        ("3", None, NOON),
+        ("4", 1, NOON),
+    ]
+    assert all(start <= row["sent_at"] <= end for row in rows)
+    # The times of a new row are its own.
+    open_request(former, LATER_RUN, build_orders(("5", 1)))
+    Requests(former).take_lease("test")
+    assert select_rows(former, uncertain_orders)[-1]["sent_at"] > end
 
-    assert look_up(former, "test", ["4"])["uncertain"].tolist() == [True]
+
+@pytest.mark.clock
+@EVERY_FORMER_LEDGER
+def test_an_order_that_a_former_version_left_uncertain_is_certain_once_it_is_sent_again_after_a_while(
+    former: Ledger,
+) -> None:
+    former.migrate()
+
+    found = {}
+    for after in (timedelta(minutes=50), timedelta(minutes=70)):
+        request = open_request(former, LATER_RUN, build_orders(("2", 2), ("3", 2), ("4", 2)))
+        Requests(former).record_result(LATER_RUN, 0, RequestResult(request, 1, datetime.now(UTC) + after))
+        found[after] = look_up(former, "test", ["2", "3", "4"], settle=timedelta(hours=1))["uncertain"].tolist()
+    assert list(found.values()) == [[True] * 3, [False] * 3]
+
+
+IN_FLIGHT = [
+    pytest.param('[["a", 2, "2026-03-01 12:00:00.000000"], ["b", 0, "2026-03-01 12:00:00"]]', (2, 0), id="list"),
+    pytest.param('{"a": "2026-03-01 12:00:00.000000", "b": "2026-03-01 12:00:00"}', (None, None), id="object"),
+    pytest.param("[]", (), id="no-orders"),
+]
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [3])
+@pytest.mark.parametrize(("orders", "statuses"), IN_FLIGHT)
+def test_each_order_of_an_in_flight_request_becomes_uncertain(
+    former: Ledger, orders: str, statuses: tuple[int | None, ...]
+) -> None:
+    insert(former, "rees46_in_flight_requests", {"shop": "other", "orders": orders})
+    insert(former, "rees46_in_flight_requests", {"shop": "third", "orders": f'[["a", 1, "{NOON:%F %T}"]]'})
+
+    former.migrate()
+
     assert select_rows(former, in_flight_requests) == []
+    found = [
+        (row["shop"], row["order_id"], row["status"], row["source_updated_at"])
+        for row in select_rows(former, uncertain_orders)
+        if row["shop"] != "test"
+    ]
+    of_request = [("other", order_id, status, NOON) for order_id, status in zip("ab", statuses, strict=False)]
+    assert found == [*of_request, ("third", "a", 1, NOON)]
 
 
-@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
-def test_an_open_extraction_of_a_former_version_still_gets_its_confirmations(former: Ledger) -> None:
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [3])
+@pytest.mark.parametrize(
+    ("shop", "order_id", "high_water_mark", "stays"),
+    [
+        pytest.param("test", "1", 6, True, id="accepted-before"),
+        pytest.param("test", "1", 5, False, id="accepted-after"),
+        pytest.param("test", "1", 0, False, id="accepted-twice-after"),
+        pytest.param("test", "never", 0, True, id="never-accepted"),
+        pytest.param("third", "1", 0, True, id="another-shops-order"),
+        pytest.param("test", "1 ", 0, True, id="another-id"),
+    ],
+)
+def test_an_order_that_was_accepted_after_it_became_uncertain_is_uncertain_no_more(
+    former: Ledger, shop: str, order_id: str, high_water_mark: int, stays: bool
+) -> None:
+    columns = {"source_updated_at": NOON, "high_water_mark": high_water_mark}
+    insert(former, "rees46_uncertain_orders", {"shop": shop, "order_id": order_id, **columns})
+
     former.migrate()
 
-    earlier = look_up(former, "test", ["1", ODD_ID], "reading-1").set_index("order_id")["confirmed_at"].dropna()
-    assert list(earlier.index) == [ODD_ID]
-    assert Requests(former).change_token(OLDER_EXTRACTION).confirmed == 1
-    assert Confirmations(former).confirm(NEWER_EXTRACTION, build_orders((ODD_ID, 2))) == 0  # recorded before
-    assert Confirmations(former).confirm(NEWER_EXTRACTION, build_orders(("1", 1))) == 1
-    later = look_up(former, "test", ["1", ODD_ID], "reading-1").set_index("order_id")["confirmed_at"].dropna()
-    assert set(later.index) == {"1", ODD_ID}
-    for extraction in (OLDER_EXTRACTION, NEWER_EXTRACTION):
-        Confirmations(former).close_extraction("test", extraction.extraction_id)
-    assert (select_rows(former, open_extractions), select_rows(former, confirmations)) == ([], [])
+    left = {(row["shop"], row["order_id"]) for row in select_rows(former, uncertain_orders)}
+    assert ((shop, order_id) in left) == stays
 
 
-@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
+def insert(ledger: Ledger, name: str, row: dict[str, Any]) -> None:
+    with ledger.engine.begin() as connection:
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        if connection.dialect.name != "postgresql":
+            row = {
+                column: value.replace(tzinfo=None) if column.endswith("_at") else value for column, value in row.items()
+            }
+        connection.execute(sa.insert(table).values(row))
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [3])
+@pytest.mark.parametrize("missing", ["uncertain_orders", "in_flight_requests", "open_extractions", "confirmations"])
+def test_a_former_ledger_whose_creation_broke_off_is_completed(former: Ledger, missing: str) -> None:
+    with former.engine.begin() as connection:
+        connection.execute(sa.text(f"DROP TABLE rees46_{missing}"))
+
+    former.migrate()
+
+    assert differences(former) == []
+    # What is in flight is not lost, whichever table is missing.
+    Requests(former).take_lease("test")
+    assert look_up(former, "test", ["4"]).empty == (missing == "in_flight_requests")
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_extraction_of_a_former_version_has_read_before_each_later_one_and_may_still_send(former: Ledger) -> None:
+    former.migrate()
+
+    start_extraction(former, RUN, hour(-24), hour(0))
+
+    of_new = Extractions(former).others(RUN)
+    assert (of_new.not_earlier, of_new.later) == (frozenset(), {})
+    assert {mark for mark, _ in of_new.open_earlier} == {1, 2}
+    of_older = Extractions(former).others(OLDER_EXTRACTION)
+    assert of_older.not_earlier == {NEWER_EXTRACTION.extraction_id, RUN.extraction_id}
+    assert of_older.later == {RUN.extraction_id: (hour(-24), hour(0))}
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_open_extraction_of_a_former_version_still_sees_its_confirmations(former: Ledger) -> None:
+    former.migrate()
+    start_extraction(former, RUN, hour(-24), hour(0))
+
+    def since() -> dict[str, datetime]:
+        others = Extractions(former).others(OLDER_EXTRACTION)
+        known = look_up(former, "test", ["1", ODD_ID], OLDER_EXTRACTION.extraction_id, others)
+        return dict(zip(known["order_id"], known[["sent_since", "confirmed_since"]].max(axis=1), strict=True))
+
+    before = Requests(former).change_token(OLDER_EXTRACTION)
+    assert since() == {"1": hour(1), ODD_ID: hour(2)}
+    found = build_orders(("1", 1), (ODD_ID, 2), at=hour(3)).assign(is_newer=True)
+    assert Confirmations(former).confirm(RUN, found, Extractions(former).others(RUN)) == 2
+    assert since() == {"1": hour(3), ODD_ID: hour(3)}
+    assert Requests(former).change_token(OLDER_EXTRACTION) != before
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [2, 3])
 def test_a_pending_message_of_a_former_version_is_still_sent_and_a_sent_one_is_not(former: Ledger) -> None:
     former.migrate()
 
@@ -387,9 +540,9 @@ def test_tasks_that_start_at_once_on_a_former_ledger_migrate_it_once(
 
     migrate_at_once([open_ledger() for _ in range(6)])
 
-    assert versions(former) == [*([] if version == 1 else [version]), VERSION]
+    assert versions(former) == [*range(2, version + 1), VERSION]
     assert differences(former) == []
-    assert_same_rows(former, before)
+    assert_migrated(former, before)
 
 
 def drop_a_table_and_fail(connection: sa.Connection) -> None:
@@ -398,7 +551,7 @@ def drop_a_table_and_fail(connection: sa.Connection) -> None:
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize(("version", "step"), [(1, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize(("version", "step"), [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)])
 def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
     former: Ledger, version: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -409,39 +562,40 @@ def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
         former.migrate()
 
     assert stored_rows(former) == before
-    assert sa.inspect(former.engine).has_table(schema_versions.name) == (version == 2)
+    assert sa.inspect(former.engine).has_table(schema_versions.name) == (version > 1)
 
 
 @pytest.mark.databases
+@pytest.mark.parametrize(("version", "statements"), [(2, 30), (3, 15)])
 def test_a_migration_that_broke_off_after_any_of_its_statements_is_completed(
-    mariadb: Any, monkeypatch: pytest.MonkeyPatch
+    mariadb: Any, monkeypatch: pytest.MonkeyPatch, version: int, statements: int
 ) -> None:
     """MySQL and MariaDB commit each statement; whichever was the last, the next task goes on from there."""
 
-    def ledger_of_version_2() -> Ledger:
+    def former_ledger() -> Ledger:
         monkeypatch.setenv("AIRFLOW_CONN_LEDGER", mariadb.connection(mariadb.create_database()))
         ledger = Ledger.from_conn_id("ledger")
-        load(ledger, 2)
+        load(ledger, version)
         return ledger
 
-    whole = ledger_of_version_2()
+    whole = former_ledger()
     before = stored_rows(whole)
     changing = [one for one in executed_statements(whole, whole.migrate) if is_a_change(one)]
-    assert len(changing) >= 20
+    assert len(changing) >= statements
     for last in range(len(changing)):
-        ledger = ledger_of_version_2()
+        ledger = former_ledger()
         fail_after(ledger, last)
         with pytest.raises(KilledError):
             ledger.migrate()
         ledger.engine.dispose()
-        assert versions(ledger) == [2]
+        assert max(versions(ledger)) == version
 
         again = Ledger.from_conn_id("ledger")
         again.migrate()
 
         assert differences(again) == []
-        assert_same_rows(again, before)
-        assert versions(again) == [2, VERSION]
+        assert_migrated(again, before)
+        assert max(versions(again)) == VERSION
         again.engine.dispose()
     whole.engine.dispose()
 
@@ -451,7 +605,7 @@ class KilledError(Exception):
 
 
 def is_a_change(statement: str) -> bool:
-    return statement.lstrip().upper().startswith(("ALTER", "CREATE", "DROP", "RENAME", "INSERT"))
+    return statement.lstrip().upper().startswith(("ALTER", "CREATE", "DROP", "RENAME", "INSERT", "UPDATE", "DELETE"))
 
 
 def fail_after(ledger: Ledger, count: int) -> None:
@@ -472,10 +626,11 @@ def fail_after(ledger: Ledger, count: int) -> None:
 
 OPENERS: list[Callable[[Ledger], object]] = [
     lambda ledger: ledger.migrate(),
-    lambda ledger: Requests(ledger).high_water_mark(),
+    lambda ledger: Requests(ledger).change_token(RUN),
+    lambda ledger: start_extraction(ledger, RUN, NOON, NOON),
     lambda ledger: look_up(ledger, "test", ["1"]),
     lambda ledger: open_request(ledger, RUN, build_orders(("1", 1))),
-    lambda ledger: Requests(ledger).mark_uncertain("test"),
+    lambda ledger: Requests(ledger).take_lease("test"),
     lambda ledger: Quarantine(ledger).store("test", "run-1", [RejectedRow("1", "", "", "")]),
     lambda ledger: Runs(ledger).save(**run_record("run-1")),
     lambda ledger: Alerts(ledger, "test").first_seen(AlertName.VOLUME, NOON),
@@ -511,10 +666,10 @@ def test_the_id_of_a_removed_row_is_never_assigned_again(ledger: Ledger) -> None
     """Otherwise the result of an earlier request would close a later one that has no result yet."""
     ledger.migrate()
     earlier = open_request(ledger, RUN, build_orders(("1", 1)))
-    Requests(ledger).mark_uncertain("test")
+    Requests(ledger).take_lease("test")
     later = open_request(ledger, LATER_RUN, build_orders(("2", 1)))
 
-    Requests(ledger).record_result(RUN, 0, RequestResult(earlier, 1))
+    Requests(ledger).record_result(RUN, 0, RequestResult(earlier, 1, NOON))
 
     assert later.number > earlier.number
     assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [later.number]

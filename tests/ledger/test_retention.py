@@ -30,6 +30,7 @@ from rees46_sync.ledger.tables import (
     uncertain_orders,
 )
 from rees46_sync.monitoring.alerts import Alerts
+from rees46_sync.shop.shop import MAX_SETTLE
 from tests.conftest import ShopUnderTest, accept, open_request
 from tests.ledger.builders import (
     FIRING,
@@ -53,6 +54,7 @@ from tests.whole_run import EIGHT, run_dag
 DAY = timedelta(days=1)
 LONG_AGO = NOON - 500 * DAY
 BEFORE = NOON - 400 * DAY
+SETTLE = timedelta(hours=1)
 OTHER = RunRef(shop="other", dag_id="dag", run_id="run-1", extraction_id="extraction-other")
 
 
@@ -63,9 +65,17 @@ def age(ledger: Ledger, table: sa.Table, column: str, moment: datetime = LONG_AG
 
 
 def age_all(ledger: Ledger) -> None:
+    age(ledger, accepted_statuses, "sent_at")
     for table in (accepted_statuses, deliveries, rejected_orders, approvals, alert_messages, sync_runs):
-        column = next(c.name for c in reversed(table.columns) if c.name.endswith("_at") and c.name != "claimed_at")
+        not_it = "claimed_at" if table is alert_messages else "sent_at"
+        column = next(c.name for c in reversed(table.columns) if c.name.endswith("_at") and c.name != not_it)
         age(ledger, table, column)
+
+
+def set_sent(ledger: Ledger, table: sa.Table, order_id: str, moment: datetime) -> None:
+    """Move the requests with an order to another time."""
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.order_id == order_id).values(sent_at=moment))
 
 
 def history(ledger: Ledger, order_id: str, shop: str = "test") -> list[int]:
@@ -81,16 +91,14 @@ def test_the_last_accepted_status_of_an_order_stays_however_old_it_is(ledger: Le
         accept(ledger, RUN, 0, build_orders(("changed", status), ("changed too", status)))
     accept(ledger, RUN, 0, build_orders(("once", 1)))
     before = look_up(ledger, "test", ["changed", "changed too", "once"])
-    mark = Requests(ledger).high_water_mark()
     age(ledger, accepted_statuses, "accepted_at")
 
-    removed = remove_older(ledger, "test", BEFORE)
+    removed = remove_older(ledger, "test", BEFORE, SETTLE)
 
     assert removed["rees46_accepted_statuses"] == 4
     after = look_up(ledger, "test", ["changed", "changed too", "once"])
     assert after.sort_values("order_id").equals(before.sort_values("order_id"))
     assert [history(ledger, order_id) for order_id in ("changed", "changed too", "once")] == [[2], [2], [1]]
-    assert Requests(ledger).high_water_mark() == mark
 
 
 def test_an_earlier_status_is_removed_when_it_is_older_than_the_shop_keeps_it(ledger: Ledger) -> None:
@@ -99,13 +107,30 @@ def test_an_earlier_status_is_removed_when_it_is_older_than_the_shop_keeps_it(le
     accept(ledger, RUN, 0, build_orders(("1", 1), ("2", 0)))
     accept(ledger, RUN, 0, build_orders(("2", 2)))
 
-    assert remove_older(ledger, "test", BEFORE - 2 * DAY) == {}
+    assert remove_older(ledger, "test", BEFORE - 2 * DAY, SETTLE) == {}
     assert history(ledger, "1") == [0, 1]
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_accepted_statuses": 1}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_accepted_statuses": 1}
     assert (history(ledger, "1"), history(ledger, "2")) == ([1], [0, 2])
     age(ledger, accepted_statuses, "accepted_at")
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_accepted_statuses": 1}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_accepted_statuses": 1}
     assert (history(ledger, "1"), history(ledger, "2")) == ([1], [2])
+
+
+def test_an_order_that_was_sent_in_two_statuses_within_the_settle_time_stays_uncertain(ledger: Ledger) -> None:
+    for status, hours in ((0, 0), (1, 0.5)):
+        accept(ledger, RUN, 0, build_orders(("soon", status), (f"later-{status}", 0)))
+        accept(ledger, RUN, 0, build_orders(("later", status)))
+        with ledger.engine.begin() as connection:
+            for order_id, at in (("soon", hours), ("later", 3 * hours)):
+                moment = BEFORE - DAY + timedelta(hours=at)
+                rows = sa.update(accepted_statuses).where(accepted_statuses.c.order_id == order_id)
+                is_new = accepted_statuses.c.accepted_at > BEFORE
+                connection.execute(rows.where(is_new).values(accepted_at=moment, sent_at=moment))
+
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_accepted_statuses": 1}
+
+    known = look_up(ledger, "test", ["soon", "later"], settle=SETTLE).set_index("order_id")
+    assert known["uncertain"].to_dict() == {"soon": True, "later": False}
 
 
 def test_what_one_run_has_no_time_for_is_left_to_the_next_ones(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,56 +139,60 @@ def test_what_one_run_has_no_time_for_is_left_to_the_next_ones(ledger: Ledger, m
         accept(ledger, OTHER, 0, build_orders(*((f"{number}", status) for number in range(5))))
     age(ledger, accepted_statuses, "accepted_at")
     monkeypatch.setattr(retention, "CHUNK", 10)
-    assert remove_older(ledger, "test", BEFORE)["rees46_accepted_statuses"] == 50
+    assert remove_older(ledger, "test", BEFORE, SETTLE)["rees46_accepted_statuses"] == 50
 
     monkeypatch.setattr(retention, "BUDGET_S", 0)
-    assert remove_older(ledger, "other", BEFORE) == {}
+    assert remove_older(ledger, "other", BEFORE, SETTLE) == {}
     monkeypatch.setattr(retention, "BUDGET_S", 10)
-    assert remove_older(ledger, "other", BEFORE)["rees46_accepted_statuses"] == 10
+    assert remove_older(ledger, "other", BEFORE, SETTLE)["rees46_accepted_statuses"] == 10
     ids = [f"{number}" for number in range(25)]
     assert known_statuses(look_up(ledger, "test", ids)) == dict.fromkeys(ids, 2)
 
 
 def test_in_flight_requests_and_uncertain_orders_stay(ledger: Ledger) -> None:
-    accept(ledger, RUN, 0, build_orders(("answered", 1), ("uncertain", 1), at=LONG_AGO))
-    for orders in (
-        build_orders(("answered", 2), ("uncertain", 2), at=LONG_AGO),
-        build_orders(("never accepted", 1), at=LONG_AGO),
-    ):
-        open_request(ledger, RUN, orders)
-    Requests(ledger).mark_uncertain("test")
-    accept(ledger, LATER_RUN, 0, build_orders(("answered", 2), at=LONG_AGO))
+    """An order is uncertain until it is accepted longer after than any shop lets REES46 take."""
+    accepted_after = {"settled": MAX_SETTLE, "too early": MAX_SETTLE - timedelta(seconds=1), "before": -DAY}
+    recent = {"recent": MAX_SETTLE}
+    ids = [*accepted_after, "never accepted", *recent, "in flight"]
+    accept(ledger, RUN, 0, build_orders(("before", 1), at=LONG_AGO))
+    open_request(ledger, RUN, build_orders(*((order_id, 2) for order_id in ids[:-1]), at=LONG_AGO))
+    Requests(ledger).take_lease("test")
+    accept(ledger, LATER_RUN, 0, build_orders(("settled", 2), ("too early", 2), ("recent", 2), at=LONG_AGO))
     in_flight = open_request(ledger, RUN, build_orders(("in flight", 1), at=LONG_AGO))
     age_all(ledger)
-    before = look_up(ledger, "test", ["answered", "uncertain", "never accepted", "in flight"])
+    age(ledger, uncertain_orders, "sent_at", BEFORE - DAY)
+    set_sent(ledger, uncertain_orders, "recent", BEFORE)
+    for order_id, after in accepted_after.items():
+        set_sent(ledger, accepted_statuses, order_id, BEFORE - DAY + after)
+    set_sent(ledger, accepted_statuses, "recent", BEFORE + MAX_SETTLE)
+    before = look_up(ledger, "test", ids, settle=MAX_SETTLE).sort_values("order_id", ignore_index=True)
+    assert set(before["order_id"][~before["uncertain"]]) == {"settled", "too early", "recent"}
 
-    removed = remove_older(ledger, "test", BEFORE)
+    removed = remove_older(ledger, "test", BEFORE, SETTLE)
 
     assert removed["rees46_uncertain_orders"] == 1
-    assert {row["order_id"] for row in select_rows(ledger, uncertain_orders)} == {"uncertain", "never accepted"}
+    left = {row["order_id"] for row in select_rows(ledger, uncertain_orders)}
+    assert left == {"too early", "before", "never accepted", "recent"}
     assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [in_flight.number]
-    after = look_up(ledger, "test", ["answered", "uncertain", "never accepted", "in flight"])
-    assert (
-        after.sort_values("order_id")
-        .reset_index(drop=True)
-        .equals(before.sort_values("order_id").reset_index(drop=True))
-    )
+    after_removal = look_up(ledger, "test", ids, settle=MAX_SETTLE).sort_values("order_id", ignore_index=True)
+    assert after_removal.equals(before)
 
 
 def test_the_latest_uncertain_order_stays_so_that_its_id_is_not_reused(ledger: Ledger) -> None:
     for order_id in ("1", "2"):
         open_request(ledger, RUN, build_orders((order_id, 1), at=LONG_AGO))
-        Requests(ledger).mark_uncertain("test")
+        Requests(ledger).take_lease("test")
     accept(ledger, LATER_RUN, 0, build_orders(("1", 1), ("2", 1), at=LONG_AGO))
     age_all(ledger)
-    before = Requests(ledger).change_token(OTHER).latest_uncertain
+    age(ledger, uncertain_orders, "sent_at", LONG_AGO - MAX_SETTLE)
+    before = Requests(ledger).change_token(LATER_RUN).latest_uncertain
 
-    assert remove_older(ledger, "test", BEFORE)["rees46_uncertain_orders"] == 1
+    assert remove_older(ledger, "test", BEFORE, SETTLE)["rees46_uncertain_orders"] == 1
 
-    assert Requests(ledger).change_token(OTHER).latest_uncertain == before
+    assert Requests(ledger).change_token(LATER_RUN).latest_uncertain == before
     open_request(ledger, RUN, build_orders(("3", 1)))
-    Requests(ledger).mark_uncertain("test")
-    assert Requests(ledger).change_token(OTHER).latest_uncertain > before
+    Requests(ledger).take_lease("test")
+    assert Requests(ledger).change_token(LATER_RUN).latest_uncertain > before
 
 
 # Batches, the quarantine, approvals
@@ -175,7 +204,7 @@ def test_old_batches_are_removed_except_the_latest(ledger: Ledger) -> None:
         accept(ledger, run, 0, build_orders(("1", 1)))
     age(ledger, deliveries, "answered_at")
 
-    assert remove_older(ledger, "test", BEFORE)["rees46_deliveries"] == 1
+    assert remove_older(ledger, "test", BEFORE, SETTLE)["rees46_deliveries"] == 1
 
     left = [(row["shop"], row["extraction_id"]) for row in select_rows(ledger, deliveries)]
     assert left == [("test", "extraction-2"), ("other", "extraction-other")]
@@ -188,7 +217,7 @@ def test_an_old_rejected_row_is_removed_and_stored_again_if_it_is_still_read(led
     age(ledger, rejected_orders, "rejected_at")
     Quarantine(ledger).store("test", "run-2", [old, new])
 
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_rejected_orders": 1}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_rejected_orders": 1}
 
     left = [(row["shop"], row["order_id"]) for row in select_rows(ledger, rejected_orders)]
     assert left == [("other", "1"), ("test", "2")]
@@ -202,7 +231,7 @@ def test_more_rows_than_fit_into_a_transaction_are_all_removed(ledger: Ledger, m
     age(ledger, rejected_orders, "rejected_at")
     Quarantine(ledger).store("test", "run-2", [RejectedRow("new", "sent back", "", "status_unmapped")])
 
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_rejected_orders": 35}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_rejected_orders": 35}
     assert [row["order_id"] for row in select_rows(ledger, rejected_orders)] == ["new"]
 
 
@@ -211,7 +240,7 @@ def test_old_approvals_are_removed(ledger: Ledger) -> None:
     age(ledger, approvals, "recorded_at")
     Approvals(ledger).record(LATER_RUN, "asked", "3 orders would change")
 
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_approvals": 1}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_approvals": 1}
     assert [row["exceeded_text"] for row in select_rows(ledger, approvals)] == ["3 orders would change"]
 
 
@@ -223,7 +252,7 @@ def test_an_alert_and_its_pending_messages_stay(ledger: Ledger) -> None:
     known.mark_sent(number, LONG_AGO)
     known.record(QUIET, (OPS,), build_message, LONG_AGO)
 
-    assert remove_older(ledger, "test", BEFORE) == {"rees46_alert_messages": 1}
+    assert remove_older(ledger, "test", BEFORE, SETTLE) == {"rees46_alert_messages": 1}
 
     assert [message["subject"] for _, message in known.pending(OPS)] == [f"recovered {LONG_AGO:%H:%M}"]
     assert [row["since"] for row in select_rows(ledger, alerts)] == [LONG_AGO]
@@ -283,7 +312,7 @@ def test_runs_that_the_next_window_or_an_alert_needs_stay(
         Runs(ledger).failed_windows("test", "dag"),
     )
 
-    remove_older(ledger, "test", hour(1000))
+    remove_older(ledger, "test", hour(1000), SETTLE)
 
     assert [row["run_id"] for row in select_rows(ledger, sync_runs) if row["shop"] == "test"] == stay
     assert [row["run_id"] for row in select_rows(ledger, sync_runs) if row["shop"] == "other"] == ["run-0"]
@@ -298,7 +327,7 @@ def test_runs_that_the_next_window_or_an_alert_needs_stay(
 def test_runs_that_are_not_old_stay(ledger: Ledger) -> None:
     save_runs(ledger, [regular(0, end, read_at=end) for end in range(1, 6)])
 
-    assert remove_older(ledger, "test", hour(3)) == {"rees46_sync_runs": 2}
+    assert remove_older(ledger, "test", hour(3), SETTLE) == {"rees46_sync_runs": 2}
     assert [row["run_id"] for row in select_rows(ledger, sync_runs)] == ["run-2", "run-3", "run-4"]
 
 
@@ -316,12 +345,12 @@ def test_concurrent_removals_beside_a_writer_lose_no_latest_status(
     others = [Ledger.from_conn_id(empty_database) for _ in range(4)]
 
     with ThreadPoolExecutor(4) as threads:
-        removals = [threads.submit(remove_older, one, "test", BEFORE) for one in others[:3]]
+        removals = [threads.submit(remove_older, one, "test", BEFORE, SETTLE) for one in others[:3]]
         for batch in range(10):
             accept(others[3], LATER_RUN, 0, build_orders(*((order_id, 2) for order_id in ids[batch::10])))
         for done in removals:
             done.result()
-    remove_older(ledger, "test", BEFORE)
+    remove_older(ledger, "test", BEFORE, SETTLE)
 
     assert known_statuses(look_up(ledger, "test", ids)) == dict.fromkeys(ids, 2)
     assert not any(0 in history(ledger, order_id) for order_id in ids[:5])

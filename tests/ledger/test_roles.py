@@ -16,15 +16,17 @@ from rees46_sync.ledger.__main__ import main
 from rees46_sync.ledger.approvals import Approvals
 from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger, interactive_ledger
-from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.extractions import Extractions
+from rees46_sync.ledger.lookup import NOTHING_ACCEPTED, look_up
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.requests import RequestResult, Requests
 from rees46_sync.ledger.retention import remove_older
-from rees46_sync.ledger.runs import Runs
+from rees46_sync.ledger.runs import RunRef, Runs
 from rees46_sync.monitoring.alerts import Alerts
 from rees46_sync.monitoring.freshness import sync_progress
 from rees46_sync.monitoring.page.queries import ShopQueries
-from tests.conftest import PROJECT, accept, open_request
+from rees46_sync.shop.shop import MAX_SETTLE
+from tests.conftest import FAR_FUTURE, PROJECT, accept, open_request, start_extraction
 from tests.e2e.airflow_stack import postgres_connection, postgres_uri
 from tests.ledger.builders import (
     FIRING,
@@ -43,6 +45,7 @@ from tests.mariadb import MariaDB
 
 DOCUMENT = (PROJECT / "docs" / "ledger.md").read_text("utf-8")
 ROLES = ("rees46_owner", "rees46_runs", "rees46_page")
+NEXT_RUN = RunRef(shop="test", dag_id="dag", run_id="run-3", extraction_id="extraction-3")
 
 
 def read_grants(section: str) -> list[list[str]]:
@@ -119,21 +122,24 @@ def roles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def do_what_runs_do(ledger: Ledger) -> None:
     ledger.migrate()
-    confirmed = Confirmations(ledger)
-    confirmed.open_extraction(RUN, NOON, NOON)
-    confirmed.open_extraction(LATER_RUN, NOON, NOON)
+    for run in (RUN, LATER_RUN):
+        start_extraction(ledger, run, NOON, NOON + timedelta(hours=1))
     for status in (0, 1):
         accept(ledger, RUN, 0, build_orders(("1", status), ("2", status)))
-    assert confirmed.confirm(LATER_RUN, build_orders(("1", 1))) == 1
+    found = build_orders(("1", 1), ("2", 1), at=NOON + timedelta(minutes=1)).assign(is_newer=True)
+    assert Confirmations(ledger).confirm(LATER_RUN, found, Extractions(ledger).others(LATER_RUN)) == 2
     Requests(ledger).change_token(RUN)
     Requests(ledger).cancel_request(open_request(ledger, RUN, build_orders(("1", 1))))
     refused = open_request(ledger, RUN, build_orders(("1", 2)))
-    Requests(ledger).record_result(RUN, 0, RequestResult(refused, 1, "rejected"))
+    Requests(ledger).record_result(RUN, 0, RequestResult(refused, 1, NOON, "rejected"))
     open_request(ledger, RUN, build_orders(("2", 2), ("4", 2)))
-    Requests(ledger).mark_uncertain("test")
-    accept(ledger, RUN, 0, build_orders(("2", 2), ("4", 2)))
-    assert look_up(ledger, "test", ["1", "2"], RUN.extraction_id)["uncertain"].tolist() == [False, False]
-    assert (Requests(ledger).high_water_mark(), Requests(ledger).count(RUN.extraction_id)) > (0, 0)
+    Requests(ledger).take_lease("test")
+    again = open_request(ledger, RUN, build_orders(("2", 2), ("4", 2)))
+    Requests(ledger).record_result(RUN, 0, RequestResult(again, 1, FAR_FUTURE + MAX_SETTLE))
+    others = Extractions(ledger).others(RUN)
+    known = look_up(ledger, "test", ["1", "2"], RUN.extraction_id, others, timedelta(hours=1))
+    assert known["uncertain"].tolist() == [True, False]
+    assert Requests(ledger).count(RUN.extraction_id) > 0
     Requests(ledger).accepted_by_partition(RUN.extraction_id)
     Quarantine(ledger).store("test", "run-1", [RejectedRow("3", "sent back", "", "status_unmapped")])
     Approvals(ledger).record(RUN, "asked", "2 orders would change")
@@ -147,11 +153,12 @@ def do_what_runs_do(ledger: Ledger) -> None:
     [(number, _)] = alerts.pending(OPS)
     assert alerts.claim(number, NOON)
     alerts.mark_sent(number, NOON)
-    confirmed.close_older("test", NOON)
-    confirmed.close_extraction("test", RUN.extraction_id)
+    Extractions(ledger).close(RUN)
     later = datetime.now(UTC) + timedelta(days=1)
+    Extractions(ledger).remove_older("test", later)
+    assert Confirmations(ledger).confirm(NEXT_RUN, found, Extractions(ledger).others(NEXT_RUN)) == 2
     Runs(ledger).save(**run_record("run-0", **regular(0, 1, read_at=1), finished_at=NOON))
-    removed = remove_older(ledger, "test", later)
+    removed = remove_older(ledger, "test", later, timedelta(hours=1))
     assert removed.keys() == {
         "rees46_accepted_statuses", "rees46_deliveries", "rees46_rejected_orders", "rees46_approvals",
         "rees46_alert_messages", "rees46_uncertain_orders", "rees46_sync_runs",
@@ -177,7 +184,7 @@ def test_the_role_of_the_page_reads_everything_and_writes_nothing(roles: Roles) 
     Runs(runs).save(**run_record("run-1", **regular(0, 1)))
 
     with interactive_ledger("rees46_page") as shown:
-        queries = ShopQueries(shown, "test")
+        queries = ShopQueries(shown, "test", timedelta(hours=1))
         assert shown.has_tables()
         assert sync_progress(shown, "test", NO_LOOKBACK).watermark is not None
         assert len(queries.order("1").accepted) == 1
@@ -188,7 +195,7 @@ def test_the_role_of_the_page_reads_everything_and_writes_nothing(roles: Roles) 
             [],
         )
         assert sum(count for _, count in queries.sent_per("hour", 3, datetime.now(UTC))) == 1
-    with pytest.raises(LedgerError, match=r"denied.*rees46_in_flight_requests"):
+    with pytest.raises(LedgerError, match=r"denied.*rees46_(leases|in_flight_requests)"):
         open_request(page, RUN, build_orders(("1", 2)))
     for ledger in (runs, page):
         ledger.engine.dispose()
@@ -201,9 +208,9 @@ def test_a_missing_right_is_named(roles: Roles) -> None:
     request = open_request(ledger, RUN, build_orders(("1", 1)))
 
     with pytest.raises(LedgerError, match=r"denied.*rees46_deliveries"):
-        Requests(ledger).record_result(RUN, 0, RequestResult(request, 1))
+        Requests(ledger).record_result(RUN, 0, RequestResult(request, 1, NOON))
 
-    assert look_up(ledger, "test", ["1"]).empty
+    assert look_up(ledger, "test", ["1"])["known_status"].tolist() == [NOTHING_ACCEPTED]
     ledger.engine.dispose()
 
 

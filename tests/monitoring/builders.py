@@ -13,6 +13,7 @@ from rees46_sync.ledger.runs import Runs, new_account
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 def orders_of(*orders: tuple[str, int], at: datetime = NOON) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rees46_sync.exceptions import Rees46RejectedError, Rees46UnavailableError, Rees46UnreadableError
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.lookup import NOTHING_ACCEPTED, look_up
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import accepted_statuses, deliveries
@@ -24,9 +24,10 @@ from rees46_sync.pipeline.tally import TALLY_PARTS
 from rees46_sync.rees46 import payload
 from rees46_sync.rees46.hook import Rees46Hook
 from rees46_sync.sandbox.server import Sandbox
+from tests.conftest import start_extraction
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WINDOW_END = NOON + timedelta(hours=12)
+WINDOW_START, WINDOW_END = NOON - timedelta(days=1), NOON + timedelta(hours=12)
 OWN_TEXTS = ("new", "delivered", "cancelled")
 """The shop's own statuses, by REES46's code."""
 
@@ -38,6 +39,8 @@ OVER_BOTH = pytest.mark.parametrize("extra", BOTH)
 """A test that does the same with each dialect."""
 
 OTHER_RUN = RunRef(shop="test", dag_id="another-dag", run_id="another-run", extraction_id="another-extraction")
+"""A run that reads the warehouse at the same time as that of the first :class:`Partition`."""
+
 REJECTED, UNREADABLE, UNAVAILABLE = Rees46RejectedError, Rees46UnreadableError, Rees46UnavailableError
 
 
@@ -83,11 +86,13 @@ class Partition:
 
     def __init__(self, ledger_conn_id: str, extraction_id: str = "extraction-1") -> None:
         self.ledger = Ledger.open(ledger_conn_id)
-        self.high_water_mark = Requests(self.ledger).high_water_mark()
         self.run = RunRef(shop="test", dag_id="dag", run_id=f"run-of-{extraction_id}", extraction_id=extraction_id)
+        if extraction_id == "extraction-1":
+            start_extraction(self.ledger, OTHER_RUN, WINDOW_START, WINDOW_END, has_read=False)
+        start_extraction(self.ledger, self.run, WINDOW_START, WINDOW_END)
 
-    def context(self, window_end: datetime = WINDOW_END, **options: bool) -> DiffContext:
-        return DiffContext(high_water_mark=self.high_water_mark, window_end=window_end, **options)
+    def context(self, window_end: datetime = WINDOW_END, **options: Any) -> DiffContext:
+        return DiffContext(window_end=window_end, **options)
 
     def delivery(
         self, *, batch_size: int = 10, concurrency: int = 1, resend: bool = False, **replaced: Any
@@ -132,6 +137,7 @@ class Partition:
     def statuses(self, orders: pd.DataFrame) -> dict[str, int]:
         """What REES46 has of these orders, by the ledger."""
         known = look_up(self.ledger, "test", orders["order_id"].tolist())
+        known = known[known["known_status"] != NOTHING_ACCEPTED]
         return dict(zip(known["order_id"], known["known_status"], strict=True))
 
 

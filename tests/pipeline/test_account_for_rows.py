@@ -28,7 +28,7 @@ def test_the_ledger_records_the_run_as_the_account_says(shop: ShopUnderTest) -> 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", ["error_in_200@x1", "400@x1"])
+@pytest.mark.parametrize("fault", ["error_in_200@x1", "403@x1"])
 def test_rejected_orders_fail_the_run_and_a_later_run_sends_them(shop: ShopUnderTest, fault: str) -> None:
     shop.configure(lookback="0h")
     run_dag(logical_date=EIGHT - timedelta(hours=1))
@@ -58,20 +58,23 @@ def test_staged_files_go_with_success_and_stay_with_failure(shop: ShopUnderTest)
     assert len(list((staging / "test").iterdir())) == 1
 
 
-def test_an_extraction_is_open_until_its_run_succeeds_or_its_staged_files_expire(shop: ShopUnderTest) -> None:
+def test_an_extraction_is_open_until_its_run_succeeds_and_known_until_its_staged_files_expire(
+    shop: ShopUnderTest,
+) -> None:
+    def open_extractions() -> list[Any]:
+        return [bool(row[0]) for row in shop.ledger_rows("SELECT is_open FROM rees46_extractions ORDER BY id")]
+
     shop.add_rows([("1", "new", IN_WINDOW)])
     run_dag()
-    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_extractions") == [(0,)]
     shop.add_rows([("2", "new", IN_WINDOW)])
-    shop.sandbox.reset(fault="400@x1", keep_state=True)
+    shop.sandbox.reset(fault="403@x1", keep_state=True)
     assert run_dag().state == "failed"
-    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_extractions") == [(1,)]
     run_dag()
-    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_extractions") == [(1,)]
+    assert open_extractions() == [False, True, False]
     with closing(sqlite3.connect(shop.ledger_file)) as db, db:
-        db.execute("UPDATE rees46_open_extractions SET started_at = '2026-01-01 00:00:00.000000'")
+        db.execute("UPDATE rees46_extractions SET started_at = '2026-01-01 00:00:00.000000'")
     run_dag()
-    assert shop.ledger_rows("SELECT count(*) FROM rees46_open_extractions") == [(0,)]
+    assert open_extractions() == [False]
 
 
 @pytest.mark.parametrize("partitions", [[OLD_PARTITION], []], ids=["with-rows", "without-rows"])

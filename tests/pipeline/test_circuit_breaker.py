@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import count
 
@@ -31,15 +31,15 @@ from tests.pipeline.deliveries import (
     [
         pytest.param("error_in_200@1", 3, 100, id="three-rejected"),
         pytest.param("403@1", 3, 100, id="three-forbidden"),
-        pytest.param("400@x2,slow:0@x2,400@x1", 5, 80, id="three-rejected-with-accepted-ones-between"),
-        pytest.param("400@x2", 10, 20, id="only-two-rejected"),
+        pytest.param("403@x2,slow:0@x2,403@x1", 5, 80, id="three-rejected-with-accepted-ones-between"),
+        pytest.param("403@x2", 10, 20, id="only-two-rejected"),
         pytest.param("500@1", 3, 100, id="three-unclear"),
         pytest.param("503@1", 12, 100, id="three-unclear-after-four-requests-each"),
         pytest.param("reset_after@1", 12, 100, id="three-unclear-though-accepted"),
         pytest.param("html_in_200@1", 3, 100, id="three-unreadable"),
         pytest.param("500@x1,html_in_200@x1,429:61@x1", 3, 100, id="three-without-a-clear-answer"),
         pytest.param("500@x2,slow:0@x1,500@x2,slow:0@x1,500@x2", 10, 60, id="never-three-unclear-in-a-row"),
-        pytest.param("500@x2,400@x1,500@x2", 10, 50, id="a-rejection-is-an-answer"),
+        pytest.param("500@x2,403@x1,500@x2", 10, 50, id="a-rejection-is-an-answer"),
     ],
 )
 def test_a_load_stops_after_three_rejected_batches_or_three_consecutive_unclear_ones(
@@ -54,7 +54,7 @@ def test_a_load_stops_after_three_rejected_batches_or_three_consecutive_unclear_
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ("400@1", "Stopped after 3 rejected batches: 70 orders of partition 0 were skipped."),
+        ("403@1", "Stopped after 3 rejected batches: 70 orders of partition 0 were skipped."),
         ("500@1", "Stopped after 3 consecutive batches without a clear answer: 70 orders of partition 0 were skipped."),
     ],
 )
@@ -69,7 +69,7 @@ def test_the_log_says_why_a_load_stopped(
 
 
 def test_of_batches_in_flight_together_a_few_more_can_be_rejected(sandbox: Sandbox, partition: Partition) -> None:
-    sandbox.reset(fault="400@1", latency_ms=50)
+    sandbox.reset(fault="403@1", latency_ms=50)
 
     tally = partition.deliver(numbered(150), concurrency=4)
 
@@ -80,7 +80,7 @@ def test_of_batches_in_flight_together_a_few_more_can_be_rejected(sandbox: Sandb
 def test_after_a_stop_only_what_is_still_due_counts_as_failed(sandbox: Sandbox, ledger_conn_id: str) -> None:
     orders = numbered(100)
     Partition(ledger_conn_id, "extraction-1").deliver(orders[60:])
-    sandbox.reset(fault="400@1", keep_state=True)
+    sandbox.reset(fault="403@1", keep_state=True)
 
     assert Partition(ledger_conn_id, "extraction-2").deliver(orders) == tally_of(100, failed=60, unchanged=40)
 
@@ -95,10 +95,11 @@ def test_a_stopped_load_records_what_is_in_flight_and_sends_nothing_more(
         hook = Rees46Hook("shop_rees46")
         numbers = count(1)
 
-        def send(self, orders: Sequence[tuple[str, int]]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            sent = self.hook.send(orders, may_post)
             if next(self.numbers) >= 5:
                 stopped.stop()
-            return self.hook.send(orders)
+            return sent
 
     stopped = partition.delivery(sender=SenderInWhoseFifthRequestAirflowEndsTheTask(), concurrency=concurrency)
 

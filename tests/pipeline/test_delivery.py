@@ -102,7 +102,7 @@ def test_a_batch_that_was_accepted_after_transient_errors_is_recorded_with_all_i
 
 BAD_BATCHES = [
     pytest.param("error_in_200@x1", REJECTED, ("rejected", 10, 1), id="error-inside-200"),
-    pytest.param("400@x1", REJECTED, ("rejected", 10, 1), id="400"),
+    pytest.param("403@x1", REJECTED, ("rejected", 10, 1), id="400"),
     pytest.param("html_in_200@x1", UNREADABLE, ("unknown", 10, 1), id="page-of-a-proxy"),
     pytest.param("cut_json_200@x1", UNREADABLE, ("unknown", 10, 1), id="cut-off-json-though-accepted"),
     pytest.param("500@x1", UNAVAILABLE, ("unknown", 10, 1), id="500"),

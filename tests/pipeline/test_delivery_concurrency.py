@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from rees46_sync.exceptions import LedgerError
+from rees46_sync.pipeline import comparison as comparison_module
 from rees46_sync.pipeline import delivery as delivery_module
 from rees46_sync.sandbox.server import Sandbox
 from tests.pipeline.deliveries import Counted, Partition, codes_at, codes_of, numbered, orders_of, tally_of
@@ -40,9 +41,9 @@ def test_requests_are_sent_while_results_wait_to_be_recorded_but_only_so_many_ca
     delivery = partition.delivery(concurrency=concurrency)
     record = delivery.requests.record_result
 
-    def record_later(*arguments: Any) -> None:
+    def record_later(*arguments: Any) -> str:
         assert may_record.wait(60)
-        record(*arguments)
+        return record(*arguments)
 
     monkeypatch.setattr(delivery.requests, "record_result", record_later)
     with ThreadPoolExecutor(1) as thread:
@@ -90,7 +91,7 @@ def test_requests_in_flight_when_something_fails_are_recorded_if_possible(
     sandbox.reset(latency_ms=2000)  # four requests start before the first is answered, even on a busy machine
     delivery = partition.delivery(concurrency=4)
     with monkeypatch.context() as patch:
-        owner = delivery_module if function == "look_up" else delivery.requests
+        owner = comparison_module if function == "look_up" else delivery.requests
         patch.setattr(owner, function, Counted(getattr(owner, function), calls, failure))
 
         with pytest.raises(type(failure())):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +11,10 @@ import sqlalchemy as sa
 
 from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.extractions import Extractions, OtherExtractions
 from rees46_sync.ledger.lookup import look_up
 from rees46_sync.ledger.requests import Requests
+from rees46_sync.pipeline import comparison as comparison_module
 from rees46_sync.pipeline import delivery as delivery_module
 from rees46_sync.rees46 import payload
 from rees46_sync.rees46.hook import Rees46Hook
@@ -26,7 +27,6 @@ from tests.pipeline.deliveries import (
     OWN_TEXTS,
     Counted,
     Partition,
-    adds_up,
     codes_at,
     codes_of,
     numbered,
@@ -39,7 +39,7 @@ from tests.pipeline.deliveries import (
 def lookups(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Counts how often a delivery looks up orders in the ledger."""
     counted = Counted(look_up)
-    monkeypatch.setattr(delivery_module, "look_up", counted)
+    monkeypatch.setattr(comparison_module, "look_up", counted)
     return counted
 
 
@@ -76,11 +76,12 @@ def record_another_extraction(ledger: Ledger) -> None:
 
 def leave_an_order_uncertain(ledger: Ledger) -> None:
     open_request(ledger, OTHER_RUN, orders_of(("another", 1)))
-    Requests(ledger).mark_uncertain("test")
+    Requests(ledger).take_lease("test")
 
 
 def confirm_an_order(ledger: Ledger) -> None:
-    assert Confirmations(ledger).confirm(OTHER_RUN, orders_of(("another", 1))) == 1
+    orders = orders_of(("another", 1)).assign(is_newer=True)
+    assert Confirmations(ledger).confirm(OTHER_RUN, orders, OtherExtractions()) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,6 @@ def confirm_an_order(ledger: Ledger) -> None:
 def test_orders_are_compared_again_only_if_the_ledger_has_changed(
     partition: Partition, lookups: Counted, happens: Callable[[Ledger], object], expected: int
 ) -> None:
-    Confirmations(partition.ledger).open_extraction(partition.run, NOON, NOON - timedelta(days=1))
     token = partition.comparison_token()
     happens(partition.ledger)
 
@@ -133,22 +133,32 @@ def test_orders_that_may_no_longer_be_reopened_are_not_though_the_ledger_is_unch
     assert tally == tally_of(2, sent=1, reopened=1)
 
 
+def test_orders_are_compared_again_if_the_settle_time_has_changed(partition: Partition, lookups: Counted) -> None:
+    token = partition.comparison_token()
+
+    load = partition.delivery(context=partition.context(settle=timedelta(hours=1)))
+
+    assert load.deliver(numbered(30), token) == tally_of(30, sent=30)
+    assert lookups.count == 1
+
+
 def test_a_change_in_the_middle_of_a_load_costs_few_comparisons_of_single_batches(
     partition: Partition, lookups: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery_module, "RECHECK_CHUNK", 20)
 
-    class SenderDuringWhoseFirstRequestAnOrderBecomesUncertain:
+    class SenderDuringWhoseFirstRequestAnOrderIsConfirmed:
         hook = Rees46Hook("shop_rees46")
         sent = 0
 
-        def send(self, orders: Sequence[tuple[str, int]]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            sent = self.hook.send(orders, may_post)
             self.sent += 1
             if self.sent == 1:
-                leave_an_order_uncertain(partition.ledger)
-            return self.hook.send(orders)
+                confirm_an_order(partition.ledger)
+            return sent
 
-    load = partition.delivery(sender=SenderDuringWhoseFirstRequestAnOrderBecomesUncertain())
+    load = partition.delivery(sender=SenderDuringWhoseFirstRequestAnOrderIsConfirmed())
     tally = load.deliver(numbered(200), partition.comparison_token())
 
     assert tally == tally_of(200, sent=200)
@@ -160,7 +170,7 @@ def test_a_retry_finds_what_the_attempt_before_it_sent_though_the_change_token_i
     sandbox: Sandbox, partition: Partition
 ) -> None:
     token = partition.comparison_token()
-    sandbox.reset(fault="slow:0@x1,400@x1")
+    sandbox.reset(fault="slow:0@x1,403@x1")
     assert partition.delivery().deliver(numbered(30), token) == tally_of(30, sent=20, failed=10)
 
     assert partition.delivery().deliver(numbered(30), token) == tally_of(30, sent=30)
@@ -174,12 +184,14 @@ def test_the_ledger_is_checked_right_before_each_batch_not_once_for_all(
     class SenderWhoseFirstRequestTakesAsLongAsAnotherRun:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]]) -> int:
-            if not sandbox.requests():
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            is_first = not sandbox.requests()
+            sent = self.hook.send(orders, may_post)
+            if is_first:
                 self.hook.send([("order-00015", 2)])
                 newer = orders_of(("order-00015", 2), at=NOON + timedelta(minutes=1))
                 accept(partition.ledger, OTHER_RUN, 0, newer, 1)
-            return self.hook.send(orders)
+            return sent
 
     load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
     tally = load.deliver(numbered(20), partition.comparison_token() if compared else None)
@@ -195,24 +207,26 @@ def test_a_status_that_the_warehouse_took_back_is_not_sent_though_no_run_sent_an
     had, later = orders_of(("order-00015", 1), at=NOON - timedelta(hours=1)), NOON + timedelta(minutes=1)
     Partition(ledger_conn_id, "extraction-1").deliver(had)
     older, newer = Partition(ledger_conn_id, "extraction-2"), Partition(ledger_conn_id, "extraction-3")
-    Confirmations(older.ledger).open_extraction(older.run, NOON, NOON - timedelta(days=1))
     cancelled = numbered(20).assign(code=2, status=OWN_TEXTS[2])
     confirmed: list[int] = []
 
     def confirm_it() -> None:
         if not confirmed:
-            confirmed.append(Confirmations(newer.ledger).confirm(newer.run, orders_of(("order-00015", 1), at=later)))
+            orders = orders_of(("order-00015", 1), at=later).assign(is_newer=True)
+            others = Extractions(newer.ledger).others(newer.run)
+            confirmed.append(Confirmations(newer.ledger).confirm(newer.run, orders, others))
 
     class SlowSender:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            sent = self.hook.send(orders, may_post)
             if moment == "during-a-request-before":
                 confirm_it()
-            return self.hook.send(orders)
+            return sent
 
     def as_it_is_recorded(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "INTO rees46_in_flight_requests" in statement:
+        if statement.startswith("UPDATE rees46_leases SET lease=rees46_leases.lease WHERE"):
             confirm_it()
 
     if moment == "as-its-own-request-is-recorded":
@@ -229,8 +243,6 @@ def test_a_load_that_finds_an_order_sent_by_another_run_confirms_it_for_older_ex
     sandbox: Sandbox, ledger_conn_id: str
 ) -> None:
     extractions = [Partition(ledger_conn_id, f"extraction-{number}") for number in range(3)]
-    for one in extractions:
-        Confirmations(one.ledger).open_extraction(one.run, NOON, NOON - timedelta(days=1))
     first, second, third = (
         orders_of(("1", code), at=NOON + timedelta(minutes=minutes)) for code, minutes in ((1, 0), (2, 1), (1, 2))
     )
@@ -241,19 +253,45 @@ def test_a_load_that_finds_an_order_sent_by_another_run_confirms_it_for_older_ex
     assert codes_at(sandbox) == {"1": 1}
 
 
-def test_two_deliveries_of_the_same_orders_at_once_end_in_the_right_state(
+def test_a_load_stops_right_before_a_request_if_another_one_has_started(
+    sandbox: Sandbox, partition: Partition, lookups: Counted
+) -> None:
+    class SenderBeforeWhoseFirstRequestAnotherLoadStarts:
+        hook = Rees46Hook("shop_rees46")
+
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            Requests(partition.ledger).take_lease("test")
+            return self.hook.send(orders, may_post)
+
+    stopped = partition.delivery(sender=SenderBeforeWhoseFirstRequestAnotherLoadStarts())
+
+    assert stopped.deliver(numbered(30), partition.comparison_token()) == tally_of(30, failed=30)
+    assert stopped.breaker.stop_reason == "Stopped by another load of this shop, which started later"
+    assert sandbox.stats()["requests"] == 0
+    assert lookups.count == 0  # it has nothing to compare for any more
+
+
+def test_of_two_loads_at_once_the_one_that_started_later_goes_on_and_the_other_one_stops(
     sandbox: Sandbox, ledger_conn_id: str
 ) -> None:
     orders = numbered(120)
-    sandbox.reset(latency_ms=5)
-    partitions = [Partition(ledger_conn_id, f"extraction-{number}") for number in range(2)]
+    first, second = (Partition(ledger_conn_id, f"extraction-{number}") for number in (1, 2))
+    loads: list[dict[str, int]] = []
 
-    with ThreadPoolExecutor(2) as threads:
-        tallies = list(threads.map(lambda one: one.deliver(orders, concurrency=3), partitions))
+    class SenderDuringWhoseThirdRequestAnotherLoadRuns:
+        hook = Rees46Hook("shop_rees46")
 
-    assert all(map(adds_up, tallies))
-    assert all(tally["sent"] + tally["unchanged"] == 120 for tally in tallies)
-    assert codes_at(sandbox) == partitions[0].statuses(orders) == codes_of(orders)
-    assert set(partitions[0].times_accepted().values()) <= {1, 2}
-    for partition, tally in zip(partitions, tallies, strict=True):
-        assert partition.accepted() == tally["sent"]
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+            sent = self.hook.send(orders, may_post)
+            if len(sandbox.requests()) == 3:
+                loads.append(second.deliver(numbered(120)))
+            return sent
+
+    stopped = first.delivery(sender=SenderDuringWhoseThirdRequestAnotherLoadRuns())
+    loads.append(stopped.deliver(orders))
+
+    # The answer to the third request is recorded by nobody: the second load sent its orders again.
+    assert loads == [tally_of(120, sent=100, unchanged=20), tally_of(120, sent=20, failed=100)]
+    assert stopped.breaker.stop_reason == "Stopped by another load of this shop, which started later"
+    assert codes_at(sandbox) == first.statuses(orders) == codes_of(orders)
+    assert first.deliver(orders)["failed"] == 0

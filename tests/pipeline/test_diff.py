@@ -28,11 +28,14 @@ from tests.conftest import ShopUnderTest
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW_END = NOON + timedelta(hours=12)
-HIGH_WATER_MARK = 100
-BEFORE, AT_THE_MARK, SINCE = HIGH_WATER_MARK - 1, HIGH_WATER_MARK, HIGH_WATER_MARK + 1
-A_MOMENT = timedelta(microseconds=1)
+BEFORE, SINCE = False, True
+"""Whether the extraction that sent a row had not read everything yet when this one started."""
 
-Known = tuple[str, int, int, datetime]
+A_MOMENT = timedelta(microseconds=1)
+FAR_AWAY = (NOON - timedelta(days=900), NOON - timedelta(days=800))
+"""The window of an extraction over long ago."""
+
+Known = tuple[str, bool, int, datetime]
 Order = tuple[str, int, datetime]
 
 
@@ -43,33 +46,47 @@ def orders_of(*orders: Order) -> pd.DataFrame:
 
 def known_of(*known: Known) -> pd.DataFrame:
     """Rows as the ledger's lookup returns them."""
-    columns = ["order_id", "known_id", "known_status", "known_updated_at"]
-    frame = pd.DataFrame(known, columns=columns, dtype=object).assign(sent_here=False, uncertain=False)
-    types = {"order_id": "str", "known_id": "int64", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
-    frame = frame.astype({**types, "sent_here": "bool", "uncertain": "bool"})
-    never = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
-    return frame.assign(newest_updated_at=frame["known_updated_at"], confirmed_at=never)
+    columns = ["order_id", "since", "known_status", "known_updated_at"]
+    types = {"order_id": "str", "since": "bool", "known_status": "int64", "known_updated_at": "datetime64[us, UTC]"}
+    frame = pd.DataFrame(known, columns=columns, dtype=object).astype(types)
+    return frame.assign(
+        known_id=1,
+        sent_here=False,
+        uncertain=False,
+        may_be_final=frame["known_status"] != CREATED,
+        newest_updated_at=frame["known_updated_at"],
+        sent_since=frame["known_updated_at"].where(frame["since"]),
+        sent_since_status=frame["known_status"].where(frame["since"], -2),
+        confirmed_since=pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]"),
+        read_later=pd.Series(None, index=frame.index, dtype=object),
+    ).drop(columns="since")
 
 
 def action_for(
     code: int,
-    known: tuple[int, int, timedelta] | None,
+    known: tuple[bool, int, timedelta] | None,
     *,
     confirmed: timedelta | None = None,
+    read_later: tuple[timedelta, timedelta] | None = None,
     resend: bool = False,
     allow_reopen: bool = False,
 ) -> str:
     """
     Compare an order of noon with what REES46 has of it.
 
-    :param known: the id of the ledger's row, its status, and how much later than noon its version is.
-    :param confirmed: how much later than noon the version is in which another extraction confirmed the order.
+    :param known: whether another extraction sent it since this one started, its status, and how much later than noon
+        its version is.
+    :param confirmed: how much later than noon the version is in which such an extraction confirmed the order.
+    :param read_later: the window of an extraction that read later and found the order, relative to noon.
     """
     rows = [("1", known[0], known[1], NOON + known[2])] if known else []
-    context = DiffContext(HIGH_WATER_MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    context = DiffContext(WINDOW_END, resend=resend, allow_reopen=allow_reopen)
     in_ledger = known_of(*rows)
     if confirmed is not None:
-        in_ledger["confirmed_at"] = pd.Timestamp(NOON + confirmed)
+        in_ledger["confirmed_since"] = pd.Timestamp(NOON + confirmed)
+    if read_later is not None:
+        window = (NOON + read_later[0], NOON + read_later[1])
+        in_ledger["read_later"] = pd.Series([[FAR_AWAY, window]], dtype=object)
     return str(compare(orders_of(("1", code, NOON)), in_ledger, context).item())
 
 
@@ -93,7 +110,6 @@ NOT_NEWER = [
     pytest.param(BEFORE, SAME_TIME, id="same-time"),
     pytest.param(BEFORE, LATER, id="newer-but-read-again-just-now"),
     pytest.param(BEFORE, AT_WINDOW_END - A_MOMENT, id="newest-inside-the-window"),
-    pytest.param(AT_THE_MARK, LATER, id="newer-but-the-last-before-the-extraction"),
     pytest.param(SINCE, EARLIER, id="older-accepted-since"),
     pytest.param(SINCE, -A_MOMENT, id="a-moment-older-accepted-since"),
 ]
@@ -109,7 +125,7 @@ NEWER = [
 @pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
 @pytest.mark.parametrize(("row", "later"), NOT_NEWER)
 def test_an_order_that_rees46_has_in_this_status_is_unchanged_unless_all_is_resent(
-    code: int, row: int, later: timedelta
+    code: int, row: bool, later: timedelta
 ) -> None:
     assert action_for(code, (row, code, later)) == UNCHANGED
     assert action_for(code, (row, code, later), allow_reopen=True) == UNCHANGED
@@ -117,9 +133,9 @@ def test_an_order_that_rees46_has_in_this_status_is_unchanged_unless_all_is_rese
 
 
 @pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
-@pytest.mark.parametrize(("row", "later"), NEWER)
+@pytest.mark.parametrize(("row", "later"), [one for one in NEWER if one.id != "as-new-accepted-since"])
 def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged_even_if_all_is_resent(
-    code: int, row: int, later: timedelta
+    code: int, row: bool, later: timedelta
 ) -> None:
     assert action_for(code, (row, code, later)) == UNCHANGED
     assert action_for(code, (row, code, later), resend=True) == UNCHANGED
@@ -127,7 +143,9 @@ def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged
 
 @pytest.mark.parametrize(("known", "code"), CHANGES)
 @pytest.mark.parametrize(("row", "later"), NOT_NEWER)
-def test_a_changed_order_is_sent_if_rees46_has_nothing_newer(known: int, code: int, row: int, later: timedelta) -> None:
+def test_a_changed_order_is_sent_if_rees46_has_nothing_newer(
+    known: int, code: int, row: bool, later: timedelta
+) -> None:
     assert action_for(code, (row, known, later)) == SEND
     assert action_for(code, (row, known, later), resend=True) == SEND
 
@@ -141,7 +159,7 @@ def test_a_changed_order_is_sent_if_rees46_has_nothing_newer(known: int, code: i
     ],
 )
 @pytest.mark.parametrize(("row", "later"), NEWER)
-def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, row: int, later: timedelta) -> None:
+def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, row: bool, later: timedelta) -> None:
     assert action_for(code, (row, known, later)) == STALE
     assert action_for(code, (row, known, later), resend=True, allow_reopen=True) == STALE
 
@@ -150,7 +168,8 @@ def test_a_newer_status_at_rees46_is_never_overwritten(known: int, code: int, ro
     ("known", "code", "confirmed", "action"),
     [
         pytest.param(COMPLETED, CANCELLED, LATER, STALE, id="confirmed-later"),
-        pytest.param(COMPLETED, CANCELLED, SAME_TIME, STALE, id="confirmed-at-the-same-time"),
+        pytest.param(COMPLETED, CANCELLED, A_MOMENT, STALE, id="confirmed-a-moment-later"),
+        pytest.param(COMPLETED, CANCELLED, SAME_TIME, SEND, id="confirmed-at-the-same-time"),
         pytest.param(COMPLETED, CREATED, LATER, STALE, id="a-final-status-confirmed-later"),
         pytest.param(COMPLETED, CANCELLED, -A_MOMENT, SEND, id="confirmed-a-moment-earlier"),
         pytest.param(COMPLETED, CREATED, -A_MOMENT, REOPENED, id="a-final-status-confirmed-earlier"),
@@ -164,22 +183,49 @@ def test_a_status_that_was_taken_back_after_it_was_read_is_not_sent(
     assert action_for(code, (BEFORE, known, EARLIER), confirmed=confirmed, resend=True) == action
 
 
-def test_only_orders_unchanged_in_a_newer_version_can_be_confirmed() -> None:
-    orders = orders_of(*((order_id, COMPLETED, NOON) for order_id in ("newer", "same-time", "older", "changed", "new")))
+@pytest.mark.parametrize(
+    ("window", "code", "action"),
+    [
+        pytest.param((-A_MOMENT, A_MOMENT), CANCELLED, STALE, id="its-window-holds-the-row"),
+        pytest.param((SAME_TIME, A_MOMENT), CANCELLED, STALE, id="its-window-starts-at-the-row"),
+        pytest.param((A_MOMENT, LATER), CANCELLED, SEND, id="its-window-starts-after-the-row"),
+        pytest.param((EARLIER, SAME_TIME), CANCELLED, SEND, id="its-window-ends-before-the-row"),
+        pytest.param((-A_MOMENT, A_MOMENT), COMPLETED, UNCHANGED, id="the-same-status"),
+    ],
+)
+def test_what_an_extraction_found_later_counts_even_if_the_row_went_back_to_an_older_version(
+    window: tuple[timedelta, timedelta], code: int, action: str
+) -> None:
+    assert action_for(code, (BEFORE, COMPLETED, EARLIER), read_later=window) == action
+
+
+def test_orders_that_need_nothing_can_be_confirmed_and_newer_versions_are_marked() -> None:
+    orders = orders_of(
+        *((order_id, COMPLETED, NOON) for order_id in ("newer", "same-time", "older", "changed", "new")),
+        ("reopened", CREATED, NOON),
+    )
     known = known_of(
         ("newer", BEFORE, COMPLETED, NOON - A_MOMENT),
         ("same-time", BEFORE, COMPLETED, NOON),
         ("older", BEFORE, COMPLETED, NOON + A_MOMENT),
         ("changed", BEFORE, CREATED, NOON - A_MOMENT),
+        ("reopened", BEFORE, CANCELLED, NOON - A_MOMENT),
     )
-    actions = compare(orders, known, DiffContext(HIGH_WATER_MARK, WINDOW_END))
+    actions = compare(orders, known, DiffContext(WINDOW_END))
 
-    assert select_confirmable(orders, known, actions)["order_id"].tolist() == ["newer"]
+    confirmable = select_confirmable(orders, known, actions)
+
+    assert dict(zip(confirmable["order_id"], confirmable["is_newer"], strict=True)) == {
+        "newer": True,
+        "same-time": False,
+        "older": False,
+        "reopened": True,
+    }
 
 
 @pytest.mark.parametrize("known", [COMPLETED, CANCELLED])
 @pytest.mark.parametrize(("row", "later"), NOT_NEWER)
-def test_a_final_status_becomes_created_only_if_the_shop_allows_it(known: int, row: int, later: timedelta) -> None:
+def test_a_final_status_becomes_created_only_if_the_shop_allows_it(known: int, row: bool, later: timedelta) -> None:
     assert action_for(CREATED, (row, known, later)) == REOPENED
     assert action_for(CREATED, (row, known, later), resend=True) == REOPENED
     assert action_for(CREATED, (row, known, later), allow_reopen=True) == SEND
@@ -193,17 +239,28 @@ def test_a_final_status_becomes_created_only_if_the_shop_allows_it(known: int, r
         pytest.param(CREATED, (BEFORE, CREATED, EARLIER), SEND, id="created-is-sent-again"),
         pytest.param(CANCELLED, (BEFORE, COMPLETED, EARLIER), SEND, id="a-change-is-sent"),
         pytest.param(CANCELLED, (SINCE, COMPLETED, LATER), STALE, id="a-newer-status-is-not-overwritten"),
+        pytest.param(CANCELLED, (SINCE, COMPLETED, SAME_TIME), STALE, id="another-status-as-new-is-not-overwritten"),
+        pytest.param(COMPLETED, (SINCE, COMPLETED, SAME_TIME), SEND, id="the-same-row-of-another-run-is-not-newer"),
         pytest.param(CREATED, (BEFORE, COMPLETED, EARLIER), REOPENED, id="a-final-status-stays"),
     ],
 )
-def test_an_uncertain_order_is_never_unchanged(code: int, known: tuple[int, int, timedelta], action: str) -> None:
+def test_an_uncertain_order_is_never_unchanged(code: int, known: tuple[bool, int, timedelta], action: str) -> None:
     uncertain = known_of(("1", known[0], known[1], NOON + known[2])).assign(uncertain=True)
 
-    actions = compare(
-        orders_of(("1", code, NOON), ("2", code, NOON)), uncertain, DiffContext(HIGH_WATER_MARK, WINDOW_END)
-    )
+    actions = compare(orders_of(("1", code, NOON), ("2", code, NOON)), uncertain, DiffContext(WINDOW_END))
 
     assert actions.tolist() == [action, SEND]
+
+
+def test_an_order_that_may_be_final_at_rees46_does_not_become_created() -> None:
+    uncertain = known_of(("1", BEFORE, CREATED, NOON - A_MOMENT)).assign(uncertain=True, may_be_final=True)
+
+    actions = [
+        compare(orders_of(("1", CREATED, NOON)), uncertain, DiffContext(WINDOW_END, allow_reopen=allowed)).item()
+        for allowed in (False, True)
+    ]
+
+    assert actions == [REOPENED, SEND]
 
 
 def test_each_order_is_compared_with_its_own_row() -> None:
@@ -215,7 +272,7 @@ def test_each_order_is_compared_with_its_own_row() -> None:
         ("a", BEFORE, CREATED, NOON),
     )
 
-    assert compare(orders, known, DiffContext(HIGH_WATER_MARK, WINDOW_END)).tolist() == [
+    assert compare(orders, known, DiffContext(WINDOW_END)).tolist() == [
         SEND,
         UNCHANGED,
         STALE,
@@ -228,19 +285,19 @@ IDS = st.sampled_from([f"order-{number}" for number in range(12)])
 CODES = st.sampled_from([CREATED, COMPLETED, CANCELLED])
 MOMENTS = st.integers(-30, 30).map(lambda hours: NOON + timedelta(hours=hours))
 ORDERS = st.dictionaries(IDS, st.tuples(CODES, MOMENTS))
-KNOWN = st.dictionaries(IDS, st.tuples(st.integers(HIGH_WATER_MARK - 5, HIGH_WATER_MARK + 5), CODES, MOMENTS))
+KNOWN = st.dictionaries(IDS, st.tuples(st.booleans(), CODES, MOMENTS))
 
 
 @settings(max_examples=60, database=None, deadline=None)
 @given(ORDERS, KNOWN, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_every_row_gets_exactly_one_action_in_any_order(
     wanted: dict[str, tuple[int, datetime]],
-    known: dict[str, tuple[int, int, datetime]],
+    known: dict[str, tuple[bool, int, datetime]],
     resend: bool,
     allow_reopen: bool,
     rng: random.Random,
 ) -> None:
-    context = DiffContext(HIGH_WATER_MARK, WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    context = DiffContext(WINDOW_END, resend=resend, allow_reopen=allow_reopen)
     in_ledger = known_of(*((order_id, *row) for order_id, row in known.items()))
     orders = orders_of(*((order_id, *row) for order_id, row in wanted.items()))
     orders.index = pd.Index(rng.sample(range(1000), len(orders)))
@@ -255,7 +312,7 @@ def test_every_row_gets_exactly_one_action_in_any_order(
 
 
 def test_each_action_has_a_count_even_if_nothing_was_read() -> None:
-    actions = compare(orders_of(), known_of(), DiffContext(HIGH_WATER_MARK, WINDOW_END))
+    actions = compare(orders_of(), known_of(), DiffContext(WINDOW_END))
 
     assert count_actions(actions) == {SEND: 0, UNCHANGED: 0, STALE: 0, REOPENED: 0}
     assert count_actions(pd.Series([SEND, STALE, SEND])) == {SEND: 2, UNCHANGED: 0, STALE: 1, REOPENED: 0}

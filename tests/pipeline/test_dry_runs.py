@@ -39,7 +39,7 @@ def test_a_dry_run_changes_nothing_and_the_next_run_does_what_it_showed(shop: Sh
     shop.add_rows([(order_id, "delivered", IN_WINDOW) for order_id in ("refunded", "reopened", "unchanged")])
     run_dag()
     shop.add_rows([("not-accepted", "new", IN_WINDOW)])
-    shop.sandbox.reset(fault="400@x1", keep_state=True)
+    shop.sandbox.reset(fault="403@x1", keep_state=True)
     assert run_dag().state == "failed"
     [failed] = staging.iterdir()
     failed.rename(staging / "20260101T000000-0a1b2c3d")  # so old that the next run removes it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -32,6 +33,7 @@ def execute(batches: dict[str, Any]) -> dict[str, Any]:
         shop="test",
         rees46_conn_id="shop_rees46",
         ledger_conn_id="shop_ledger",
+        settle=timedelta(hours=1),
         batches=batches,
     )
     context: Any = task_context()
@@ -44,7 +46,6 @@ def load(shop: ShopUnderTest, orders: pd.DataFrame) -> dict[str, Any]:
     staging.write(pa.Table.from_pandas(orders, preserve_index=False), path)
     extraction = {
         "extraction_id": "20260301T080000-0a1b2c3d",
-        "high_water_mark": 0,
         "window_end": EIGHT.isoformat(),
         "resend": False,
     }

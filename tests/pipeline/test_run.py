@@ -22,7 +22,6 @@ def extraction(folder: str, window: Window) -> Extraction:
     return Extraction(
         extraction_id="extraction-1",
         folder=folder,
-        high_water_mark=0,
         resend=False,
         started_at=EIGHT.isoformat(),
         window_start=window.start.isoformat(),

@@ -52,6 +52,7 @@ def test_sends_each_order_in_its_status_with_its_exact_id(
 
 
 def test_switching_the_dialect_needs_no_new_history_and_sends_nothing_by_itself(shop: ShopUnderTest) -> None:
+    shop.configure(settle="0s")
     there = rees46_connection(shop.sandbox, dialect="sync_orders")
     back = rees46_connection(shop.sandbox, dialect="import_sync_orders")
     changes = iter(range(60))

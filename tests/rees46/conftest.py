@@ -49,11 +49,11 @@ def hook(sandbox: Sandbox, hook_of: HookOf, dialect: str) -> Rees46Hook:
 
 
 @pytest.fixture
-def server_with() -> Iterator[Callable[[bytes], int]]:
+def server_with() -> Iterator[Callable[[bytes | bytearray], int]]:
     """Start a server on loopback that answers every request with these bytes; return its port."""
     servers: list[socketserver.ThreadingTCPServer] = []
 
-    def start(answer: bytes) -> int:
+    def start(answer: bytes | bytearray) -> int:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 length = 0

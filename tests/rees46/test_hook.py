@@ -213,6 +213,20 @@ def test_after_a_transient_error_the_last_response_decides(
     assert caught.value.requests == requests == sandbox.stats()["requests"]
 
 
+@pytest.mark.parametrize("made", [0, 1, 2, 3])
+def test_no_further_request_is_made_once_none_may_be(sandbox: Sandbox, hook: Rees46Hook, made: int) -> None:
+    sandbox.reset(fault="503@1")
+    answers = iter([True] * made + [False])
+
+    if made:
+        with pytest.raises(Rees46UnavailableError, match="answered 503") as caught:
+            hook.send(ORDERS, lambda: next(answers))
+        assert caught.value.requests == made
+    else:
+        assert hook.send(ORDERS, lambda: next(answers)) == 0
+    assert sandbox.stats()["requests"] == made
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -434,3 +448,33 @@ def test_a_receiver_on_this_machine_is_not_reached_through_a_proxy(
     monkeypatch.delenv("NO_PROXY")
 
     assert Rees46Hook("shop_rees46").send([("1", 0)]) == 1
+
+
+OK_ANSWERS = [
+    pytest.param("import_sync_orders", b"OK", id="import_sync_orders-ok"),
+    pytest.param("import_sync_orders", b'{"status": "success"}', id="import_sync_orders-json"),
+    pytest.param("sync_orders", b'{"status": "success"}', id="sync_orders"),
+]
+
+
+@pytest.mark.parametrize("has_length", [True, False], ids=["with-its-length", "until-the-connection-closes"])
+@pytest.mark.parametrize(("dialect", "content"), OK_ANSWERS)
+def test_an_answer_that_is_cut_off_at_any_byte_is_never_accepted(
+    hook_of: HookOf,
+    server_with: Callable[[bytes | bytearray], int],
+    monkeypatch: pytest.MonkeyPatch,
+    dialect: str,
+    content: bytes,
+    has_length: bool,
+) -> None:
+    monkeypatch.setattr(hook_module, "ATTEMPTS", 1)
+    length = b"Content-Length: %d\r\n" % len(content) if has_length else b""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + length + b"Connection: close\r\n\r\n" + content
+    cut = bytearray()
+    hook = hook_of(host="127.0.0.1", port=server_with(cut), schema="http", extra={"dialect": dialect, "timeout_s": 5})
+    for end in range(len(answer)):
+        cut[:] = answer[:end]
+        with pytest.raises((Rees46UnavailableError, Rees46UnreadableError)):
+            hook.send(ORDERS_OF[dialect])
+    cut[:] = answer
+    assert hook.send(ORDERS_OF[dialect]) == 1

@@ -1,11 +1,10 @@
 """
-Confirmations: a later extraction found an order in the status that REES46 has.
+Confirmations: an extraction found an order in need of nothing, because REES46 has its status (or keeps a final one).
 
-Minutes pass between extracting and loading, or days if a failed load is cleared later. If an order returns in that time
-to the status that REES46 has, a newer extraction has nothing to send, so nothing newer is accepted that would
-contradict the older extraction. The newer one therefore records a confirmation; the older one then skips the order as
-stale. Confirmations are recorded only while another extraction of the shop is open, and are removed with the last
-extraction that they matter to.
+Nothing is sent then, so without a record an older row of the order could follow later: an extraction that read it
+before and loads after this one, or a run over an older window of a table of changes. So the newest version in which an
+order was found is remembered for as long as the order. While an extraction that read earlier may still send something,
+each order is confirmed, in whatever version: its row may have gone back to an older one.
 """
 
 from __future__ import annotations
@@ -18,93 +17,95 @@ from more_itertools import chunked
 
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.dialects import as_json, get_dialect
+from rees46_sync.ledger.extractions import OtherExtractions
 from rees46_sync.ledger.lookup import LOOKUP_CHUNK
 from rees46_sync.ledger.runs import RunRef
-from rees46_sync.ledger.tables import UtcDateTime, confirmations, open_extractions
+from rees46_sync.ledger.tables import confirmations, extractions
 
 
 class Confirmations:
-    """The open extractions in a ledger, and the orders that were confirmed meanwhile."""
+    """The confirmations in a ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
     @retry_on_conflict
-    def open_extraction(self, run: RunRef, started_at: datetime, window_start: datetime) -> None:
-        """Record that an extraction starts; to be called before its first row is read."""
-        with self.ledger.transaction() as connection:
-            latest = connection.scalar(sa.select(sa.func.max(confirmations.c.id))) or 0
-            extraction = {
-                "shop": run.shop,
-                "extraction_id": run.extraction_id,
-                "started_at": started_at,
-                "window_start": window_start,
-                "latest_confirmation_id": latest,
-            }
-            connection.execute(sa.insert(open_extractions).values(**extraction))
-
-    def close_extraction(self, shop: str, extraction_id: str) -> None:
-        """Record that nothing of an extraction will be sent any more."""
-        self._close(shop, open_extractions.c.extraction_id == extraction_id)
-
-    def close_older(self, shop: str, limit: datetime) -> None:
-        """Close a shop's extractions that started before a time: their staged files are gone."""
-        self._close(shop, open_extractions.c.started_at < limit)
-
-    @retry_on_conflict
-    def confirm(self, run: RunRef, orders: pd.DataFrame) -> int:
+    def confirm(self, run: RunRef, orders: pd.DataFrame, others: OtherExtractions) -> int:
         """
-        Record that an extraction has orders, in a newer version, in the status that REES46 has.
+        Record orders that an extraction found in need of nothing, as far as it is not known yet.
 
-        If anything was recorded, the caller must compare once more: an older extraction may have sent such an order
-        just before, and checks for confirmations only after its request is in the ledger.
+        If anything was recorded and the change token has moved since they were compared, the caller must compare once
+        more: another extraction may have sent such an order just before, and checks for confirmations only after its
+        request is in the ledger.
 
-        :param run: the run whose extraction has them.
-        :param orders: columns order_id, updated_at.
-        :return: how many confirmations were recorded; none if no other extraction of the shop is open, or all of them
-            were recorded before.
+        :param orders: columns order_id, updated_at, and is_newer: whether the version is newer than all that are known.
+        :param others: how the other extractions related to this one before the orders were compared.
+        :return: how many confirmations were recorded.
         """
         if orders.empty:
             return 0
-        others = (open_extractions.c.shop == run.shop) & (open_extractions.c.extraction_id != run.extraction_id)
         with self.ledger.transaction() as connection:
-            start = connection.scalar(
-                sa.select(sa.func.min(open_extractions.c.window_start, type_=UtcDateTime)).where(others)
-            )
-            if start is None:
+            if others.open_earlier:
+                marks, ends = zip(*others.open_earlier, strict=True)
+                last_end = max(ends) if None not in ends else None
+                confirmed = _confirmed_later(connection, run, max(marks), last_end, orders["order_id"].tolist())
+                due = orders[orders["is_newer"] | ~orders["order_id"].isin(confirmed)]
+            else:
+                due = orders[orders["is_newer"]]
+            if due.empty:
                 return 0
-            # No open extraction has a version from before its window.
-            orders = orders[orders["updated_at"] >= start]
-            # Each run reads the orders of the look-back again, and a failed extraction stays open for days.
-            confirmed = _confirmed_versions(connection, run.shop, orders["order_id"].tolist())
-            found = {"shop": run.shop, "extraction_id": run.extraction_id}
+            _remove_superseded(connection, run.shop, due.loc[due["is_newer"], "order_id"].tolist())
             rows = [
-                {**found, "order_id": order_id, "source_updated_at": updated_at}
-                for order_id, updated_at in orders[["order_id", "updated_at"]].itertuples(index=False, name=None)
-                if order_id not in confirmed or confirmed[order_id] < updated_at
+                {
+                    "shop": run.shop,
+                    "extraction_id": run.extraction_id,
+                    "order_id": order_id,
+                    "source_updated_at": updated_at,
+                }
+                for order_id, updated_at in due[["order_id", "updated_at"]].itertuples(index=False, name=None)
             ]
-            if rows:
-                connection.execute(sa.insert(confirmations), rows)
-        return len(rows)
-
-    @retry_on_conflict
-    def _close(self, shop: str, which: sa.ColumnElement[bool]) -> None:
-        extraction, confirmation = open_extractions.c, confirmations.c
-        is_needed = sa.exists().where(extraction.shop == shop, extraction.latest_confirmation_id < confirmation.id)
-        with self.ledger.transaction() as connection:
-            connection.execute(sa.delete(open_extractions).where(extraction.shop == shop, which))
-            connection.execute(sa.delete(confirmations).where(confirmation.shop == shop, ~is_needed))
+            connection.execute(sa.insert(confirmations), rows)
+            latest = sa.select(sa.func.max(confirmations.c.id)).scalar_subquery()
+            is_own = extractions.c.extraction_id == run.extraction_id
+            connection.execute(sa.update(extractions).where(is_own).values(latest_confirmation_id=latest))
+        return len(due)
 
 
-def _confirmed_versions(connection: sa.Connection, shop: str, order_ids: list[str]) -> dict[str, datetime]:
-    """Return the newest confirmed version of each of these orders that has one."""
-    confirmation = confirmations.c
-    query = (
-        sa.select(confirmation.order_id, sa.func.max(confirmation.source_updated_at, type_=UtcDateTime))
-        .where(confirmation.shop == shop, sa.text(get_dialect(connection).one_of_ids))
-        .group_by(confirmation.order_id)
+def _confirmed_later(
+    connection: sa.Connection, run: RunRef, read_mark: int, window_end: datetime | None, order_ids: list[str]
+) -> set[str]:
+    """
+    Return the orders that this extraction has confirmed, or one that is later than the open ones and read as much.
+
+    :param read_mark: the latest mark of the open extractions.
+    :param window_end: the latest end of their windows.
+    """
+    extraction, confirmation = extractions.c, confirmations.c
+    start = sa.select(extraction.window_start).where(extraction.extraction_id == run.extraction_id).scalar_subquery()
+    covering = sa.select(extraction.extraction_id).where(
+        extraction.shop == run.shop,
+        extraction.id > read_mark,
+        extraction.window_start <= start,
+        extraction.window_end >= window_end if window_end else sa.false(),
     )
-    versions: dict[str, datetime] = {}
+    query = sa.select(confirmation.order_id).where(
+        confirmation.shop == run.shop,
+        sa.text(get_dialect(connection).one_of_ids),
+        confirmation.extraction_id.in_(covering) | (confirmation.extraction_id == run.extraction_id),
+    )
+    found: set[str] = set()
     for chunk in chunked(order_ids, LOOKUP_CHUNK):
-        versions |= dict(connection.execute(query, {"ids": as_json(chunk)}).all())
-    return versions
+        found.update(connection.scalars(query, {"ids": as_json(chunk)}))
+    return found
+
+
+def _remove_superseded(connection: sa.Connection, shop: str, order_ids: list[str]) -> None:
+    """Remove confirmations of these orders by extractions from which nothing can be sent any more."""
+    confirmation = confirmations.c
+    superseded = sa.delete(confirmations).where(
+        confirmation.shop == shop,
+        sa.text(get_dialect(connection).one_of_ids),
+        confirmation.extraction_id.not_in(sa.select(extractions.c.extraction_id)),
+    )
+    for chunk in chunked(order_ids, LOOKUP_CHUNK):
+        connection.execute(superseded, {"ids": as_json(chunk)})

@@ -25,7 +25,9 @@ from rees46_sync.ledger.migrations import VERSION, check_version, display_url, m
 from rees46_sync.ledger.tables import (
     accepted_statuses,
     deliveries,
+    extractions,
     in_flight_requests,
+    leases,
     rejected_orders,
     sync_runs,
     uncertain_orders,
@@ -39,7 +41,16 @@ INTERACTIVE_TIMEOUT_S = 20
 
 _REQUIRED_TABLES = {
     table.name
-    for table in (accepted_statuses, deliveries, in_flight_requests, rejected_orders, sync_runs, uncertain_orders)
+    for table in (
+        accepted_statuses,
+        deliveries,
+        extractions,
+        in_flight_requests,
+        leases,
+        rejected_orders,
+        sync_runs,
+        uncertain_orders,
+    )
 }
 
 # If two tasks insert the same row at once, the slower one fails and repeats its transaction; if they wait for each

@@ -39,7 +39,7 @@ class LedgerDialect:
     :param each_order: the orders of the array ``:orders``, as rows.
     :param values: order_id, status and source_updated_at of such a row.
     :param array: aggregates a column to one JSON array, as text.
-    :param utc: source_updated_at in UTC, without a zone.
+    :param utc: a time in UTC, without a zone.
     :param begins: the column answered_at, truncated to the hour or the day: text, UTC.
     :param limits: keeps the statements of a transaction within ``:seconds``, and its waits for a lock within
         ``:lock_seconds``; None if the connection's settings do that.
@@ -56,23 +56,39 @@ class LedgerDialect:
     @cached_property
     def insert_accepted(self) -> sa.TextClause:
         """The statement that records a batch; the database parses its JSON, which costs the task nothing."""
+        return self._insert("rees46_accepted_statuses", "dag_id", "run_id", "accepted_at", "sent_at")
+
+    @cached_property
+    def insert_uncertain(self) -> sa.TextClause:
+        """The statement that records the orders of a request without a clear answer."""
+        return self._insert("rees46_uncertain_orders", "sent_at")
+
+    def _insert(self, table: str, *columns: str) -> sa.TextClause:
+        names = ("shop", "extraction_id", *columns)
+        times = [sa.bindparam(name, type_=UtcDateTime()) for name in names if name.endswith("_at")]
         return sa.text(
-            "INSERT INTO rees46_accepted_statuses (shop, dag_id, run_id, extraction_id, accepted_at, order_id, status, "
-            "source_updated_at) SELECT :shop, :dag_id, :run_id, :extraction_id, :accepted_at, "
-            f"{self.values} FROM {self.each_order}"
-        ).bindparams(sa.bindparam("accepted_at", type_=UtcDateTime()))
+            f"INSERT INTO {table} ({', '.join(names)}, order_id, status, source_updated_at) "
+            f"SELECT {', '.join(f':{name}' for name in names)}, {self.values} FROM {self.each_order}"
+        ).bindparams(*times)
 
     @cached_property
     def lookup_accepted(self) -> sa.TextClause:
         """
         The query for the accepted rows of the orders ``:ids``, as one row of JSON arrays (NULL if there are none).
 
-        They are order_id, id, status, source_updated_at, and 1 if the row is from ``:extraction_id``, else 0.
+        They are order_id, id, status, source_updated_at, sent_at, accepted_at, the extraction (2 if it is
+        ``:extraction_id``, 1 if it is one of ``:not_earlier``, else 0), and its id if it is one of ``:later``.
         """
-        from_here = "CASE extraction_id WHEN :extraction_id THEN 1 ELSE 0 END"
-        columns = ("order_id", "id", "status", self.utc, from_here)
+        extraction = (
+            "CASE WHEN extraction_id = :extraction_id THEN 2 WHEN extraction_id IN :not_earlier THEN 1 ELSE 0 END"
+        )
+        times = ("source_updated_at", "COALESCE(sent_at, accepted_at)", "accepted_at")
+        later = "CASE WHEN extraction_id IN :later THEN extraction_id END"
+        columns = ("order_id", "id", "status", *map(self.utc.format, times), extraction, later)
         arrays = ", ".join(f"{self.array.format(column)} AS array_{n}" for n, column in enumerate(columns))
-        return sa.text(f"SELECT {arrays} FROM rees46_accepted_statuses WHERE shop = :shop AND {self.one_of_ids}")
+        return sa.text(
+            f"SELECT {arrays} FROM rees46_accepted_statuses WHERE shop = :shop AND {self.one_of_ids}"
+        ).bindparams(*(sa.bindparam(name, type_=sa.String, expanding=True) for name in ("not_earlier", "later")))
 
     @cached_property
     def limit(self) -> sa.TextClause | None:
@@ -85,7 +101,7 @@ _POSTGRESQL = LedgerDialect(
     each_order="jsonb_array_elements(CAST(:orders AS jsonb)) AS one",
     values="one ->> 0, CAST(one ->> 1 AS smallint), CAST(one ->> 2 AS timestamp) AT TIME ZONE 'UTC'",
     array="CAST(json_agg({}) AS text)",
-    utc="source_updated_at AT TIME ZONE 'UTC'",
+    utc="{} AT TIME ZONE 'UTC'",
     begins={
         "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
         "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -99,7 +115,7 @@ _SQLITE = LedgerDialect(
     each_order="json_each(:orders) AS one",
     values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
     array="json_group_array({})",
-    utc="source_updated_at",
+    utc="{}",
     begins={"hour": "strftime('%Y-%m-%d %H:00', answered_at)", "day": "strftime('%Y-%m-%d', answered_at)"},
 )
 _MARIADB = LedgerDialect(
@@ -109,7 +125,7 @@ _MARIADB = LedgerDialect(
     "code smallint PATH '$[1]', updated_at datetime(6) PATH '$[2]')) AS one",
     values="one.id, one.code, one.updated_at",
     array="JSON_ARRAYAGG({})",
-    utc="source_updated_at",
+    utc="{}",
     begins={"hour": "date_format(answered_at, '%Y-%m-%d %H:00')", "day": "date_format(answered_at, '%Y-%m-%d')"},
     limits="SET SESSION max_statement_time = :seconds, innodb_lock_wait_timeout = :lock_seconds, "
     "lock_wait_timeout = :lock_seconds",

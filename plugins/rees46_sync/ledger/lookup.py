@@ -7,18 +7,22 @@ order ids are one JSON parameter, and the result is one row of JSON arrays, one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from more_itertools import chunked
 
 from rees46_sync.ledger.dialects import as_json, get_dialect
-from rees46_sync.ledger.tables import UtcDateTime, confirmations, open_extractions, uncertain_orders
+from rees46_sync.ledger.extractions import OtherExtractions
+from rees46_sync.ledger.tables import UtcDateTime, confirmations, in_flight_requests, uncertain_orders
+from rees46_sync.shop.statuses import CREATED
 
 if TYPE_CHECKING:
     from rees46_sync.ledger.database import Ledger
@@ -30,96 +34,177 @@ character, parameter and result stay below the 16 MB that MariaDB accepts."""
 NOTHING_ACCEPTED = -1
 """In place of a status: REES46 has accepted none, but may have received one."""
 
-_NAIVE, _UTC = pa.timestamp("us"), pa.timestamp("us", "UTC")
-_UNCERTAIN = pa.schema({"order_id": pa.string(), "high_water_mark": pa.int64(), "uncertain_at": _UTC})
-_CONFIRMED = pa.schema({"order_id": pa.string(), "confirmed_at": _UTC})
+_UNKNOWN_STATUS = -2
+"""In place of the status of an uncertain order that an earlier version of the project recorded."""
+
+_NOT_EARLIER, _OWN = 1, 2
+"""How the extraction of a row relates to the one that looks up, see ``lookup_accepted``; 0: it read earlier."""
+
+_UTC = pa.timestamp("us", "UTC")
+_REQUESTED = pa.schema(
+    {
+        "order_id": pa.string(),
+        "status": pa.int64(),
+        "updated_at": _UTC,
+        "sent_at": _UTC,
+        "extraction": pa.int64(),
+        "extraction_id": pa.string(),
+    }
+)
+_CONFIRMED = pa.schema({"order_id": pa.string(), "confirmed_at": _UTC, "confirmed_since": _UTC})
 
 
-def look_up(ledger: Ledger, shop: str, order_ids: Sequence[str], extraction_id: str = "") -> pd.DataFrame:
+def look_up(
+    ledger: Ledger,
+    shop: str,
+    order_ids: Sequence[str],
+    extraction_id: str = "",
+    others: OtherExtractions | None = None,
+    settle: timedelta = timedelta(0),
+) -> pd.DataFrame:
     """
     Return what REES46 has of these orders; orders that were never sent are absent.
 
-    :param extraction_id: the extraction that ``sent_here`` and ``confirmed_at`` are about.
-    :return: columns order_id; known_id, known_status and known_updated_at of the latest accepted row; sent_here,
-        whether one of the order's accepted rows came from that extraction; uncertain, whether a later request with the
-        order has no clear answer; newest_updated_at, known_updated_at or that of such a request; confirmed_at, the time
-        of the newest version in which another extraction confirmed the order after that extraction had started.
-        For an uncertain order of which nothing was accepted, known_id is 0, known_status :data:`NOTHING_ACCEPTED` and
-        known_updated_at missing.
+    An order is certain if a request with its latest accepted status went out at least ``settle`` after the last moment
+    at which one with another status may have gone out: until then REES46 may process them in any order, accepted ones
+    as well as those whose answer was lost.
+
+    :param extraction_id: the extraction that looks up.
+    :param others: how the other extractions of the shop relate to it; None: all had read before it started.
+    :param settle: how long REES46 may take to process a request.
+    :return: columns
+
+        * order_id
+        * known_id, known_status, known_updated_at: of the latest accepted row; 0, :data:`NOTHING_ACCEPTED` and missing
+          if nothing was accepted, but something may have arrived
+        * sent_here: whether one of the order's accepted rows came from this extraction
+        * uncertain: whether REES46 may have another status than known_status
+        * may_be_final: whether REES46 has, or may have, the order as completed or cancelled
+        * newest_updated_at: of the newest version that any extraction sent or confirmed
+        * sent_since: of the newest version that was sent by an extraction that had not read everything before this one
+          started; sent_since_status: its status, or a number below 0; confirmed_since: of the newest version that such
+          an extraction confirmed
+        * read_later: the windows, start and end, of extractions that found the order, and that started after this one
+          had read everything; missing if there are none
     """
     with ledger.transaction() as connection:
-        return _look_up(connection, shop, order_ids, extraction_id)
+        return _look_up(connection, shop, order_ids, extraction_id, others or OtherExtractions(), settle)
 
 
-def _look_up(connection: sa.Connection, shop: str, order_ids: Sequence[str], extraction_id: str) -> pd.DataFrame:
-    uncertain, confirmation = uncertain_orders.c, confirmations.c
-    any_uncertain = connection.scalar(sa.select(uncertain.id).where(uncertain.shop == shop).limit(1))
-    any_confirmed = connection.scalar(
-        sa.select(confirmation.id).where(confirmed_by_others(shop, extraction_id)).limit(1)
-    )
+def _look_up(
+    connection: sa.Connection,
+    shop: str,
+    order_ids: Sequence[str],
+    extraction_id: str,
+    others: OtherExtractions,
+    settle: timedelta,
+) -> pd.DataFrame:
+    in_flight = _in_flight(connection, shop, extraction_id, others)
+    any_uncertain = _any(connection, uncertain_orders, shop)
+    any_confirmed = _any(connection, confirmations, shop)
     accepted = get_dialect(connection).lookup_accepted
-    uncertain_query, confirmed_query = _rare_queries(connection, shop, extraction_id)
+    parameters = {
+        "shop": shop,
+        "extraction_id": extraction_id,
+        "not_earlier": sorted(others.not_earlier),
+        "later": sorted(others.later),
+    }
     parts = []
-    for chunk in chunked(order_ids, LOOKUP_CHUNK):
+    for chunk in list(chunked(order_ids, LOOKUP_CHUNK)) or [[]]:
         ids = {"ids": as_json(chunk)}
-        known = _newest(connection.execute(accepted, {**ids, "shop": shop, "extraction_id": extraction_id}).one())
-        if any_uncertain is not None:
-            known = _with_uncertain(known, connection.execute(uncertain_query, ids).all())
-        if any_confirmed is not None:
-            known = _with_confirmed(known, connection.execute(confirmed_query, ids).all())
-        parts.append(known)
-    return pd.concat(parts, ignore_index=True) if parts else _newest(["[]"] * 5)
+        known, read_later = _latest(connection.execute(accepted, {**ids, **parameters}).one())
+        requested = in_flight[in_flight["order_id"].isin(chunk)]
+        if any_uncertain:
+            requested = pd.concat([requested, _uncertain(connection, shop, ids, extraction_id, others)])
+        known = _with_requested(known, requested, settle)
+        read_later |= set(zip(requested["order_id"], requested["extraction_id"], strict=True))
+        if any_confirmed:
+            known = _with_confirmed(connection, known, shop, ids, others)
+            read_later |= _confirmed_later(connection, shop, ids, others)
+        parts.append(_with_windows(known, read_later, others))
+    return pd.concat(parts, ignore_index=True)
 
 
-Text: TypeAlias = str | sa.BindParameter[str]
+def _any(connection: sa.Connection, table: sa.Table, shop: str) -> bool:
+    return connection.scalar(sa.select(table.c.id).where(table.c.shop == shop).limit(1)) is not None
 
 
-def confirmed_by_others(shop: Text, extraction_id: Text) -> sa.ColumnElement[bool]:
-    """Return the condition that another extraction recorded a confirmation after an open extraction had started."""
-    confirmation, extraction = confirmations.c, open_extractions.c
-    latest_before = (
-        sa.select(extraction.latest_confirmation_id).where(extraction.extraction_id == extraction_id).scalar_subquery()
+def _latest(arrays: Sequence[str | None]) -> tuple[pd.DataFrame, set[tuple[str, str]]]:
+    """
+    Turn the result of ``lookup_accepted`` into the latest row of each order.
+
+    :return: most columns of :func:`look_up`, and same_sent_at, when a request with the order's status went out last,
+        and other_sent_at, until when one with another status may have gone out: a worker may freeze before it sends,
+        so only its answer says that it is over. And the orders that later extractions sent, with the extractions' ids.
+    """
+    ids, numbers, statuses, times, sent_at, accepted_at, extractions, later = (
+        msgspec.json.decode(array or "[]") for array in arrays
     )
-    return (
-        (confirmation.shop == shop) & (confirmation.id > latest_before) & (confirmation.extraction_id != extraction_id)
-    )
-
-
-def _rare_queries(connection: sa.Connection, shop: str, extraction_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    """Return the queries for those of the orders ``:ids`` that are uncertain, and that are confirmed."""
-    uncertain, confirmation = uncertain_orders.c, confirmations.c
-    one_of_ids = sa.text(get_dialect(connection).one_of_ids)
-    newest = sa.func.max(uncertain.source_updated_at, type_=UtcDateTime)
-    uncertain_query = sa.select(uncertain.order_id, sa.func.max(uncertain.high_water_mark), newest).where(
-        uncertain.shop == shop, one_of_ids
-    )
-    confirmed_query = sa.select(
-        confirmation.order_id, sa.func.max(confirmation.source_updated_at, type_=UtcDateTime)
-    ).where(confirmed_by_others(shop, extraction_id), one_of_ids)
-    return uncertain_query.group_by(uncertain.order_id), confirmed_query.group_by(confirmation.order_id)
-
-
-def _newest(arrays: Sequence[str | None]) -> pd.DataFrame:
-    """Turn the result of ``lookup_accepted`` into the newest row of each order."""
-    ids, numbers, statuses, times, sent_here = (msgspec.json.decode(array or "[]") for array in arrays)
     table = pa.table(
         {
             "order_id": pa.array(ids, pa.string()),
             "known_id": pa.array(numbers, pa.int64()),
             "known_status": pa.array(statuses, pa.int64()),
-            "known_updated_at": pa.array(times, pa.string()).cast(_NAIVE).cast(_UTC),
-            "sent_here": pa.array(sent_here, pa.int8()).cast(pa.bool_()),
+            "known_updated_at": pa.array(times, pa.string()).cast(pa.timestamp("us")).cast(_UTC),
+            "same_sent_at": pa.array(sent_at, pa.string()).cast(pa.timestamp("us")).cast(_UTC),
+            "other_sent_at": pa.array(accepted_at, pa.string()).cast(pa.timestamp("us")).cast(_UTC),
+            "extraction": pa.array(extractions, pa.int8()),
         }
     )
-    sent = table["order_id"].filter(table["sent_here"])
-    table = table.set_column(4, "sent_here", pc.is_in(table["order_id"], sent))
-    known: pd.DataFrame = table.sort_by("known_id").to_pandas()
-    known = known.drop_duplicates("order_id", keep="last", ignore_index=True)
-    return known.assign(
+    rows: pd.DataFrame = table.sort_by("known_id").to_pandas()
+    known = rows.drop_duplicates("order_id", keep="last", ignore_index=True)
+    since = known["known_updated_at"].where(known["extraction"] == _NOT_EARLIER)
+    known = known.assign(
+        sent_here=known["order_id"].isin(rows["order_id"][rows["extraction"] == _OWN]),
+        may_be_final=known["known_status"] > CREATED,
         newest_updated_at=known["known_updated_at"],
-        uncertain=False,
-        confirmed_at=pd.Series(pd.NaT, index=known.index, dtype=known["known_updated_at"].dtype),
-    )
+        sent_since=since,
+        sent_since_status=known["known_status"].where(since.notna(), _UNKNOWN_STATUS),
+        confirmed_since=pd.Series(pd.NaT, index=known.index, dtype="datetime64[us, UTC]"),
+        other_sent_at=pd.Series(pd.NaT, index=known.index, dtype="datetime64[us, UTC]"),
+    ).drop(columns="extraction")
+    several = rows[rows.duplicated("order_id", keep=False)]
+    if len(several):
+        is_same = several["known_status"] == several.groupby("order_id")["known_status"].transform("last")
+        known["same_sent_at"] = _latest_of(known["same_sent_at"], known, several[is_same], "same_sent_at")
+        known["other_sent_at"] = _latest_of(known["other_sent_at"], known, several[~is_same], "other_sent_at")
+    return known, {(order_id, one) for order_id, one in zip(ids, later, strict=True) if one}
+
+
+def _latest_of(times: pd.Series, known: pd.DataFrame, rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return of each order the latest of its time and of those that its rows have in a column."""
+    found = rows.groupby("order_id")[column].max().reindex(known["order_id"]).set_axis(known.index)
+    return times.where(found.isna() | (times >= found), found)
+
+
+def _in_flight(connection: sa.Connection, shop: str, extraction_id: str, others: OtherExtractions) -> pd.DataFrame:
+    """Return the orders of requests that are in flight; they may go out at any moment."""
+    table, now, relation = in_flight_requests.c, datetime.now(UTC), partial(_relation, extraction_id, others)
+    rows = [
+        (order_id, status, datetime.fromisoformat(time).replace(tzinfo=UTC), now, relation(one), one)
+        for one, orders in connection.execute(sa.select(table.extraction_id, table.orders).where(table.shop == shop))
+        for order_id, status, time in json.loads(orders)
+    ]
+    return _frame(rows, _REQUESTED)
+
+
+def _uncertain(
+    connection: sa.Connection, shop: str, ids: dict[str, str], extraction_id: str, others: OtherExtractions
+) -> pd.DataFrame:
+    table = uncertain_orders.c
+    columns = (table.order_id, table.status, table.source_updated_at, table.sent_at, table.extraction_id)
+    one_of_ids, relation = sa.text(get_dialect(connection).one_of_ids), partial(_relation, extraction_id, others)
+    rows = [
+        (order_id, _UNKNOWN_STATUS if status is None else status, time, sent_at, relation(one), one)
+        for order_id, status, time, sent_at, one in connection.execute(
+            sa.select(*columns).where(table.shop == shop, one_of_ids), ids
+        )
+    ]
+    return _frame(rows, _REQUESTED)
+
+
+def _relation(own: str, others: OtherExtractions, extraction_id: str) -> int:
+    return _OWN if extraction_id == own else _NOT_EARLIER if extraction_id in others.not_earlier else 0
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
@@ -128,15 +213,104 @@ def _frame(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
-def _with_uncertain(known: pd.DataFrame, uncertain: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add the uncertain orders: of each its id, the high-water mark and the time of its newest uncertain version."""
-    both = known.merge(_frame(uncertain, _UNCERTAIN), on="order_id", how="outer")
-    both = both.fillna({"known_id": 0, "known_status": NOTHING_ACCEPTED, "sent_here": False})
-    is_uncertain = both["high_water_mark"] >= both["known_id"]
-    newest = both[["known_updated_at", "uncertain_at"]].max(axis=1).where(is_uncertain, both["known_updated_at"])
-    return both.assign(uncertain=is_uncertain, newest_updated_at=newest)[list(known.columns)].astype(known.dtypes)
+def _with_requested(known: pd.DataFrame, requested: pd.DataFrame, settle: timedelta) -> pd.DataFrame:
+    """
+    Add what requests without a clear answer may have done.
+
+    :param requested: columns as in :data:`_REQUESTED`.
+    """
+    if len(requested):
+        ids = requested[["order_id"]].drop_duplicates()
+        known = known.merge(ids, on="order_id", how="outer")
+        known = known.fillna(
+            {
+                "known_id": 0,
+                "known_status": NOTHING_ACCEPTED,
+                "sent_since_status": _UNKNOWN_STATUS,
+                "sent_here": False,
+                "may_be_final": False,
+            }
+        ).astype(
+            {
+                "known_id": "int64",
+                "known_status": "int64",
+                "sent_since_status": "int64",
+                "sent_here": bool,
+                "may_be_final": bool,
+            }
+        )
+        rows = requested.merge(known[["order_id", "known_status", "same_sent_at"]], on="order_id")
+        others = rows[rows["status"] != rows["known_status"]]
+        unsettled = others[~(others["same_sent_at"] >= others["sent_at"] + settle)]
+        finals = unsettled["order_id"][unsettled["status"] != CREATED]
+        since = rows[rows["extraction"] == _NOT_EARLIER]
+        known = known.assign(
+            other_sent_at=_latest_of(known["other_sent_at"], known, others, "sent_at"),
+            may_be_final=known["may_be_final"] | known["order_id"].isin(finals),
+            newest_updated_at=_latest_of(known["newest_updated_at"], known, rows, "updated_at"),
+        )
+        known = _with_sent_since(known, since) if len(since) else known
+    is_settled = known["other_sent_at"].isna() | (known["same_sent_at"] >= known["other_sent_at"] + settle)
+    return known.assign(uncertain=~is_settled | (known["known_status"] == NOTHING_ACCEPTED))
 
 
-def _with_confirmed(known: pd.DataFrame, confirmed: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Add the newest confirmed version of the orders that another extraction confirmed."""
-    return known.drop(columns="confirmed_at").merge(_frame(confirmed, _CONFIRMED), on="order_id", how="left")
+def _with_sent_since(known: pd.DataFrame, since: pd.DataFrame) -> pd.DataFrame:
+    """Add requests of extractions that had not read everything before this one started."""
+    accepted = known[known["sent_since"].notna()]
+    accepted = accepted[["order_id", "sent_since", "sent_since_status"]].set_axis(["order_id", "at", "status"], axis=1)
+    requested = since[["order_id", "updated_at", "status"]].set_axis(["order_id", "at", "status"], axis=1)
+    rows = pd.concat([accepted, requested])
+    newest = rows[rows["at"] == rows.groupby("order_id")["at"].transform("max")].groupby("order_id")
+    status = newest["status"].first().where(newest["status"].nunique() == 1, _UNKNOWN_STATUS)
+    return known.assign(
+        sent_since=newest["at"].first().reindex(known["order_id"]).set_axis(known.index),
+        sent_since_status=status.reindex(known["order_id"], fill_value=_UNKNOWN_STATUS).set_axis(known.index),
+    )
+
+
+def _with_confirmed(
+    connection: sa.Connection, known: pd.DataFrame, shop: str, ids: dict[str, str], others: OtherExtractions
+) -> pd.DataFrame:
+    """Add in which versions, and by which later extractions, the orders were confirmed."""
+    table = confirmations.c
+    one_of_ids = sa.text(get_dialect(connection).one_of_ids)
+    since = sa.case((table.extraction_id.in_(sorted(others.not_earlier)), table.source_updated_at))
+    newest = (
+        sa.select(
+            table.order_id,
+            sa.func.max(table.source_updated_at, type_=UtcDateTime),
+            sa.func.max(since, type_=UtcDateTime),
+        )
+        .where(table.shop == shop, one_of_ids)
+        .group_by(table.order_id)
+    )
+    confirmed = _frame(connection.execute(newest, ids).all(), _CONFIRMED)
+    return known.assign(
+        newest_updated_at=_latest_of(known["newest_updated_at"], known, confirmed, "confirmed_at"),
+        confirmed_since=_latest_of(known["confirmed_since"], known, confirmed, "confirmed_since"),
+    )
+
+
+def _confirmed_later(
+    connection: sa.Connection, shop: str, ids: dict[str, str], others: OtherExtractions
+) -> set[tuple[str, str]]:
+    """Return the orders that later extractions confirmed, with the extractions' ids."""
+    table = confirmations.c
+    if not others.later:
+        return set()
+    query = (
+        sa.select(table.order_id, table.extraction_id)
+        .where(table.shop == shop, table.extraction_id.in_(sorted(others.later)))
+        .where(sa.text(get_dialect(connection).one_of_ids))
+    )
+    return {(row.order_id, row.extraction_id) for row in connection.execute(query, ids)}
+
+
+def _with_windows(known: pd.DataFrame, read_later: Iterable[tuple[str, str]], others: OtherExtractions) -> pd.DataFrame:
+    """Add the windows of the extractions that read later; drop what :func:`look_up` does not return."""
+    windows: dict[str, list[tuple[datetime, datetime]]] = {}
+    for order_id, extraction_id in read_later:
+        if extraction_id in others.later:
+            windows.setdefault(order_id, []).append(others.later[extraction_id])
+    known = known.drop(columns=["same_sent_at", "other_sent_at"])
+    return known.assign(read_later=pd.Series(map(windows.get, known["order_id"]), known.index, dtype=object))

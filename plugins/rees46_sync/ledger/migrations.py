@@ -16,18 +16,31 @@ in the steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from rees46_sync.exceptions import LedgerError, LedgerSchemaError
 from rees46_sync.ledger.dialects import LOCK_TIMEOUT_S, is_missing_table, is_permission_denied, limit
-from rees46_sync.ledger.tables import MYSQL, accepted_statuses, metadata, schema_versions
+from rees46_sync.ledger.tables import (
+    BIG_ID,
+    MYSQL,
+    Exact,
+    UtcDateTime,
+    accepted_statuses,
+    metadata,
+    schema_versions,
+)
 
-VERSION = 3
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+VERSION = 4
 """Of the tables in ``tables.py``; a change of an existing table needs a step as well."""
 
 STEP_TIMEOUT_S = 3600
@@ -47,7 +60,7 @@ _RELEASE_LOCK = {"mysql": "SELECT release_lock(sha1(concat('rees46 ', database()
 """For databases in which the end of the transaction does not release the lock."""
 
 
-def _never_reuse_ids(connection: sa.Connection) -> None:
+def _never_reuse_ids(connection: sa.Connection, tables: Collection[str]) -> None:
     """
     Make SQLite never assign the id of a removed row again, as the other databases do by themselves.
 
@@ -59,10 +72,13 @@ def _never_reuse_ids(connection: sa.Connection) -> None:
     from alembic.operations import Operations
 
     operations = Operations(MigrationContext.configure(connection))
-    existing = set(sa.inspect(connection).get_table_names())
-    for name in existing & {"rees46_deliveries", "rees46_open_requests", "rees46_alert_messages"}:
+    for name in set(sa.inspect(connection).get_table_names()).intersection(tables):
         with operations.batch_alter_table(name, recreate="always", table_kwargs={"sqlite_autoincrement": True}):
             pass  # rebuilding the table is the change
+
+
+def _never_reuse_ids_of_version_2(connection: sa.Connection) -> None:
+    _never_reuse_ids(connection, {"rees46_deliveries", "rees46_open_requests", "rees46_alert_messages"})
 
 
 _NEW_TABLE_NAMES = {
@@ -107,7 +123,98 @@ def _rename(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
-STEPS: dict[int, Callable[[sa.Connection], None]] = {2: _never_reuse_ids, 3: _rename}
+def _order_extractions(connection: sa.Connection) -> None:
+    """
+    Prepare for leases, the settle time and the order of extractions.
+
+    What is in flight becomes uncertain, because the load that sent it has no lease. When an uncertain request went out
+    was not recorded, so it counts as sent just now.
+    """
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    operations = Operations(MigrationContext.configure(connection))
+    now = datetime.now(UTC)
+
+    def add(table: str, name: str, kind: Any, default: Any = None) -> None:
+        if name not in _columns(connection, table):
+            is_required = default is not None
+            column = sa.Column(name, kind, nullable=not is_required, server_default=default)
+            operations.add_column(table, column)
+
+    add("rees46_accepted_statuses", "sent_at", UtcDateTime())
+    uncertain, in_flight = "rees46_uncertain_orders", "rees46_in_flight_requests"
+    if _columns(connection, uncertain):
+        add(uncertain, "status", sa.SmallInteger())
+        add(uncertain, "extraction_id", Exact(40), "")
+        # With a zone only in PostgreSQL, which reads it in that of the session otherwise; MySQL turns it into that one.
+        zone = "+00:00" if connection.dialect.name == "postgresql" else ""
+        add(uncertain, "sent_at", UtcDateTime(), f"{now:%Y-%m-%d %H:%M:%S.%f}{zone}")
+    if _columns(connection, in_flight) and "lease" not in _columns(connection, in_flight):
+        if _columns(connection, uncertain):
+            _mark_uncertain(connection, now)
+        add(in_flight, "extraction_id", Exact(40), "")
+        add(in_flight, "lease", BIG_ID, "0")  # the last of them: it says that they are marked
+    if "high_water_mark" in _columns(connection, uncertain):
+        connection.exec_driver_sql(
+            f"DELETE FROM {uncertain} WHERE EXISTS (SELECT 1 FROM rees46_accepted_statuses AS accepted WHERE "
+            f"accepted.shop = {uncertain}.shop AND accepted.order_id = {uncertain}.order_id AND "
+            f"accepted.id > {uncertain}.high_water_mark)"
+        )
+        _drop_index(connection, operations, uncertain, "rees46_uncertain_orders_order")
+        operations.drop_column(uncertain, "high_water_mark")
+    _drop_index(connection, operations, "rees46_confirmations", "rees46_confirmations_shop")
+    _drop_index(connection, operations, "rees46_open_extractions", "rees46_open_extractions_shop")
+    if _columns(connection, "rees46_open_extractions"):
+        operations.rename_table("rees46_open_extractions", "rees46_extractions")
+    if _columns(connection, "rees46_extractions"):
+        add("rees46_extractions", "window_end", UtcDateTime())
+        add("rees46_extractions", "read_mark", BIG_ID)
+        if "is_open" not in _columns(connection, "rees46_extractions"):
+            connection.exec_driver_sql("UPDATE rees46_extractions SET read_mark = id, latest_confirmation_id = 0")
+            add("rees46_extractions", "is_open", sa.Boolean(), sa.true())  # the last of them: it says that they are set
+        _never_reuse_ids(connection, {"rees46_extractions"})
+
+
+def _mark_uncertain(connection: sa.Connection, now: datetime) -> None:
+    """Move the orders of former in-flight requests to the uncertain ones."""
+    requests = connection.exec_driver_sql("SELECT id, shop, orders FROM rees46_in_flight_requests").all()
+    columns = ("shop", "order_id", "status", "source_updated_at", "sent_at")
+    uncertain = sa.table("rees46_uncertain_orders", *map(sa.column, columns), sa.column("high_water_mark"))
+    for _, shop, orders in requests:
+        listed = json.loads(orders)
+        # The first versions stored an object of ids and times, without the status.
+        rows = [(one, None, at) for one, at in listed.items()] if isinstance(listed, dict) else listed
+        for order_id, status, at in rows:
+            latest = sa.select(sa.func.coalesce(sa.func.max(accepted_statuses.c.id), 0)).scalar_subquery()
+            values = {
+                "shop": shop,
+                "order_id": order_id,
+                "status": status,
+                "source_updated_at": sa.bindparam(None, datetime.fromisoformat(at).replace(tzinfo=UTC), UtcDateTime()),
+                "sent_at": sa.bindparam(None, now, UtcDateTime()),
+                "high_water_mark": latest,
+            }
+            connection.execute(sa.insert(uncertain).values(values))
+    connection.exec_driver_sql("DELETE FROM rees46_in_flight_requests")
+
+
+def _columns(connection: sa.Connection, table: str) -> set[str]:
+    """Return the names of a table's columns; none if there is no such table."""
+    inspector = sa.inspect(connection)
+    return {column["name"] for column in inspector.get_columns(table)} if inspector.has_table(table) else set()
+
+
+def _drop_index(connection: sa.Connection, operations: Operations, table: str, name: str) -> None:
+    if _columns(connection, table) and name in {one["name"] for one in sa.inspect(connection).get_indexes(table)}:
+        operations.drop_index(name, table)
+
+
+STEPS: dict[int, Callable[[sa.Connection], None]] = {
+    2: _never_reuse_ids_of_version_2,
+    3: _rename,
+    4: _order_extractions,
+}
 """What migrates a ledger to a version from the one before. A step uses the names that tables had then."""
 
 

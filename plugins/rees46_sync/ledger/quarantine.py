@@ -16,6 +16,9 @@ from rees46_sync.formatting import printable
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.tables import rejected_orders
 
+REFUSED_BY_REES46 = "refused_by_rees46"
+"""The reason of an order that passes all checks here, and that REES46 refuses even in a batch of its own."""
+
 QUARANTINE_CHUNK = 1000
 """Rejected rows in one statement: far below the parameter limits of SQLite (32,766) and PostgreSQL (65,535)."""
 

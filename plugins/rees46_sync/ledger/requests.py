@@ -1,8 +1,9 @@
 """
 Requests to REES46: recorded before they are sent, closed by their result.
 
-A request is *in flight* from before it is sent until its result is recorded. If no clear answer arrives, its orders
-become *uncertain*: REES46 may or may not have their status, until one of them is accepted again.
+A load takes the shop's next *lease* when it starts, and only the load with the latest one may record requests. A
+request is *in flight* from before it is sent until its result is recorded. If no clear answer arrives, or another load
+starts meanwhile, its orders become *uncertain*: REES46 may or may not have their status.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.dialects import as_json, get_dialect
-from rees46_sync.ledger.lookup import confirmed_by_others
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import (
-    accepted_statuses,
-    confirmations,
     deliveries,
+    extractions,
     in_flight_requests,
+    leases,
     uncertain_orders,
 )
 
-ACCEPTED = "accepted"
+ACCEPTED, UNKNOWN = "accepted", "unknown"
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,14 @@ class RequestResult:
 
     :param request: as :meth:`Requests.record_requests` returned it.
     :param requests: the number of POSTs that it took.
-    :param outcome: :data:`ACCEPTED`, "rejected", or "unknown" if there was no clear answer.
-    :param may_have_arrived: it was not accepted, but one of its POSTs may have reached REES46, so it stays in flight.
+    :param sent_at: when the last of them went out.
+    :param outcome: :data:`ACCEPTED`, "rejected", or :data:`UNKNOWN` if there was no clear answer.
+    :param may_have_arrived: it was not accepted, but one of its POSTs may have reached REES46.
     """
 
     request: InFlightRequest
     requests: int
+    sent_at: datetime
     outcome: str = ACCEPTED
     may_have_arrived: bool = False
 
@@ -68,13 +70,14 @@ class ChangeToken:
     Identifies the ledger state that an extraction was compared with. While it is unchanged, earlier lookups are valid.
 
     :param latest_batch: the id of the shop's latest batch of another extraction; 0 if there is none.
-    :param confirmed: how many orders of this extraction were confirmed by another one.
-    :param latest_uncertain: the id of the latest uncertain order of any shop; 0 if there is none. (Limiting it to one
-        shop would need another index.)
+    :param latest_request: the id of the latest in-flight request of another extraction; 0 if there is none.
+    :param latest_confirmation: the id of the shop's latest confirmation by another extraction; 0 if there is none.
+    :param latest_uncertain: the id of the shop's latest uncertain order of another extraction; 0 if there is none.
     """
 
     latest_batch: int
-    confirmed: int
+    latest_request: int
+    latest_confirmation: int
     latest_uncertain: int
 
 
@@ -83,14 +86,30 @@ _INSERT_REQUEST = sa.insert(in_flight_requests)
 _INSERT_DELIVERY = sa.insert(deliveries).inline()  # its id is not needed
 _CLOSE_REQUEST = sa.delete(in_flight_requests).where(in_flight_requests.c.id == sa.bindparam("number"))
 _SHOP, _EXTRACTION = sa.bindparam("shop", type_=sa.String), sa.bindparam("extraction_id", type_=sa.String)
-_CHANGE_TOKEN = sa.select(
+# It changes nothing, but takes the lock of the row until the end of the transaction, in every database.
+_HOLD_LEASE = (
+    sa.update(leases)
+    .where(leases.c.shop == sa.bindparam("of_shop", type_=sa.String), leases.c.lease == sa.bindparam("held"))
+    .values(lease=leases.c.lease)
+)
+_STATE = sa.select(
     sa.select(deliveries.c.id)
     .where(deliveries.c.shop == _SHOP, deliveries.c.extraction_id != _EXTRACTION)
     .order_by(deliveries.c.id.desc())
     .limit(1)
     .scalar_subquery(),
-    sa.select(sa.func.count(confirmations.c.id)).where(confirmed_by_others(_SHOP, _EXTRACTION)).scalar_subquery(),
-    sa.select(sa.func.max(uncertain_orders.c.id)).scalar_subquery(),
+    sa.select(sa.func.max(in_flight_requests.c.id))
+    .where(in_flight_requests.c.shop == _SHOP, in_flight_requests.c.extraction_id != _EXTRACTION)
+    .scalar_subquery(),
+    sa.select(sa.func.max(extractions.c.latest_confirmation_id))
+    .where(extractions.c.shop == _SHOP, extractions.c.extraction_id != _EXTRACTION)
+    .scalar_subquery(),
+    sa.select(uncertain_orders.c.id)
+    .where(uncertain_orders.c.shop == _SHOP, uncertain_orders.c.extraction_id != _EXTRACTION)
+    .order_by(uncertain_orders.c.id.desc())
+    .limit(1)
+    .scalar_subquery(),
+    sa.select(leases.c.lease).where(leases.c.shop == _SHOP).scalar_subquery(),
 )
 
 
@@ -100,32 +119,58 @@ class Requests:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def high_water_mark(self) -> int:
-        """Return the id of the latest accepted row; rows with a higher id are accepted after this call."""
-        with self.ledger.transaction() as connection:
-            return _high_water_mark(connection)
-
     def change_token(self, run: RunRef) -> ChangeToken:
         """Return the token of the ledger's present state, as the run's extraction sees it."""
+        return self.state(run)[0]
+
+    def state(self, run: RunRef) -> tuple[ChangeToken, int]:
+        """Return :meth:`change_token`, and the lease of the shop's latest load; one query."""
         with self.ledger.transaction() as connection:
-            row = connection.execute(_CHANGE_TOKEN, {"shop": run.shop, "extraction_id": run.extraction_id}).one()
-        return ChangeToken(row[0] or 0, row[1], row[2] or 0)
+            row = connection.execute(_STATE, {"shop": run.shop, "extraction_id": run.extraction_id}).one()
+        *parts, lease = (part or 0 for part in row)
+        return ChangeToken(*parts), lease
 
     @retry_on_conflict
-    def record_requests(self, run: RunRef, batches: Sequence[pd.DataFrame]) -> list[InFlightRequest]:
+    def take_lease(self, shop: str) -> int:
+        """
+        Take the shop's next lease for a load, and mark the orders of all in-flight requests of the shop as uncertain.
+
+        An earlier load that is still alive records no further request, and the answers to those that it has sent no
+        longer say what REES46 has: they may arrive, and be recorded, in another order than they were processed.
+        """
+        with self.ledger.transaction() as connection:
+            of_shop = leases.c.shop == shop
+            if not connection.execute(sa.update(leases).where(of_shop).values(lease=leases.c.lease + 1)).rowcount:
+                connection.execute(sa.insert(leases).values(shop=shop, lease=1))
+            lease = connection.scalar(sa.select(leases.c.lease).where(of_shop))
+            table, now = in_flight_requests.c, datetime.now(UTC)
+            for number, extraction_id, orders in connection.execute(
+                sa.select(table.id, table.extraction_id, table.orders).where(table.shop == shop)
+            ).all():
+                # Its result may be recorded at this moment.
+                if connection.execute(_CLOSE_REQUEST, {"number": number}).rowcount:
+                    _insert_uncertain(connection, shop, extraction_id, orders, now)
+        return int(lease or 0)
+
+    @retry_on_conflict
+    def record_requests(self, run: RunRef, lease: int, batches: Sequence[pd.DataFrame]) -> list[InFlightRequest]:
         """
         Record requests that are about to be sent.
 
         An extraction that confirms one of their orders from now on sees them; what was confirmed before is in
         :meth:`change_token`.
 
+        :param lease: of the load that will send them.
         :param batches: the orders of each request, columns order_id, code (0, 1 or 2), updated_at.
-        :return: the requests, to be passed on with their results.
+        :return: the requests, to be passed on with their results; none if another load has taken the lease since.
         """
         texts = [_as_json_orders(orders) for orders in batches]
+        row = {"shop": run.shop, "extraction_id": run.extraction_id, "lease": lease}
         with self.ledger.transaction() as connection:
-            added = [connection.execute(_INSERT_REQUEST, {"shop": run.shop, "orders": text}) for text in texts]
-            numbers = [int(number) for row in added for number in row.inserted_primary_key or []]
+            if not connection.execute(_HOLD_LEASE, {"of_shop": run.shop, "held": lease}).rowcount:
+                return []
+            added = [connection.execute(_INSERT_REQUEST, {**row, "orders": text}) for text in texts]
+            numbers = [int(number) for one in added for number in one.inserted_primary_key or []]
         return [
             InFlightRequest(number, len(orders), text)
             for number, orders, text in zip(numbers, batches, texts, strict=True)
@@ -138,38 +183,28 @@ class Requests:
             connection.execute(_CLOSE_REQUEST, {"number": request.number})
 
     @retry_on_conflict
-    def mark_uncertain(self, shop: str) -> None:
+    def record_result(self, run: RunRef, partition: int, result: RequestResult) -> str:
         """
-        Mark the orders of the shop's in-flight requests as uncertain, until one of them is accepted again.
+        Record the result of a request of a partition, and what REES46 accepted, in one transaction.
 
-        A request that another task is still sending loses nothing: its acceptance will be newer than this mark.
+        :return: the outcome that was recorded. It is :data:`UNKNOWN` if another load has marked the request uncertain
+            meanwhile: that load may have sent its orders again, and REES46 may process the two in any order.
         """
-        with self.ledger.transaction() as connection:
-            mark = _high_water_mark(connection)
-            requests = connection.execute(
-                sa.select(in_flight_requests.c.id, in_flight_requests.c.orders).where(in_flight_requests.c.shop == shop)
-            ).all()
-            for number, orders in requests:
-                rows = [
-                    {"shop": shop, "order_id": order_id, "source_updated_at": updated_at, "high_water_mark": mark}
-                    for order_id, updated_at in request_times(orders).items()
-                ]
-                connection.execute(sa.insert(uncertain_orders), rows)
-                connection.execute(_CLOSE_REQUEST, {"number": number})
-
-    @retry_on_conflict
-    def record_result(self, run: RunRef, partition: int, result: RequestResult) -> None:
-        """Record the result of a request of a partition, and what REES46 accepted, in one transaction."""
         request, now = result.request, datetime.now(UTC)
         batch = {"partition": partition, "orders": request.count, "requests": result.requests}
         with self.ledger.transaction() as connection:
-            if result.outcome == ACCEPTED:
-                accepted = {**asdict(run), "accepted_at": now, "orders": request.orders}
-                connection.execute(get_dialect(connection).insert_accepted, accepted)
-            if not result.may_have_arrived:
-                connection.execute(_CLOSE_REQUEST, {"number": request.number})
-            delivery = {**asdict(run), **batch, "outcome": result.outcome, "answered_at": now}
+            is_in_flight = connection.execute(_CLOSE_REQUEST, {"number": request.number}).rowcount == 1
+            outcome = result.outcome if is_in_flight or result.outcome != ACCEPTED else UNKNOWN
+            if outcome == ACCEPTED:
+                times = {"accepted_at": now, "sent_at": result.sent_at}
+                connection.execute(
+                    get_dialect(connection).insert_accepted, {**asdict(run), **times, "orders": request.orders}
+                )
+            elif result.outcome == ACCEPTED or result.may_have_arrived:
+                _insert_uncertain(connection, run.shop, run.extraction_id, request.orders, now)
+            delivery = {**asdict(run), **batch, "outcome": outcome, "answered_at": now}
             connection.execute(_INSERT_DELIVERY, delivery)
+        return outcome
 
     def accepted_by_partition(self, extraction_id: str) -> dict[int, int]:
         """Return how many orders of each partition of an extraction were accepted."""
@@ -188,20 +223,18 @@ class Requests:
             return int(connection.scalar(query) or 0)
 
 
-def request_times(orders: str) -> dict[str, datetime]:
+def order_ids(orders: str) -> set[str]:
     """
-    Return the time of each order of a request.
+    Return the ids of the orders of a request.
 
     :param orders: the column ``orders`` of ``rees46_in_flight_requests``.
     """
-    listed = json.loads(orders)
-    # The first versions stored an object of ids and times, without the status.
-    pairs = listed.items() if isinstance(listed, dict) else ((order_id, time) for order_id, _status, time in listed)
-    return {order_id: datetime.fromisoformat(time).replace(tzinfo=UTC) for order_id, time in pairs}
+    return {order_id for order_id, _status, _time in json.loads(orders)}
 
 
-def _high_water_mark(connection: sa.Connection) -> int:
-    return connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0
+def _insert_uncertain(connection: sa.Connection, shop: str, extraction_id: str, orders: str, sent_at: datetime) -> None:
+    uncertain = {"shop": shop, "extraction_id": extraction_id, "sent_at": sent_at, "orders": orders}
+    connection.execute(get_dialect(connection).insert_uncertain, uncertain)
 
 
 def _as_json_orders(orders: pd.DataFrame) -> str:

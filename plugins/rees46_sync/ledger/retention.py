@@ -35,7 +35,7 @@ from rees46_sync.ledger.tables import (
     sync_runs,
     uncertain_orders,
 )
-from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop import MAX_SETTLE, Shop
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def after_run(shop: Shop, ledger: Ledger) -> None:
     if shop.keep_days is None:
         return
     try:
-        removed = remove_older(ledger, shop.shop, datetime.now(UTC) - timedelta(days=shop.keep_days))
+        removed = remove_older(ledger, shop.shop, datetime.now(UTC) - timedelta(days=shop.keep_days), shop.settle)
     except Exception:  # the orders are sent, and the next run tries again
         log.exception("Old rows of shop %s could not be removed from the ledger; the next run tries again.", shop.shop)
         return
@@ -62,10 +62,11 @@ def after_run(shop: Shop, ledger: Ledger) -> None:
         log.info("Removed rows from the ledger that are older than %d days: %s.", shop.keep_days, counts)
 
 
-def remove_older(ledger: Ledger, shop: str, before: datetime) -> Counter[str]:
+def remove_older(ledger: Ledger, shop: str, before: datetime, settle: timedelta) -> Counter[str]:
     """
     Remove a shop's rows from before a time, except those that are still needed.
 
+    :param settle: an order whose statuses were sent within this time of each other is uncertain, and stays.
     :return: how many rows were removed, by table.
     :raises LedgerError: the database does not answer, or refuses; what was removed before stays removed.
     """
@@ -79,7 +80,7 @@ def remove_older(ledger: Ledger, shop: str, before: datetime) -> Counter[str]:
             if count < CHUNK:
                 break
     while time.monotonic() < ends_at:
-        all_checked, count = _remove_superseded(ledger, shop, before)
+        all_checked, count = _remove_superseded(ledger, shop, before, settle)
         removed[accepted_statuses.name] += count
         if all_checked:
             break
@@ -109,23 +110,25 @@ def _old_deliveries(_connection: sa.Connection, shop: str, before: datetime) -> 
     return sa.select(old.c.id).where(old.c.id < latest)
 
 
-def _old_uncertain(_connection: sa.Connection, shop: str, before: datetime) -> sa.Select[int]:
+def _old_uncertain(connection: sa.Connection, shop: str, before: datetime) -> sa.Select[int]:
     """
-    Return a query for orders that are not uncertain any more, because they were accepted later.
+    Return a query for orders that are not uncertain any more, because they were accepted long after.
 
     The latest row of all stays: SQLite would reuse its id, and a change token would then miss the new row.
     """
     uncertain, accepted = uncertain_orders.c, accepted_statuses.c
-    latest = sa.select(sa.func.max(uncertain.id)).scalar_subquery()
-    accepted_later = sa.exists().where(
-        accepted.shop == shop, accepted.order_id == uncertain.order_id, accepted.id > uncertain.high_water_mark
-    )
-    return (
-        sa.select(uncertain.id)
-        .where(uncertain.shop == shop, uncertain.source_updated_at < before, accepted_later, uncertain.id < latest)
+    last_sent = sa.func.max(sa.func.coalesce(accepted.sent_at, accepted.accepted_at), type_=UtcDateTime)
+    old = (
+        sa.select(uncertain.id, uncertain.sent_at, last_sent)
+        .where(uncertain.shop == shop, uncertain.sent_at < before)
+        .where(accepted.shop == shop, accepted.order_id == uncertain.order_id)
+        .group_by(uncertain.id, uncertain.sent_at)
         .order_by(uncertain.id)
         .limit(CHUNK)
     )
+    settled = [number for number, sent_at, last in connection.execute(old) if last >= sent_at + MAX_SETTLE]
+    latest = sa.select(sa.func.max(uncertain.id)).scalar_subquery()
+    return sa.select(uncertain.id).where(uncertain.id.in_(settled), uncertain.id < latest)
 
 
 def _old_runs(connection: sa.Connection, shop: str, before: datetime) -> sa.Select[int]:
@@ -156,7 +159,7 @@ _OLD_ROWS: dict[sa.Table, _OldRows] = {
 
 
 @retry_on_conflict
-def _remove_superseded(ledger: Ledger, shop: str, before: datetime) -> tuple[bool, int]:
+def _remove_superseded(ledger: Ledger, shop: str, before: datetime, settle: timedelta) -> tuple[bool, int]:
     """
     Remove old accepted rows of orders that have a newer one; continue after the row that was checked last.
 
@@ -174,17 +177,15 @@ def _remove_superseded(ledger: Ledger, shop: str, before: datetime) -> tuple[boo
         ).one()
         if end is None:
             return True, 0
-        is_superseded = sa.exists().where(
-            newer.shop == accepted.shop, newer.order_id == accepted.order_id, newer.id > accepted.id
+        last_sent = sa.func.max(sa.func.coalesce(newer.sent_at, newer.accepted_at), type_=UtcDateTime)
+        superseded = (
+            sa.select(accepted.id, accepted.accepted_at, last_sent)
+            .where(unchecked, accepted.id <= end, accepted.shop == shop, accepted.accepted_at < before)
+            .where(newer.shop == accepted.shop, newer.order_id == accepted.order_id, newer.id > accepted.id)
+            .group_by(accepted.id, accepted.accepted_at)
         )
-        superseded = sa.select(accepted.id).where(
-            unchecked,
-            accepted.id <= end,
-            accepted.shop == shop,
-            accepted.accepted_at < before,
-            is_superseded,
-        )
-        count = _remove(connection, accepted_statuses, superseded)
+        settled = [number for number, at, last in connection.execute(superseded) if last >= at + settle]
+        count = _remove(connection, accepted_statuses, sa.select(accepted.id).where(accepted.id.in_(settled)))
         if checked is None:
             connection.execute(sa.insert(retention).values(shop=shop, checked_up_to_id=end))
         else:

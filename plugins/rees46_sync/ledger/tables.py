@@ -3,19 +3,19 @@ The tables of the ledger, as SQLAlchemy Core.
 
 Rows are only added, and stay for as long as the shop keeps them, so the ledger is also the audit log: the latest row of
 an order in ``rees46_accepted_statuses`` is what REES46 has. The exceptions: a run that is repeated replaces its record,
-a request is in flight only until it has a result, an extraction is open only until its run ends, an alert has one row.
+a request is in flight only until it has a result, an extraction stays for a week, an alert has one row.
 
 * ``rees46_accepted_statuses``: an accepted order status per row.
 * ``rees46_deliveries``: a batch that has a result per row, in one transaction with what was accepted of it.
+* ``rees46_leases``: the number of a shop's latest load, which alone may send.
 * ``rees46_in_flight_requests``: a request per row, from before it is sent until its result is recorded; so not even a
   killed task leaves an unknown behind.
-* ``rees46_uncertain_orders``: orders of requests without a clear answer. Until one of them is accepted again, REES46
-  may or may not have its status.
-* ``rees46_open_extractions``: an extraction per row of which something may still be sent.
-* ``rees46_confirmations``: an order per row that an extraction found, in a newer version, in the status that REES46
-  has, while other extractions were open: what these read of it may be older. Removed with the last extraction it
-  matters to.
+* ``rees46_uncertain_orders``: orders of requests without a clear answer: REES46 may or may not have their status.
+* ``rees46_extractions``: an extraction per row, so that it is known which one read later.
+* ``rees46_confirmations``: an order per row that an extraction found in need of nothing: REES46 has its status. The
+  newest version that was seen stays for as long as the order; older ones go when it is confirmed in a newer one.
 * ``rees46_rejected_orders``: the quarantine.
+* ``rees46_refused_orders``: an order per row of a batch that REES46 refused, until it is accepted.
 * ``rees46_approvals``: a request for approval, or a decision about one, per row.
 * ``rees46_sync_runs``: a run per row: window, every count of the closed sum, outcome, times.
 * ``rees46_alerts``: an alert of a shop per row: whether it fires, and since when.
@@ -87,13 +87,13 @@ class Exact(sa.TypeDecorator[str]):
         return mysql.VARCHAR(length, **exact) if length else mysql.LONGTEXT(**exact)
 
 
-_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 metadata = sa.MetaData()
 
 accepted_statuses = sa.Table(
     "rees46_accepted_statuses",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
     sa.Column("status", sa.SmallInteger, nullable=False, comment="0 created, 1 completed, 2 cancelled"),
@@ -101,14 +101,15 @@ accepted_statuses = sa.Table(
     sa.Column("dag_id", Exact(250), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False),
     sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that it came from"),
-    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("accepted_at", UtcDateTime, nullable=False, comment="when the answer was recorded"),
+    sa.Column("sent_at", UtcDateTime, comment="when its request went out; null: by an earlier version"),
     sa.Index("rees46_accepted_statuses_order", "shop", "order_id", "id"),
 )
 
 deliveries = sa.Table(
     "rees46_deliveries",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("extraction_id", Exact(40), nullable=False),
     sa.Column("dag_id", Exact(250), nullable=False),
@@ -123,11 +124,20 @@ deliveries = sa.Table(
     sqlite_autoincrement=True,
 )
 
+leases = sa.Table(
+    "rees46_leases",
+    metadata,
+    sa.Column("shop", Exact(100), primary_key=True),
+    sa.Column("lease", BIG_ID, nullable=False, comment="of the load that started last"),
+)
+
 in_flight_requests = sa.Table(
     "rees46_in_flight_requests",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
+    sa.Column("extraction_id", Exact(40), nullable=False),
+    sa.Column("lease", BIG_ID, nullable=False, comment="of the load that sends it"),
     sa.Column("orders", Exact, nullable=False, comment="JSON: of each order its id, status and source_updated_at"),
     sa.Index("rees46_in_flight_requests_shop", "shop"),
     sqlite_autoincrement=True,
@@ -139,43 +149,49 @@ sa.event.listen(in_flight_requests, "after_create", _PLAIN.execute_if(dialect="p
 uncertain_orders = sa.Table(
     "rees46_uncertain_orders",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
+    sa.Column("status", sa.SmallInteger, comment="null: an earlier version did not record it"),
     sa.Column("source_updated_at", UtcDateTime, nullable=False),
-    sa.Column("high_water_mark", _Id, nullable=False, comment="the latest accepted row when it became uncertain"),
-    sa.Index("rees46_uncertain_orders_order", "shop", "order_id", "high_water_mark"),
+    sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that it came from"),
+    sa.Column("sent_at", UtcDateTime, nullable=False, comment="until when its request may have gone out"),
+    sa.Index("rees46_uncertain_orders_order", "shop", "order_id"),
+    sa.Index("rees46_uncertain_orders_shop", "shop", "id"),
 )
 
-open_extractions = sa.Table(
-    "rees46_open_extractions",
+extractions = sa.Table(
+    "rees46_extractions",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("extraction_id", Exact(40), nullable=False, unique=True),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("window_start", UtcDateTime, nullable=False),
-    sa.Column("latest_confirmation_id", _Id, nullable=False, comment="in rees46_confirmations, when it started"),
-    sa.Index("rees46_open_extractions_shop", "shop"),
+    sa.Column("window_end", UtcDateTime, comment="null: an earlier version did not record it"),
+    sa.Column("read_mark", BIG_ID, comment="the latest extraction when it had read all; null: it reads, or failed"),
+    sa.Column("is_open", sa.Boolean, nullable=False, comment="something of it may still be sent"),
+    sa.Column("latest_confirmation_id", BIG_ID, nullable=False, comment="its latest confirmation; 0: none"),
+    sa.Index("rees46_extractions_shop", "shop", "id"),
+    sqlite_autoincrement=True,
 )
 
 confirmations = sa.Table(
     "rees46_confirmations",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("order_id", Exact(255), nullable=False),
     sa.Column("source_updated_at", UtcDateTime, nullable=False, comment="of the confirmed version"),
     sa.Column("extraction_id", Exact(40), nullable=False, comment="the extraction that confirmed it"),
     sa.Index("rees46_confirmations_order", "shop", "order_id"),
-    sa.Index("rees46_confirmations_shop", "shop", "id"),
     sqlite_autoincrement=True,
 )
 
 rejected_orders = sa.Table(
     "rees46_rejected_orders",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False, comment="the first run that read this row"),
     sa.Column("order_id", Exact),
@@ -187,10 +203,23 @@ rejected_orders = sa.Table(
     sa.Index("rees46_rejected_orders_shop", "shop", "id"),
 )
 
+refused_orders = sa.Table(
+    "rees46_refused_orders",
+    metadata,
+    sa.Column("id", BIG_ID, primary_key=True),
+    sa.Column("shop", Exact(100), nullable=False),
+    sa.Column("order_id", Exact(255), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("batch_size", sa.Integer, nullable=False, comment="of the refused batch; 1: it is refused alone"),
+    sa.Column("reason", Exact(250), nullable=False, comment="REES46's words"),
+    sa.Column("refused_at", UtcDateTime, nullable=False),
+    sa.Index("rees46_refused_orders_order", "shop", "order_id"),
+)
+
 approvals = sa.Table(
     "rees46_approvals",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("dag_id", Exact(250), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False),
@@ -205,7 +234,7 @@ approvals = sa.Table(
 sync_runs = sa.Table(
     "rees46_sync_runs",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("dag_id", Exact(250), nullable=False),
     sa.Column("run_id", Exact(250), nullable=False),
@@ -231,7 +260,7 @@ sync_runs = sa.Table(
 alerts = sa.Table(
     "rees46_alerts",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("alert", Exact(40), nullable=False),
     sa.Column("firing", sa.Boolean, nullable=False),
@@ -245,7 +274,7 @@ alerts = sa.Table(
 alert_messages = sa.Table(
     "rees46_alert_messages",
     metadata,
-    sa.Column("id", _Id, primary_key=True),
+    sa.Column("id", BIG_ID, primary_key=True),
     sa.Column("shop", Exact(100), nullable=False),
     sa.Column("alert", Exact(40), nullable=False),
     sa.Column("channel", Exact(40), nullable=False, comment="kind and fingerprint of a channel of the shop file"),
@@ -261,7 +290,7 @@ retention = sa.Table(
     "rees46_retention",
     metadata,
     sa.Column("shop", Exact(100), primary_key=True),
-    sa.Column("checked_up_to_id", _Id, nullable=False, comment="the latest accepted row that was checked"),
+    sa.Column("checked_up_to_id", BIG_ID, nullable=False, comment="the latest accepted row that was checked"),
 )
 
 schema_versions = sa.Table(

@@ -176,7 +176,7 @@ def _update_alerts(
 def _finish_extraction(run: RunContext, extraction: Extraction) -> None:
     """Remove the staged files of a run that sent everything: it needs no clearing."""
     from rees46_sync.airflow_adapters import staging
-    from rees46_sync.ledger.confirmations import Confirmations
+    from rees46_sync.ledger.extractions import Extractions
 
     staging.remove(staging.open_path(extraction["folder"]))
-    Confirmations(run.ledger).close_extraction(run.shop.shop, extraction["extraction_id"])
+    Extractions(run.ledger).close(run.ref(extraction["extraction_id"]))

@@ -18,8 +18,6 @@ from rees46_sync.pipeline.run import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rees46_sync.ledger.requests import ChangeToken
-
 log = logging.getLogger(__name__)
 
 
@@ -36,32 +34,25 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
     :raises StagingError: the staging root cannot be read or written.
     """
     from rees46_sync.airflow_adapters import staging
-    from rees46_sync.ledger.confirmations import Confirmations
-    from rees46_sync.ledger.lookup import look_up
-    from rees46_sync.ledger.requests import Requests
-    from rees46_sync.pipeline import diff
+    from rees46_sync.pipeline import comparison, diff
     from rees46_sync.pipeline.preview import build_preview
 
     run, extraction = RunContext(shop_file, context, partition), get_extraction(partition)
     validated = _validated(run, partition)
     orders = diff.add_codes(staging.read(staging.open_path(validated["path"])).to_pandas(), run.shop)
-    diff_context = diff.DiffContext.from_extraction(extraction, allow_reopen=run.shop.allow_reopen)
-    ref, requests = run.ref(extraction["extraction_id"]), Requests(run.ledger)
-
-    def compare() -> tuple[ChangeToken, pd.DataFrame, pd.Series]:
-        requests.mark_uncertain(run.shop.shop)
-        change_token = requests.change_token(ref)
-        known = look_up(run.ledger, run.shop.shop, orders["order_id"].tolist(), ref.extraction_id)
-        return change_token, known, diff.compare(orders, known, diff_context)
-
-    change_token, known, actions = compare()
-    unchanged = diff.select_confirmable(orders, known, actions)
-    if not run.is_dry_run and (confirmed := Confirmations(run.ledger).confirm(ref, unchanged)):
-        log.info("Partition %d: confirmed %d orders for extractions that are open.", partition["index"], confirmed)
-        change_token, known, actions = compare()
+    diff_context = diff.DiffContext.from_extraction(
+        extraction, settle=run.shop.settle, allow_reopen=run.shop.allow_reopen
+    )
+    ref = run.ref(extraction["extraction_id"])
+    # A dry run writes nothing.
+    compare = comparison.compare if run.is_dry_run else comparison.compare_and_confirm
+    found = compare(run.ledger, ref, orders, diff_context)
+    known, actions = found.known, found.actions
+    if found.confirmed:
+        log.info("Partition %d: confirmed %d orders.", partition["index"], found.confirmed)
     _quarantine_reopened(run, orders[actions == diff.REOPENED])
     due = orders[actions == diff.SEND]
-    token = diff.comparison_token(change_token, diff_context)
+    token = diff.comparison_token(found.token, diff_context)
     # One file per comparison: a zombie attempt may still write results based on an older state of the ledger.
     name = "-".join([f"batches-{partition['index']:04}", *map(str, token.values())])
     # With the shop's own status: the connection decides which of them is sent, and is read when it is sent.

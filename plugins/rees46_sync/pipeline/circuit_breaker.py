@@ -1,4 +1,4 @@
-"""When a load stops sending: after rejections, after batches without a clear answer, or because Airflow stops it."""
+"""When a load stops sending: after rejections, after batches without a clear answer, or because something stops it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         self.errors: list[Rees46Error] = []
-        self.stop_requested = False
+        self.stopped_by = ""
+        self._refused = 0
         self._consecutive_unclear = 0
 
-    def request_stop(self) -> None:
-        """Send no further batch."""
-        self.stop_requested = True
+    def request_stop(self, stopped_by: str) -> None:
+        """Send no further batch, because of Airflow, or of another load."""
+        self.stopped_by = self.stopped_by or stopped_by
 
     def record_success(self) -> None:
         """Note that a batch was accepted."""
@@ -39,12 +40,17 @@ class CircuitBreaker:
         is_rejected = isinstance(error, Rees46RejectedError)
         self._consecutive_unclear = 0 if is_rejected else self._consecutive_unclear + 1
 
+    def record_refusal(self) -> None:
+        """Note that a batch was refused for an order in it, which is searched for: no error yet."""
+        self._refused += 1
+        self._consecutive_unclear = 0
+
     @property
     def stop_reason(self) -> str:
         """Why no further batch is sent; empty as long as there is no reason."""
-        rejected = sum(isinstance(error, Rees46RejectedError) for error in self.errors)
-        if self.stop_requested:
-            return "Stopped by Airflow"
+        rejected = self._refused + sum(isinstance(error, Rees46RejectedError) for error in self.errors)
+        if self.stopped_by:
+            return f"Stopped by {self.stopped_by}"
         if rejected >= MAX_REJECTED:
             return f"Stopped after {rejected} rejected batches"
         if self._consecutive_unclear >= MAX_UNCLEAR:

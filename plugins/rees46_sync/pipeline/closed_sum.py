@@ -17,6 +17,7 @@ from rees46_sync.exceptions import AccountingError
 from rees46_sync.ledger.approvals import Approval
 from rees46_sync.ledger.runs import ACCOUNT_PARTS, new_account
 from rees46_sync.pipeline.run import Extraction
+from rees46_sync.pipeline.tally import TALLY_PARTS
 
 
 @dataclass
@@ -147,7 +148,7 @@ def _add_load(index: int, tally: Mapping[str, Any], accepted: int, account: RunA
             f"load_batches of partition {index} counts {tally['sent']} orders as sent, the ledger {accepted}"
         )
     account.sent_twice += accepted - tally["sent"]
-    account.counts.update({name: tally[name] for name in ("sent", "unchanged", "stale", "reopened", "failed")})
+    account.counts.update({name: tally.get(name, 0) for name in TALLY_PARTS})
     if tally["failed"]:
         account.unfinished.append(f"load_batches of partition {index} could not send {tally['failed']} orders")
 

@@ -5,10 +5,12 @@ Three things overlap: requests are in flight, the results of earlier ones are re
 the next orders. A slot is held from the final ledger check until the response arrives, and released before the result
 is recorded; at most :data:`MAX_UNRECORDED` results wait to be recorded.
 
-Orders are compared with the ledger again if its change token has moved since they were compared: another run may have
-sent newer versions, or an earlier attempt of this task some of the orders. So a retry sends only what is missing; only
-a batch whose response was never read can be sent twice, which REES46 accepts without harm. A request is recorded before
-it is sent, so that its orders are known to be uncertain, whatever kills the task.
+A load takes the shop's lease when it starts, and stops when another load has taken the next one. Right before each POST
+it checks the lease and the ledger's change token. If the token has moved since the orders were compared, they are
+compared again: another run may have sent or confirmed newer versions, or an earlier attempt of this task have sent some
+of the orders. So a retry sends only what is missing; only a batch whose response was never read can be sent twice,
+which REES46 accepts without harm. A request is recorded before it is sent, so that its orders are known to be
+uncertain, whatever kills the task.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from typing import Protocol
 
 import pandas as pd
@@ -27,13 +31,14 @@ from more_itertools import chunked, peekable
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync.exceptions import Rees46Error, Rees46RejectedError
-from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.ledger.lookup import look_up
+from rees46_sync.ledger.refused_orders import RefusedOrders
 from rees46_sync.ledger.requests import ACCEPTED, ChangeToken, InFlightRequest, RequestResult, Requests
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.pipeline import diff
+from rees46_sync.pipeline.bad_orders import BadOrderSearch
 from rees46_sync.pipeline.circuit_breaker import CircuitBreaker
+from rees46_sync.pipeline.comparison import compare_and_confirm
 from rees46_sync.pipeline.diff import DiffContext
 from rees46_sync.pipeline.tally import Tally
 from rees46_sync.rees46.dialects import Status
@@ -46,6 +51,8 @@ MAX_UNRECORDED = 2
 RECORD_CHUNK = 4
 """Requests that are recorded in one transaction, and then sent one by one."""
 
+ANOTHER_LOAD = "another load of this shop, which started later"
+
 RECHECK_CHUNK = 20_000
 """Orders that are compared with the ledger at once, ahead of their requests."""
 
@@ -53,8 +60,8 @@ RECHECK_CHUNK = 20_000
 class Sender(Protocol):
     """Sends a batch: :class:`rees46_sync.rees46.hook.Rees46Hook`."""
 
-    def send(self, orders: Sequence[tuple[str, Status]]) -> int:
-        """Send pairs of order id and status; return how many requests it took."""
+    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool]) -> int:
+        """Send pairs of order id and status; ask before each request; return how many it took, 0 if none might."""
         ...
 
 
@@ -90,7 +97,6 @@ class Delivery:
         self.sender = sender
         self.ledger = ledger
         self.requests = Requests(ledger)
-        self.confirmations = Confirmations(ledger)
         self.run = run
         self.partition = partition
         self.context = context
@@ -103,9 +109,9 @@ class Delivery:
         self._slots = threading.BoundedSemaphore(concurrency)
         self._unrecorded = threading.BoundedSemaphore(MAX_UNRECORDED)
 
-    def stop(self) -> None:
+    def stop(self, stopped_by: str = "Airflow") -> None:
         """Send no further batch; the responses to those in flight are still received and recorded."""
-        self.breaker.request_stop()
+        self.breaker.request_stop(stopped_by)
 
     def deliver(self, orders: pd.DataFrame, token: Mapping[str, int] | None = None) -> dict[str, int]:
         """
@@ -118,9 +124,12 @@ class Delivery:
         :raises LedgerError: the ledger did not answer; the responses in flight were received, and recorded if possible.
         """
         self.tally, self._skipped = Tally(len(orders)), Tally()
+        self.search = BadOrderSearch(RefusedOrders(self.ledger), self.run.shop, resend=self.context.resend)
+        self._refusal: Rees46RejectedError | None = None
+        self._numbers = count()
         self._sent: list[Future[None]] = []
         self._recorded: list[Future[None]] = []
-        self.requests.mark_uncertain(self.run.shop)
+        self._lease = self.requests.take_lease(self.run.shop)
         # Whatever happens, leaving the block waits for what is in flight, the senders first: it may be accepted, so it
         # has to be recorded.
         with (
@@ -129,15 +138,41 @@ class Delivery:
             ThreadPoolExecutor(self.concurrency, "rees46-send") as senders,
         ):
             self._recorder = recorder
-            for due in self._recheck_ahead(orders, token, ahead):
+            for due in self._recheck_ahead(self.search.set_aside(orders), token, ahead):
                 batches = diff.split_batches(due.orders, self.batch_size)
                 for chunk in chunked(batches, RECORD_CHUNK):
                     self._start(senders, [_DueOrders(batch, due.change_token) for batch in chunk])
-        for ended in [*self._sent, *self._recorded]:
-            ended.result()
+            self._wait()
+            for batch in self.search.batches():
+                # One at a time: each one that is refused is a mail.
+                if len((due := self._recheck(batch)).orders):
+                    self._start(senders, [due])
+                    self._wait()
+        self._account_for_bad_orders()
         if skipped := self._skipped.counts["failed"]:
             log.error("%s: %d orders of partition %d were skipped.", self.breaker.stop_reason, skipped, self.partition)
         return self.tally.counts
+
+    def _wait(self) -> None:
+        """Wait until everything that was started is sent and recorded."""
+        for pending in (self._sent, self._recorded):
+            while pending:
+                pending.pop().result()
+
+    def _account_for_bad_orders(self) -> None:
+        """Count the orders that were refused alone; without a sign that the shop's keys are right they have failed."""
+        search = self.search
+        search.record()
+        self.tally.add(rejected=len(self.bad_orders))
+        self.tally.add(failed=len(search.known_bad) + len(search.bad) - len(self.bad_orders))
+        if self._refusal and self.tally.counts["failed"]:
+            self.breaker.record_error(self._refusal)
+
+    @property
+    def bad_orders(self) -> pd.DataFrame:
+        """The orders that count as rejected."""
+        found = self.search.bad if self.search.is_accepting else self.search.bad[:0]
+        return pd.concat([self.search.known_bad, found])
 
     def _recheck_ahead(
         self, orders: pd.DataFrame, token: Mapping[str, int] | None, ahead: Executor
@@ -156,21 +191,17 @@ class Delivery:
         change_token = self.requests.change_token(self.run)
         if diff.comparison_token(change_token, self.context) == token:
             return _DueOrders(orders, change_token)
-        known = look_up(self.ledger, self.run.shop, orders["order_id"].tolist(), self.run.extraction_id)
-        sent_here = orders[["order_id"]].merge(known[["order_id", "sent_here"]], on="order_id", how="left")["sent_here"]
-        is_sent = sent_here.eq(True).set_axis(orders.index)
-        remaining = orders[~is_sent]
-        actions = diff.compare(remaining, known, self.context)
+        found = compare_and_confirm(self.ledger, self.run, orders, self.context)
+        sent_here = orders["order_id"].isin(found.known["order_id"][found.known["sent_here"]])
+        actions = found.actions.mask(sent_here, diff.UNCHANGED)
         counts = diff.count_actions(actions)
         self.tally.add(
-            sent=int(is_sent.sum()),
-            unchanged=counts[diff.UNCHANGED],
+            sent=int(sent_here.sum()),
+            unchanged=counts[diff.UNCHANGED] - int(sent_here.sum()),
             stale=counts[diff.STALE],
             reopened=counts[diff.REOPENED],
         )
-        # Not compared once more, as after building: a load that could have sent them waits for the slot of the pool.
-        self.confirmations.confirm(self.run, diff.select_confirmable(remaining, known, actions))
-        return _DueOrders(remaining[actions == diff.SEND], change_token)
+        return _DueOrders(orders[actions == diff.SEND], found.token)
 
     def _start(self, senders: Executor, batches: Sequence[_DueOrders]) -> None:
         """Record requests, and send each one as soon as a slot is free; skip them if no further batch may be sent."""
@@ -178,57 +209,88 @@ class Delivery:
             for due in batches:
                 self._skip(due)
             return
-        for due, request in zip(batches, self._record_requests(*batches), strict=True):
+        requests = self._record_requests(*batches)
+        if not requests:
+            for due in batches:
+                self._skip(due)
+            return
+        for due, request in zip(batches, requests, strict=True):
             self._slots.acquire()
             # A thread does not inherit the fields of the task's log lines.
             fields = copy_context()
-            fields.run(bind_contextvars, batch=len(self._sent))
+            fields.run(bind_contextvars, batch=next(self._numbers))
             self._sent.append(senders.submit(fields.run, self._send, due, request))
 
     def _record_requests(self, *batches: _DueOrders) -> list[InFlightRequest]:
-        return self.requests.record_requests(self.run, [due.orders for due in batches])
+        """Record requests; none, and the load stops, if another load has taken the lease."""
+        requests = self.requests.record_requests(self.run, self._lease, [due.orders for due in batches])
+        if not requests:
+            self.stop(ANOTHER_LOAD)
+        return requests
 
     def _send(self, due: _DueOrders, request: InFlightRequest) -> None:
         with self._releasing(self._slots):
-            self._send_if_due(due, request)
+            while not self._was_sent(due, request):
+                self.requests.cancel_request(request)
+                if not self.breaker.stop_reason:
+                    due = self._recheck(due.orders)
+                    if due.orders.empty:
+                        return
+                requests = [] if self.breaker.stop_reason else self._record_requests(due)
+                if not requests:
+                    self._skip(due)
+                    return
+                [request] = requests
 
-    def _send_if_due(self, due: _DueOrders, request: InFlightRequest) -> None:
-        if self.breaker.stop_reason:
-            self.requests.cancel_request(request)
-            self._skip(due)
-            return
-        # Checked only now that the request is in the ledger: who confirms one of its orders after this sees it there.
-        if self.requests.change_token(self.run) != due.change_token:
-            self.requests.cancel_request(request)
-            due = self._recheck(due.orders)
-            if len(due.orders):
-                [request] = self._record_requests(due)
-                self._send_if_due(due, request)
-            return
+    def _was_sent(self, due: _DueOrders, request: InFlightRequest) -> bool:
+        """Send a request, unless the load is to stop or something has changed since its orders were compared."""
+        sent_at = datetime.now(UTC)
+
+        # Called only now that the request is in the ledger: who confirms one of its orders after this sees it there.
+        def may_post() -> bool:
+            nonlocal sent_at
+            change_token, lease = self.requests.state(self.run)
+            if lease != self._lease:
+                self.stop(ANOTHER_LOAD)
+            sent_at = datetime.now(UTC)
+            return not self.breaker.stop_reason and change_token == due.change_token
+
         order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_to_send(due.orders)
         try:
-            requests = self.sender.send(list(zip(order_ids, statuses, strict=True)))
+            requests = self.sender.send(list(zip(order_ids, statuses, strict=True)), may_post)
         except Rees46Error as error:
-            self._handle_error(error, order_ids[0], request)
             # A batch is retried only after an attempt without a clear answer, which may have reached REES46.
-            rejected_at_once = isinstance(error, Rees46RejectedError) and error.requests == 1
-            result = RequestResult(request, error.requests, error.outcome, may_have_arrived=not rejected_at_once)
+            arrived = not isinstance(error, Rees46RejectedError) or error.requests > 1
+            self._handle_error(error, due.orders, arrived=arrived)
+            result = RequestResult(request, error.requests, sent_at, error.outcome, may_have_arrived=arrived)
         else:
+            if not requests:
+                return False
             self.breaker.record_success()
-            result = RequestResult(request, requests)
+            self.search.accept(order_ids)
+            result = RequestResult(request, requests, sent_at)
         self._unrecorded.acquire()
         self._recorded.append(self._recorder.submit(self._record, result))
+        return True
 
     def _record(self, result: RequestResult) -> None:
         with self._releasing(self._unrecorded):
-            self.requests.record_result(self.run, self.partition, result)
-            if result.outcome == ACCEPTED:
+            outcome = self.requests.record_result(self.run, self.partition, result)
+            if outcome == ACCEPTED:
                 self.tally.add(sent=result.request.count)
+            elif result.outcome == ACCEPTED:
+                self.stop(ANOTHER_LOAD)
+                self.tally.add(failed=result.request.count)
 
-    def _handle_error(self, error: Rees46Error, first_id: str, request: InFlightRequest) -> None:
-        log.error("Batch of %d orders, from order %s on: %s", request.count, first_id, error)
+    def _handle_error(self, error: Rees46Error, orders: pd.DataFrame, *, arrived: bool) -> None:
+        log.error("Batch of %d orders, from order %s on: %s", len(orders), orders["order_id"].iloc[0], error)
+        if isinstance(error, Rees46RejectedError) and error.is_about_orders and not arrived:
+            self._refusal = error
+            self.breaker.record_refusal()
+            self.search.refuse(orders, error)
+            return
         self.breaker.record_error(error)
-        self.tally.add(failed=request.count)
+        self.tally.add(failed=len(orders))
 
     def _skip(self, due: _DueOrders) -> None:
         for tally in (self.tally, self._skipped):

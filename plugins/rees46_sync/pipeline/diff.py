@@ -2,7 +2,7 @@
 Today's rows minus what REES46 has: what a run sends.
 
 The ledger's latest row of an order is what REES46 has. The status that is sent is always the one read now, whatever the
-run's window is. The one thing to find out is whether the row at hand could be older than what REES46 has: see
+run's window is. The one thing to find out is whether the row at hand could be older than what is known already: see
 :func:`compare`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -29,23 +29,22 @@ class DiffContext:
     """
     How the rows at hand were extracted, which decides what can be newer than they are.
 
-    :param high_water_mark: the ledger's latest accepted row when the extraction started; later rows were accepted
-        since.
     :param window_end: the end of the window that was read.
+    :param settle: how long REES46 may take to process a request.
     :param resend: send orders even if REES46 has this status already, unless it has a newer version of them.
     :param allow_reopen: let a completed or cancelled order become created.
     """
 
-    high_water_mark: int
     window_end: datetime
+    settle: timedelta = timedelta(0)
     resend: bool = False
     allow_reopen: bool = False
 
     @classmethod
-    def from_extraction(cls, extraction: Mapping[str, Any], *, allow_reopen: bool) -> DiffContext:
+    def from_extraction(cls, extraction: Mapping[str, Any], *, settle: timedelta, allow_reopen: bool) -> DiffContext:
         """Return the context of an extraction's descriptor, :class:`rees46_sync.pipeline.run.Extraction`."""
         return cls(
-            high_water_mark=extraction["high_water_mark"],
+            settle=settle,
             window_end=datetime.fromisoformat(extraction["window_end"]),
             resend=extraction["resend"],
             allow_reopen=allow_reopen,
@@ -54,8 +53,9 @@ class DiffContext:
 
 def comparison_token(token: ChangeToken, context: DiffContext) -> dict[str, int]:
     """Return what a comparison rested on. While it is unchanged, the actions that it found are still right."""
-    # Of the context only this can change between two tasks of a run: it comes from the shop file.
-    return {**asdict(token), "allow_reopen": int(context.allow_reopen)}
+    # Of the context only these can change between two tasks of a run: they come from the shop file.
+    settle_s = int(context.settle.total_seconds())
+    return {**asdict(token), "allow_reopen": int(context.allow_reopen), "settle": settle_s}
 
 
 def add_codes(orders: pd.DataFrame, shop: Shop) -> pd.DataFrame:
@@ -74,46 +74,64 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
     """
     Decide for each order what to do with it.
 
-    * ``unchanged``: REES46 has this status. With ``resend`` it is sent all the same, unless REES46's version is newer:
-      the ledger would then record the order as being as old as the row at hand, and an older version could follow it.
-    * ``stale``: REES46 has another status (or, after a lost answer, may have one), and that one is newer. It is newer
-      in three cases. Its version lies after the window that was read, so this run could not see it (a history run over
-      a table of events). Or another run sent it after this extraction started, and its version is at least as new. Or
-      another extraction found it, in such a version, in the status that REES46 has already
-      (:mod:`rees46_sync.ledger.confirmations`).
-    * ``reopened``: REES46 has the order as completed or cancelled, which are final, and the row says created.
-    * ``send``: everything else. A version that was accepted before this extraction started and lies inside its window
-      has just been read again, so the row at hand is the truth even if its timestamp is older (the clocks of two
-      writers of the warehouse disagree).
+    * ``unchanged``: REES46 has this status, for certain. With ``resend`` it is sent all the same, unless a newer
+      version is known: the ledger would then record the order as being as old as the row at hand, and an older version
+      could follow it.
+    * ``stale``: a newer row is known, which another extraction sent (or tried to), or found in the status that REES46
+      has. It is newer in three cases. Its version lies after the window that was read, so this run could not see it (a
+      history run over a table of changes). Or its extraction had not read everything before this one started, and its
+      version is newer, or as new in another status (the same row is not newer: two runs could each leave it to the
+      other). Or its extraction started after this one had read everything, and its window holds
+      the time of the row at hand: if its version is older, the row has gone back since.
+    * ``reopened``: REES46 has the order as completed or cancelled, which are final, or may have it so, and the row says
+      created.
+    * ``send``: everything else. What an extraction found that had ended before this one started has just been read
+      again, so the row at hand is the truth even if its timestamp is older (the clocks of two writers of the warehouse
+      disagree).
 
     :param orders: columns order_id, code, updated_at.
-    :param known: what REES46 has, as :func:`rees46_sync.ledger.lookup.look_up` returns it.
+    :param known: what REES46 has, as :func:`rees46_sync.ledger.lookup.look_up` returns it for this extraction.
     :return: one action for each row, with the index of ``orders``.
     """
-    both = orders[["order_id", "code", "updated_at"]].merge(known, on="order_id", how="left").set_axis(orders.index)
-    # An uncertain order may have any status at REES46, so it is never "unchanged".
-    same = (both["known_status"] == both["code"]) & (both["uncertain"] != True)  # noqa: E712 - absent orders have NaN
-    accepted_since = both["known_id"] > context.high_water_mark
+    both = _with_known(orders, known)
+    same = (both["known_status"] == both["code"]) & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
     after_window = both["newest_updated_at"] >= context.window_end
-    confirmed = both["confirmed_at"] >= both["updated_at"]
-    newer = after_window | confirmed | (accepted_since & (both["known_updated_at"] >= both["updated_at"]))
-    final = both["known_status"] > CREATED
+    is_other = both["sent_since_status"] != both["code"]
+    sent_since = (both["sent_since"] > both["updated_at"]) | (is_other & (both["sent_since"] == both["updated_at"]))
+    newer_since = sent_since | (both["confirmed_since"] > both["updated_at"])
+    newer = after_window | newer_since | _was_read_later(both)
     action = pd.Series(SEND, index=orders.index)
     if not context.allow_reopen:
-        action = action.mask(final & (both["code"] == CREATED), REOPENED)
+        action = action.mask((both["may_be_final"] == True) & (both["code"] == CREATED), REOPENED)  # noqa: E712
     action = action.mask(newer & ~same, STALE)
     return action.mask(same & newer if context.resend else same, UNCHANGED)
 
 
+def _was_read_later(both: pd.DataFrame) -> pd.Series:
+    """Return whether an extraction that read later, in a window that holds the row at hand, found the order."""
+    found = both[both["read_later"].notna()]
+    holds = [
+        any(start <= at < end for start, end in windows)
+        for windows, at in zip(found["read_later"], found["updated_at"], strict=True)
+    ]
+    return pd.Series(both.index.isin(found.index[holds]), index=both.index)
+
+
 def select_confirmable(orders: pd.DataFrame, known: pd.DataFrame, actions: pd.Series) -> pd.DataFrame:
     """
-    Return the unchanged orders that were read in a newer version than REES46 has: other extractions must know of them.
+    Return the orders that need nothing: other extractions must know that this one saw them.
 
     :param orders, known, actions: as :func:`compare` takes and returns them.
+    :return: columns order_id, updated_at, and is_newer: whether this version is newer than all that are known.
     """
-    unchanged = orders[actions == UNCHANGED]
-    newest = unchanged[["order_id"]].merge(known, on="order_id", how="left")["newest_updated_at"]
-    return unchanged[unchanged["updated_at"].gt(newest.set_axis(unchanged.index))]
+    settled = orders[actions.isin((UNCHANGED, REOPENED))]
+    both = _with_known(settled, known)
+    return both[["order_id", "updated_at"]].assign(is_newer=both["updated_at"] > both["newest_updated_at"])
+
+
+def _with_known(orders: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    rows = orders[["order_id", "code", "updated_at"]]
+    return rows.merge(known, on="order_id", how="left").set_axis(orders.index)
 
 
 def split_batches(orders: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:

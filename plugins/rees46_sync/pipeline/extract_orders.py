@@ -32,8 +32,7 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     :raises StagingError: the staging root cannot be written.
     """
     from rees46_sync.airflow_adapters import staging
-    from rees46_sync.ledger.confirmations import Confirmations
-    from rees46_sync.ledger.requests import Requests
+    from rees46_sync.ledger.extractions import Extractions
     from rees46_sync.warehouse.reader import extract
 
     run = RunContext(shop_file, context)
@@ -45,11 +44,13 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     window = run.window(is_history=history)
     log.info("Shop %s: reading %s, window %s.", shop.shop, shop.query.name, window)
     extraction_id = staging.new_extraction_id(now)
-    # Before the first row is read: what is accepted or confirmed from now on may be newer than what this run reads.
+    # Before the first row is read, and after the last: so it is known which of two extractions read later.
+    extractions, ref = Extractions(run.ledger), run.ref(extraction_id)
     if not run.is_dry_run:
-        Confirmations(run.ledger).open_extraction(run.ref(extraction_id), now, window.start)
-    high_water_mark = Requests(run.ledger).high_water_mark()
+        extractions.start(ref, now, (window.start, window.end))
     rows = extract(shop, window, root / extraction_id)
+    if not run.is_dry_run:
+        extractions.finish_reading(ref)
     log.info(
         "Read %d rows, %d of them older versions of an order; staged %d partitions.",
         rows.read,
@@ -60,7 +61,6 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     extraction = Extraction(
         extraction_id=extraction_id,
         folder=str(root / extraction_id),
-        high_water_mark=high_water_mark,
         resend=run.params["resend"],
         started_at=now.isoformat(),
         window_start=window.start.isoformat(),
@@ -79,15 +79,15 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
 def _remove_expired(run: RunContext, root: UPath, now: datetime) -> None:
     """Remove what earlier runs of the shop left, once it is too old for them to be cleared."""
     from rees46_sync.airflow_adapters import staging
-    from rees46_sync.ledger.confirmations import Confirmations
+    from rees46_sync.ledger.extractions import Extractions
     from rees46_sync.validation import data_docs
 
-    confirmations = Confirmations(run.ledger)  # opened first: without a ledger nothing is removed
+    extractions = Extractions(run.ledger)  # opened first: without a ledger nothing is removed
     for name in staging.remove_older(root, now):
         log.info("Removed the staged files of %s: older than %s.", name, staging.KEEP)
     for name in data_docs.remove_expired(run.shop, run.ti.dag_id, now):
         log.info("Removed the Data Docs of %s: older than %s.", name, data_docs.KEEP)
-    confirmations.close_older(run.shop.shop, now - staging.KEEP)
+    extractions.remove_older(run.shop.shop, now - staging.KEEP)
 
 
 def _check_mappable(shop: Shop, rows: ExtractedRows) -> None:

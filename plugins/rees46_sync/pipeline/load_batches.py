@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,11 @@ class Rees46SyncOrdersOperator(BaseOperator):
     :param rees46_conn_id: the connection with the shop's REES46 keys.
     :param ledger_conn_id: the connection of the ledger's database.
     :param batches: what ``build_batches`` returned for one partition.
+    :param settle: how long REES46 may still process a request, see the shop file.
     :param allow_reopen: whether a completed or cancelled order may become created.
 
-    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, failed; with its index and the
-    extraction_id. The tally is there even if the task fails.
+    Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, rejected, failed; with its index and
+    the extraction_id. The tally is there even if the task fails.
     """
 
     template_fields: Sequence[str] = ("batches",)
@@ -49,6 +51,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         rees46_conn_id: str,
         ledger_conn_id: str,
         batches: dict[str, Any],
+        settle: timedelta,
         allow_reopen: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -57,6 +60,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         self.rees46_conn_id = rees46_conn_id
         self.ledger_conn_id = ledger_conn_id
         self.batches = batches
+        self.settle = settle
         self.allow_reopen = allow_reopen
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         Send the partition's orders.
 
         :raises Rees46Error: a batch was not accepted; of several errors, one that a retry can help.
-        :raises LoadStoppedError: Airflow stopped the task.
+        :raises LoadStoppedError: Airflow stopped the task, or another load of the shop has started.
         :raises RestartRunError: the staged orders are gone, broken, or of an earlier version of the project.
         """
         from rees46_sync.airflow_adapters import lineage
@@ -78,16 +82,18 @@ class Rees46SyncOrdersOperator(BaseOperator):
         self.log.info("Sending %d orders of partition %d to %s.", len(orders), delivery.partition, hook.settings.url)
         lineage.sent_to(hook, hook.settings.url, self.shop)
         counts = delivery.deliver(orders, self.batches["comparison_token"])
+        self._quarantine(delivery, context)
         self.log.info("Partition %d: %s.", delivery.partition, ", ".join(f"{k} {v}" for k, v in counts.items()))
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
         breaker = delivery.breaker
-        if breaker.errors or breaker.stop_requested:
+        if breaker.errors or breaker.stopped_by:
             context["ti"].xcom_push(key="return_value", value=tally)
         if breaker.errors:
             raise breaker.deciding_error
-        if breaker.stop_requested:
+        if breaker.stopped_by:
             raise LoadStoppedError(
-                f"Partition {delivery.partition}: Airflow stopped the task; {tally['failed']} orders were not sent",
+                f"Partition {delivery.partition}: stopped by {breaker.stopped_by}; {tally['failed']} orders were not "
+                "sent, or may not have been",
                 "clear it to send them, or leave it to the next run",
             )
         return tally
@@ -96,6 +102,31 @@ class Rees46SyncOrdersOperator(BaseOperator):
         """Obey Airflow's SIGTERM (a person marked the task failed, its pod is moved): send no further batch."""
         if self._delivery is not None:
             self._delivery.stop()
+
+    def _quarantine(self, delivery: Delivery, context: Context) -> None:
+        """Store the orders that REES46 refuses even alone."""
+        from rees46_sync.airflow_adapters import staging
+        from rees46_sync.ledger.quarantine import REFUSED_BY_REES46, Quarantine, RejectedRow
+
+        bad = delivery.bad_orders["order_id"]
+        if bad.empty:
+            return
+        # Read anew: a load may have needed the codes alone.
+        staged = staging.read(staging.open_path(self.batches["path"])).to_pandas()
+        staged = staged[staged["order_id"].isin(bad)]
+        statuses = staged["status"] if "status" in staged else staged["code"].map(str)
+        rows = [
+            RejectedRow(order_id, status, str(updated_at), REFUSED_BY_REES46)
+            for order_id, status, updated_at in zip(staged["order_id"], statuses, staged["updated_at"], strict=True)
+        ]
+        new = Quarantine(delivery.ledger).store(self.shop, context["ti"].run_id, rows)
+        self.log.error(
+            "REES46 refuses %d orders of partition %d, %d of them new, such as order %s: see rees46_rejected_orders.",
+            len(rows),
+            delivery.partition,
+            new,
+            rows[0].order_id,
+        )
 
     def _make_delivery(self, hook: Rees46Hook, context: Context) -> Delivery:
         from rees46_sync.ledger.database import Ledger
@@ -110,7 +141,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
             ledger=Ledger.open(self.ledger_conn_id),
             run=RunRef(self.shop, ti.dag_id, ti.run_id, extraction["extraction_id"]),
             partition=self.batches["index"],
-            context=DiffContext.from_extraction(extraction, allow_reopen=self.allow_reopen),
+            context=DiffContext.from_extraction(extraction, settle=self.settle, allow_reopen=self.allow_reopen),
             statuses_to_send=partial(statuses_to_send, status_text=hook.settings.status_text),
             batch_size=hook.settings.dialect.max_orders,
             concurrency=hook.settings.concurrency,

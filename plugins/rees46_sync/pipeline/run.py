@@ -38,14 +38,12 @@ class Extraction(TypedDict):
     One extraction from the warehouse.
 
     :param folder: where its files are staged.
-    :param high_water_mark: the ledger's latest accepted row when the extraction started.
     :param started_at, window_start, window_end: ISO 8601, UTC.
     :param is_regular: whether its window continues that of the last successful run.
     """
 
     extraction_id: str
     folder: str
-    high_water_mark: int
     resend: bool
     started_at: str
     window_start: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-TALLY_PARTS = ("sent", "unchanged", "stale", "reopened", "failed")
+TALLY_PARTS = ("sent", "unchanged", "stale", "reopened", "rejected", "failed")
 """
-Every order of a partition ends in one of these; the first four are parts of the account as well.
+Every order of a partition ends in one of these, which are parts of the account as well.
 
 * sent: accepted by REES46, in this attempt of the task or an earlier one
+* rejected: refused by REES46 in a batch of its own
 * failed: rejected, without a clear answer, or skipped after too many of these
 """
 

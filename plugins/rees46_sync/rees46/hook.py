@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,7 @@ from rees46_sync.rees46 import payload
 from rees46_sync.rees46.connection import CONNECT_TIMEOUT_S, Settings, is_loopback, read_settings
 from rees46_sync.rees46.dialects import Status
 from rees46_sync.rees46.reachability import Reachability, check_reachability
+from rees46_sync.rees46.responses import refusal_reason, speaks_of_shop
 
 log = logging.getLogger(__name__)
 
@@ -126,11 +127,13 @@ class Rees46Hook(BaseHook):
         """
         return check_reachability(self.settings.url, self._send_options["proxies"], self._send_options["verify"])
 
-    def send(self, orders: Sequence[tuple[str, Status]]) -> int:
+    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool] = lambda: True) -> int:
         """
         Send one batch; return how many requests it took.
 
         :param orders: pairs of order id and status that the connection's dialect accepts.
+        :param may_post: called right before each request. If it returns False, no further one is made: 0 is returned if
+            there was none yet, else the error of the last one is raised.
         :raises ValueError: the dialect does not accept the orders; nothing was sent.
         :raises Rees46RejectedError: REES46 rejects the batch.
         :raises Rees46UnreadableError: the response says neither yes nor no.
@@ -138,19 +141,37 @@ class Rees46Hook(BaseHook):
         """
         settings = self.settings
         body = payload.request_body(settings.shop_id, settings.shop_secret, orders, settings.dialect)
+        posted, is_stopped = 0, False
+        last_error: Rees46Error | None = None
+
+        def post() -> None:
+            nonlocal posted, is_stopped, last_error
+            self._throttle()
+            if not may_post():
+                is_stopped = True
+                if last_error is None:
+                    return
+                raise last_error
+            posted += 1
+            try:
+                self._post(body)
+            except Rees46Error as error:
+                last_error = error
+                raise
+
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
-            retry=retry_if_exception(_is_transient),
+            retry=retry_if_exception(lambda error: _is_transient(error) and not is_stopped),
             wait=_pause,
             before_sleep=_log_pause,
             reraise=True,
         )
         try:
-            retrying(self._post, body)
+            retrying(post)
         except Rees46Error as error:
-            error.requests = int(retrying.statistics["attempt_number"])
+            error.requests = posted
             raise
-        return int(retrying.statistics["attempt_number"])
+        return posted
 
     def _throttle(self) -> None:
         """
@@ -166,7 +187,6 @@ class Rees46Hook(BaseHook):
 
     def _post(self, body: bytes) -> None:
         settings = self.settings
-        self._throttle()
         try:
             request = self._template.copy()
             request.prepare_body(body, None)
@@ -196,6 +216,8 @@ class Rees46Hook(BaseHook):
         settings, code = self.settings, answer.status_code
         if 200 <= code < 300:
             outcome, reason = settings.dialect.read_response(code, answer.content)
+            if not answer.content and not _is_whole(answer):
+                outcome = "unknown"
             if outcome == "accepted":
                 return
             if outcome == "rejected":
@@ -219,7 +241,14 @@ class Rees46Hook(BaseHook):
                 retry_after=_retry_after(answer),
                 transient=code in (408, 429, 502, 503, 504),
             )
-        raise Rees46RejectedError(f"{settings.url} answered {code}", self._remedy(code), http_status=code)
+        reason = refusal_reason(answer.content).replace(settings.shop_secret, "***")
+        raise Rees46RejectedError(
+            f"{settings.url} answered {code}{f' ({reason})' if reason else ''}",
+            self._remedy(code),
+            http_status=code,
+            reason=reason,
+            is_about_orders=code in (400, 422) and not speaks_of_shop(reason),
+        )
 
     def _remedy(self, code: int) -> str:
         conn_id = self.settings.conn_id
@@ -233,6 +262,11 @@ class Rees46Hook(BaseHook):
         if code in (404, 405):
             return f"there is no such endpoint: correct host and dialect of connection {conn_id}"
         return "REES46 does not take this batch as it is: look for REES46's e-mail"
+
+
+def _is_whole(answer: requests.Response) -> bool:
+    """Return whether a response without a body says so itself: one that is cut off in its headers has none either."""
+    return answer.headers.get("Content-Length", "").isdigit() or "Transfer-Encoding" in answer.headers
 
 
 def _retry_after(answer: requests.Response) -> timedelta | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["accepted", "rejected", "unknown"]
@@ -65,6 +66,19 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 def _lists_errors(answer: dict[str, Any]) -> bool:
     return bool(answer.get("error") or answer.get("errors")) or answer.get("success") is False
+
+
+def refusal_reason(body: bytes) -> str:
+    """Return REES46's own short reason in the body of a refusal; empty if it gives none."""
+    return _reason(_json_object(body) or {})
+
+
+def speaks_of_shop(reason: str) -> bool:
+    """Return whether a reason is about the shop, its keys or its rights, and not about orders."""
+    return (
+        re.search(r"shop|key|secret|credential|auth|account|tracking|enabled|allowed", reason, re.IGNORECASE)
+        is not None
+    )
 
 
 def _reason(answer: dict[str, Any]) -> str:

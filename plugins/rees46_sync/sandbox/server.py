@@ -58,7 +58,7 @@ from rees46_sync.sandbox.contract import ENDPOINTS, ContractViolationError, Orde
 from rees46_sync.sandbox.faults import ACCEPTING_KINDS, ODD_RESPONSES, SUCCESS, UNANSWERED_KINDS, Fault, FaultPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -104,14 +104,26 @@ class Sandbox:
         self._lock = threading.Lock()  # the server's thread writes, the test's thread reads
         self.reset()
 
-    def reset(self, fault: str = "", seed: int = 0, latency_ms: int = 0, keep_state: bool = False) -> None:
-        """Clear everything and set the faults; each response of the API takes `latency_ms` milliseconds more."""
+    def reset(
+        self,
+        fault: str = "",
+        seed: int = 0,
+        latency_ms: int = 0,
+        keep_state: bool = False,
+        refuse: Collection[str] = (),
+    ) -> None:
+        """
+        Clear everything and set the faults; each response of the API takes `latency_ms` milliseconds more.
+
+        A batch with one of the order ids `refuse` is answered with 422.
+        """
         if latency_ms < 0:
             raise ValueError(f"latency_ms {latency_ms}: give 0 or more milliseconds")
         plan = FaultPlan.parse(fault, seed)
         with self._lock:
             self._plan = plan
             self.latency_s = latency_ms / 1000
+            self._refuse = frozenset(refuse)
             self._stats = Stats(requests=0, orders=0, accepted=0, violations={}, faults={})
             self._log: deque[RequestRow] = deque(maxlen=_MAX_LOG_ROWS)
             if not keep_state:
@@ -153,7 +165,8 @@ class Sandbox:
         fault = self._plan.draw(self._stats["requests"])
         if fault and fault.kind not in ACCEPTING_KINDS:
             return fault, {}
-        return fault, check(body, content_type, ENDPOINTS[path], (self.shop_id, self.shop_secret))
+        orders = check(body, content_type, ENDPOINTS[path], (self.shop_id, self.shop_secret))
+        return (Fault("422"), {}) if self._refuse.intersection(orders) else (fault, orders)
 
     def _log_request(self, outcome: Outcome, body: bytes, orders: int | None) -> RequestRow:
         kind = outcome.kind if outcome else "accepted"
@@ -228,6 +241,7 @@ class _ResetRequest(BaseModel):
     seed: int = 0
     latency_ms: int = 0
     keep_state: bool = False
+    refuse: list[str] = []
 
 
 def _reset(sandbox: Sandbox, body: bytes) -> Response:

@@ -68,6 +68,8 @@ def _asset_uri(value: str) -> str:
     return value
 
 
+MAX_SETTLE = timedelta(days=7)
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
@@ -149,6 +151,10 @@ class Shop(BaseModel):
         description="how long a run waits for an approval, as a number and s, m, h, d or w, from 1s to 6d: 12h",
     )
 
+    settle: Annotated[Duration, Field(le=MAX_SETTLE)] = Field(
+        timedelta(hours=1),
+        description="how long REES46 may still process a request, as a number and s, m, h, d or w, up to 7d: 1h",
+    )
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
     feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(
         None,

@@ -114,7 +114,7 @@ def test_an_order_shows_its_statuses_and_whether_one_is_in_flight_or_uncertain(
     accept(ledger, RUN, 0, orders_of(("A 1", 0)))
     open_request(ledger, RUN, orders_of(("A 1", 1)))
     assert "In flight" in get_text(viewer, "/shops/test/orders?id=A%201")
-    Requests(ledger).mark_uncertain("test")
+    Requests(ledger).take_lease("test")
     page = get_text(viewer, "/shops/test/orders?id=A%201")
     assert "Uncertain" in page
     assert "created" in page

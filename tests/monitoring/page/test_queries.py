@@ -20,7 +20,7 @@ from rees46_sync.monitoring.page import queries as queries_module
 from rees46_sync.monitoring.page.queries import ShopQueries, open_queries
 from rees46_sync.shop.shop import Shop
 from tests.conftest import ShopUnderTest, accept, open_request
-from tests.monitoring.builders import DAY, HOUR, NOON, orders_of, save_run
+from tests.monitoring.builders import DAY, HOUR, MINUTE, NOON, orders_of, save_run
 
 RUN = RunRef(shop="test", dag_id="order_status_sync_test", run_id="run-1", extraction_id="extraction-1")
 OTHER = RunRef(shop="other", dag_id="order_status_sync_other", run_id="run-1", extraction_id="extraction-2")
@@ -132,7 +132,7 @@ def test_changes_are_counted_in_the_utc_period_in_which_they_were_accepted(
     accept(queries.ledger, RUN, 0, orders_of(("1", 0), ("2", 0)))
     accept(queries.ledger, OTHER, 0, orders_of(("1", 0)))
     refused = open_request(queries.ledger, RUN, orders_of(("3", 0)))
-    Requests(queries.ledger).record_result(RUN, 0, RequestResult(refused, 1, "rejected"))
+    Requests(queries.ledger).record_result(RUN, 0, RequestResult(refused, 1, NOON, "rejected"))
     set_times(queries, ledger_tables.deliveries, "answered_at", at)
 
     assert queries.sent_per(unit, 2, NOON + timedelta(minutes=30)) == expected
@@ -228,7 +228,7 @@ def test_an_orders_history_has_each_status_that_was_sent_and_its_run(queries: Sh
         (1, "order_status_history_test", "run-2", NOON),
         (0, "order_status_sync_test", "run-1", NOON),
     ]
-    assert not history.uncertain
+    assert history.uncertain  # sent in two statuses just now
     assert not history.in_flight
 
 
@@ -240,12 +240,37 @@ def test_an_order_is_in_flight_until_its_request_is_answered_and_uncertain_if_it
     assert (queries.order("1").in_flight, queries.order("1").uncertain) == (True, False)
     assert not queries.order("0").in_flight
 
-    Requests(queries.ledger).mark_uncertain("test")
+    Requests(queries.ledger).take_lease("test")
     assert (queries.order("1").in_flight, queries.order("1").uncertain) == (False, True)
     assert queries.order("10").uncertain
+    assert not queries.order("0").uncertain
 
-    accept(queries.ledger, RUN, 0, orders_of(("1", 1)))
-    assert not queries.order("1").uncertain
+
+@pytest.mark.parametrize(
+    ("former", "after", "uncertain"),
+    [
+        pytest.param("accepted in another status", 59 * MINUTE, True, id="another-status-just-now"),
+        pytest.param("accepted in another status", HOUR, False, id="another-status-an-hour-ago"),
+        pytest.param("accepted in the same status", 0 * MINUTE, False, id="the-same-status"),
+        pytest.param("uncertain", 59 * MINUTE, True, id="uncertain-just-now"),
+        pytest.param("uncertain", HOUR, False, id="uncertain-an-hour-ago"),
+    ],
+)
+def test_an_order_is_uncertain_until_it_is_sent_once_more_after_the_time_that_rees46_may_take(
+    queries: ShopQueries, former: str, after: timedelta, uncertain: bool
+) -> None:
+    status = 1 if former == "accepted in the same status" else 0
+    request = open_request(queries.ledger, RUN, orders_of(("1", status)))
+    if former == "uncertain":
+        Requests(queries.ledger).take_lease("test")
+        set_times(queries, ledger_tables.uncertain_orders, "sent_at", NOON)
+    else:
+        Requests(queries.ledger).record_result(RUN, 0, RequestResult(request, 1, NOON))
+        set_times(queries, ledger_tables.accepted_statuses, "accepted_at", NOON)
+    request = open_request(queries.ledger, RUN, orders_of(("1", 1)))
+    Requests(queries.ledger).record_result(RUN, 0, RequestResult(request, 1, NOON + after))
+
+    assert queries.order("1").uncertain == uncertain
 
 
 @pytest.mark.parametrize("order_id", [HOSTILE, "\0", "a\u00a0b", "x" * 1000], ids=["sql", "nul", "no-break", "long"])

@@ -20,15 +20,15 @@ from cachetools import TTLCache
 from rees46_sync.formatting import printable
 from rees46_sync.ledger.database import Ledger, interactive_ledger
 from rees46_sync.ledger.dialects import Unit, get_dialect
+from rees46_sync.ledger.lookup import look_up
 from rees46_sync.ledger.quarantine import QUARANTINE_CHARACTERS
-from rees46_sync.ledger.requests import request_times
+from rees46_sync.ledger.requests import order_ids
 from rees46_sync.ledger.tables import (
     accepted_statuses,
     deliveries,
     in_flight_requests,
     rejected_orders,
     sync_runs,
-    uncertain_orders,
 )
 from rees46_sync.shop.shop import Shop
 
@@ -62,7 +62,7 @@ class OrderHistory:
     What is known of one order, newest first; each list holds at most :data:`PAGE_ROWS`.
 
     :param accepted: rows of ``rees46_accepted_statuses``.
-    :param uncertain: whether a later request with the order has no clear answer.
+    :param uncertain: whether REES46 may have another status than the latest accepted one.
     :param in_flight: whether it is in a request that is being sent now, or whose task was killed.
     :param rejected: its rows of the quarantine.
     """
@@ -82,15 +82,20 @@ def open_queries(shop: Shop) -> Iterator[ShopQueries]:
     :raises LedgerError: here and in every query: the ledger does not answer.
     """
     with interactive_ledger(shop.ledger_conn_id) as ledger:
-        yield ShopQueries(ledger, shop.shop)
+        yield ShopQueries(ledger, shop.shop, shop.settle)
 
 
 class ShopQueries:
-    """Queries about one shop, to its ledger."""
+    """
+    Queries about one shop, to its ledger.
 
-    def __init__(self, ledger: Ledger, shop: str) -> None:
+    :param settle: of the shop file: how long REES46 may still process a request.
+    """
+
+    def __init__(self, ledger: Ledger, shop: str, settle: timedelta) -> None:
         self.ledger = ledger
         self.shop = shop
+        self.settle = settle
 
     @contextmanager
     def _connect(self, timeout_s: int | None = None) -> Iterator[sa.Connection]:
@@ -195,28 +200,19 @@ class ShopQueries:
 
     def order(self, order_id: str) -> OrderHistory:
         """Return what is known of one order; its id is compared exactly."""
-        sent, uncertain = accepted_statuses.c, uncertain_orders.c
-        escaped = _stored(order_id)
+        sent, escaped = accepted_statuses.c, _stored(order_id)
         if "\0" in order_id:  # PostgreSQL refuses it even in a query, and no such id is ever sent
             order_id = escaped
         accepted = self._page(accepted_statuses, [sent.shop == self.shop, sent.order_id == order_id], None, PAGE_ROWS)
-        rejected = rejected_orders.c
+        rejected, requests = rejected_orders.c, in_flight_requests.c
         quarantined = [rejected.shop == self.shop, rejected.order_id == escaped]
+        known = look_up(self.ledger, self.shop, [order_id], settle=self.settle)
         with self._connect() as connection:
-            mark = connection.scalar(
-                sa.select(sa.func.max(uncertain.high_water_mark)).where(
-                    uncertain.shop == self.shop, uncertain.order_id == order_id
-                )
-            )
-            in_flight = any(
-                order_id in request_times(request)
-                for request in connection.scalars(
-                    sa.select(in_flight_requests.c.orders).where(in_flight_requests.c.shop == self.shop)
-                )
-            )
+            texts = connection.scalars(sa.select(requests.orders).where(requests.shop == self.shop))
+            in_flight = any(order_id in order_ids(orders) for orders in texts)
         return OrderHistory(
             accepted=accepted,
-            uncertain=mark is not None and mark >= (accepted[0].id if accepted else 0),
+            uncertain=bool(known["uncertain"].any()) and not in_flight,
             in_flight=in_flight,
             rejected=self._page(rejected_orders, quarantined, None, PAGE_ROWS),
         )

@@ -1,0 +1,94 @@
+"""
+The search for an order that REES46 refuses: the orders of a refused batch are sent again, a tenth at a time.
+
+Each refused batch costs the shop a mail, so the search keeps to the circuit breaker's budget, and the next run
+continues it. It finds one bad order among 1000 with four refused batches, and among 5000 with five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from rees46_sync.exceptions import Rees46RejectedError
+from rees46_sync.ledger.refused_orders import RefusedOrders
+from rees46_sync.pipeline import diff
+
+PARTS = 10
+"""Into how many parts a refused batch is split."""
+
+
+class BadOrderSearch:
+    """
+    What one load knows of refused orders.
+
+    :param refused: the refused orders in the ledger.
+    :param resend: send also those that were refused alone.
+    """
+
+    def __init__(self, refused: RefusedOrders, shop: str, *, resend: bool) -> None:
+        self.refused = refused
+        self.shop = shop
+        self.resend = resend
+        self.known_bad = self.bad = pd.DataFrame(columns=["order_id"])
+        """Orders that were refused alone, by an earlier load and by this one."""
+        self.is_accepting = False
+        """Whether REES46 has accepted a batch of this load: its keys are right, so a refusal is about orders."""
+        self._due: list[pd.DataFrame] = []
+        self._open: dict[str, tuple[int, int, str]] = {}
+        self._known: set[str] = set()
+        self._accepted: set[str] = set()
+
+    def set_aside(self, orders: pd.DataFrame) -> pd.DataFrame:
+        """
+        Set aside what an earlier load found to be refused; return the others.
+
+        :param orders: columns order_id and code.
+        """
+        known = self.refused.look_up(self.shop, orders["order_id"].tolist())
+        self._known = set(known["order_id"])
+        sizes = orders[["order_id", "code"]].merge(known, on=["order_id", "code"], how="left")["batch_size"]
+        sizes = sizes.set_axis(orders.index)
+        is_bad = (sizes == 1) & (not self.resend)
+        self.known_bad = orders[is_bad]
+        for size in sorted(sizes[~is_bad].dropna().unique()):
+            self._split(orders[sizes == size], int(size))
+        return orders[sizes.isna()]
+
+    def refuse(self, orders: pd.DataFrame, error: Rees46RejectedError) -> None:
+        """Note that a batch was refused for what is in it."""
+        reason, size = error.reason or f"HTTP {error.http_status}", len(orders)
+        for order_id, code in orders[["order_id", "code"]].itertuples(index=False, name=None):
+            self._open[order_id] = (code, size, reason)
+        if size == 1:
+            self.bad = pd.concat([self.bad, orders])
+        else:
+            self._split(orders, size)
+
+    def accept(self, order_ids: list[str]) -> None:
+        """Note that a batch was accepted."""
+        self.is_accepting = True
+        self._accepted |= self._known.intersection(order_ids)
+        for order_id in order_ids:
+            self._open.pop(order_id, None)
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """Yield the smaller batches, also those of batches that are refused meanwhile."""
+        while self._due:
+            yield self._due.pop(0)
+
+    def record(self) -> None:
+        """
+        Record how far the search came, and which orders are bad.
+
+        No order is bad if REES46 accepted nothing in this load: then a refusal may be about the shop as well.
+        """
+        if self._accepted:
+            self.refused.forget(self.shop, sorted(self._accepted))
+        columns = ["order_id", "code", "batch_size", "reason"]
+        rows = pd.DataFrame([(order_id, *refusal) for order_id, refusal in self._open.items()], columns=columns)
+        self.refused.record(self.shop, rows if self.is_accepting else rows[rows["batch_size"] > 1])
+
+    def _split(self, orders: pd.DataFrame, size: int) -> None:
+        self._due += diff.split_batches(orders, -(-size // PARTS))
