@@ -118,7 +118,7 @@ def test_a_defect_in_one_batch_stops_the_task_but_loses_no_result_of_the_others(
     sandbox.reset(latency_ms=500)
 
     with pytest.raises(ValueError, match="an order id is str or blank"):
-        partition.deliver(orders, concurrency=4)
+        partition.deliver(orders, concurrency=3)  # so the others are in flight, or answered, when it starts
 
     assert partition.outcomes() == [("accepted", 10, 1)] * 3
     assert codes_at(sandbox) == partition.statuses(orders)
