@@ -57,6 +57,8 @@ def test_the_latest_accepted_row_is_what_rees46_has(ledger: Ledger) -> None:
 
 # What went out, and when: T is the settle time. Each event is a status, whether it was accepted, and when it was sent.
 T = timedelta(hours=1)
+SENT = NOON - timedelta(days=30)
+"""Before every moment at which the tests of the clock begin: what is recorded now is recorded later."""
 ACCEPTED, NO_ANSWER = True, False
 SETTLES = [
     pytest.param([(1, ACCEPTED, 0)], False, True, id="accepted"),
@@ -84,7 +86,7 @@ def test_an_order_is_certain_if_its_status_went_out_a_settle_time_after_every_ot
 ) -> None:
     requests = Requests(ledger)
     for status, is_accepted, hours in events:
-        orders, sent_at = build_orders(("1", status)), NOON + hours * T
+        orders, sent_at = build_orders(("1", status)), SENT + hours * T
         outcome = "accepted" if is_accepted else UNKNOWN
         result = RequestResult(open_request(ledger, RUN, orders), 1, sent_at, outcome, may_have_arrived=not is_accepted)
         requests.record_result(RUN, 0, result)

@@ -11,10 +11,10 @@ CREATE TABLE rees46_accepted_statuses (
 	accepted_at DATETIME NOT NULL,
 	PRIMARY KEY (id)
 );
-INSERT INTO "rees46_accepted_statuses" VALUES(1,'test','1',0,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-22 17:30:54.997346');
-INSERT INTO "rees46_accepted_statuses" VALUES(2,'test','2',1,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-22 17:30:54.997346');
-INSERT INTO "rees46_accepted_statuses" VALUES(3,'test','заказ-🎁 ''"\',2,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-22 17:30:54.997346');
-INSERT INTO "rees46_accepted_statuses" VALUES(4,'test','1',1,'2026-03-01 13:00:00.000000','dag','run-2','reading-2','2026-11-22 17:30:55.016745');
+INSERT INTO "rees46_accepted_statuses" VALUES(1,'test','1',0,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 17:30:54.997346');
+INSERT INTO "rees46_accepted_statuses" VALUES(2,'test','2',1,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 17:30:54.997346');
+INSERT INTO "rees46_accepted_statuses" VALUES(3,'test','заказ-🎁 ''"\',2,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 17:30:54.997346');
+INSERT INTO "rees46_accepted_statuses" VALUES(4,'test','1',1,'2026-03-01 13:00:00.000000','dag','run-2','reading-2','2026-01-15 17:30:55.016745');
 CREATE TABLE rees46_alert_messages (
 	id INTEGER NOT NULL,
 	shop VARCHAR(100) NOT NULL,
@@ -52,8 +52,8 @@ CREATE TABLE rees46_approvals (
 	recorded_at DATETIME NOT NULL,
 	PRIMARY KEY (id)
 );
-INSERT INTO "rees46_approvals" VALUES(1,'test','dag','run-1','reading-1','asked','2 orders would change',NULL,'2026-11-22 17:30:55.074775');
-INSERT INTO "rees46_approvals" VALUES(2,'test','dag','run-1','reading-1','approved','2 orders would change','jane','2026-11-22 17:30:55.079013');
+INSERT INTO "rees46_approvals" VALUES(1,'test','dag','run-1','reading-1','asked','2 orders would change',NULL,'2026-01-15 17:30:55.074775');
+INSERT INTO "rees46_approvals" VALUES(2,'test','dag','run-1','reading-1','approved','2 orders would change','jane','2026-01-15 17:30:55.079013');
 CREATE TABLE rees46_deliveries (
 	id INTEGER NOT NULL,
 	shop VARCHAR(100) NOT NULL,
@@ -67,8 +67,8 @@ CREATE TABLE rees46_deliveries (
 	answered_at DATETIME NOT NULL,
 	PRIMARY KEY (id)
 );
-INSERT INTO "rees46_deliveries" VALUES(1,'test','reading-1','dag','run-1',0,3,1,'accepted','2026-11-22 17:30:55.001256');
-INSERT INTO "rees46_deliveries" VALUES(2,'test','reading-2','dag','run-2',0,1,1,'accepted','2026-11-22 17:30:55.018488');
+INSERT INTO "rees46_deliveries" VALUES(1,'test','reading-1','dag','run-1',0,3,1,'accepted','2026-01-15 17:30:55.001256');
+INSERT INTO "rees46_deliveries" VALUES(2,'test','reading-2','dag','run-2',0,1,1,'accepted','2026-01-15 17:30:55.018488');
 CREATE TABLE rees46_open_requests (
 	id INTEGER NOT NULL,
 	shop VARCHAR(100) NOT NULL,
@@ -89,10 +89,10 @@ CREATE TABLE rees46_rejected_orders (
 	PRIMARY KEY (id),
 	UNIQUE (fingerprint)
 );
-INSERT INTO "rees46_rejected_orders" VALUES(1,'test','run-1','1','sent back','2026-03-01 12:00:00','status_unmapped','2026-11-22 17:30:55.063198','2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
-INSERT INTO "rees46_rejected_orders" VALUES(2,'test','run-1',NULL,'new','2026-03-01 12:00:00','order_id_missing','2026-11-22 17:30:55.063198','e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
-INSERT INTO "rees46_rejected_orders" VALUES(3,'test','run-1','',NULL,NULL,'order_id_blank, status_missing, updated_at_missing','2026-11-22 17:30:55.063198','1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
-INSERT INTO "rees46_rejected_orders" VALUES(4,'test','run-1','заказ-🎁 ''"','new','yesterday','updated_at_unreadable','2026-11-22 17:30:55.063198','8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
+INSERT INTO "rees46_rejected_orders" VALUES(1,'test','run-1','1','sent back','2026-03-01 12:00:00','status_unmapped','2026-01-15 17:30:55.063198','2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
+INSERT INTO "rees46_rejected_orders" VALUES(2,'test','run-1',NULL,'new','2026-03-01 12:00:00','order_id_missing','2026-01-15 17:30:55.063198','e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
+INSERT INTO "rees46_rejected_orders" VALUES(3,'test','run-1','',NULL,NULL,'order_id_blank, status_missing, updated_at_missing','2026-01-15 17:30:55.063198','1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
+INSERT INTO "rees46_rejected_orders" VALUES(4,'test','run-1','заказ-🎁 ''"','new','yesterday','updated_at_unreadable','2026-01-15 17:30:55.063198','8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
 CREATE TABLE rees46_sync_runs (
 	id INTEGER NOT NULL,
 	shop VARCHAR(100) NOT NULL,

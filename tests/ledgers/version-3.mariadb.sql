@@ -12,10 +12,10 @@ CREATE TABLE `rees46_accepted_statuses` (
   KEY `rees46_accepted_statuses_order` (`shop`,`order_id`,`id`)
 ) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
 INSERT INTO rees46_accepted_statuses VALUES (2, 'other', '1', 1, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-other', '2024-10-17 12:00:00');
-INSERT INTO rees46_accepted_statuses VALUES (3, 'test', '1', 0, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-11-25 22:50:47.613530');
-INSERT INTO rees46_accepted_statuses VALUES (4, 'test', '2', 1, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-11-25 22:50:47.613530');
-INSERT INTO rees46_accepted_statuses VALUES (5, 'test', 'заказ-🎁 \'\"\\', 2, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-11-25 22:50:47.613530');
-INSERT INTO rees46_accepted_statuses VALUES (6, 'test', '1', 1, '2026-03-01 13:00:00', 'dag', 'run-2', 'reading-2', '2026-11-25 22:50:47.619875');
+INSERT INTO rees46_accepted_statuses VALUES (3, 'test', '1', 0, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-01-15 22:50:47.613530');
+INSERT INTO rees46_accepted_statuses VALUES (4, 'test', '2', 1, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-01-15 22:50:47.613530');
+INSERT INTO rees46_accepted_statuses VALUES (5, 'test', 'заказ-🎁 \'\"\\', 2, '2026-03-01 12:00:00', 'dag', 'run-1', 'reading-1', '2026-01-15 22:50:47.613530');
+INSERT INTO rees46_accepted_statuses VALUES (6, 'test', '1', 1, '2026-03-01 13:00:00', 'dag', 'run-2', 'reading-2', '2026-01-15 22:50:47.619875');
 CREATE TABLE `rees46_alert_messages` (
   `id` bigint(20) NOT NULL AUTO_INCREMENT,
   `shop` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
@@ -56,8 +56,8 @@ CREATE TABLE `rees46_approvals` (
   PRIMARY KEY (`id`),
   KEY `rees46_approvals_run` (`dag_id`,`run_id`,`id`)
 ) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
-INSERT INTO rees46_approvals VALUES (1, 'test', 'dag', 'run-1', 'reading-1', 'asked', '2 orders would change', NULL, '2026-11-25 22:50:47.647402');
-INSERT INTO rees46_approvals VALUES (2, 'test', 'dag', 'run-1', 'reading-1', 'approved', '2 orders would change', 'jane', '2026-11-25 22:50:47.648931');
+INSERT INTO rees46_approvals VALUES (1, 'test', 'dag', 'run-1', 'reading-1', 'asked', '2 orders would change', NULL, '2026-01-15 22:50:47.647402');
+INSERT INTO rees46_approvals VALUES (2, 'test', 'dag', 'run-1', 'reading-1', 'approved', '2 orders would change', 'jane', '2026-01-15 22:50:47.648931');
 CREATE TABLE `rees46_confirmations` (
   `id` bigint(20) NOT NULL AUTO_INCREMENT,
   `shop` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
@@ -84,12 +84,12 @@ CREATE TABLE `rees46_deliveries` (
   KEY `rees46_deliveries_extraction` (`extraction_id`),
   KEY `rees46_deliveries_shop` (`shop`,`id`)
 ) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
-INSERT INTO rees46_deliveries VALUES (1, 'other', 'reading-other', 'dag', 'run-1', 0, 1, 1, 'accepted', '2026-11-25 22:50:47.572213');
-INSERT INTO rees46_deliveries VALUES (2, 'other', 'reading-other', 'dag', 'run-1', 0, 1, 1, 'accepted', '2026-11-25 22:50:47.579028');
-INSERT INTO rees46_deliveries VALUES (3, 'test', 'reading-1', 'dag', 'run-1', 0, 3, 1, 'accepted', '2026-11-25 22:50:47.613530');
-INSERT INTO rees46_deliveries VALUES (4, 'test', 'reading-2', 'dag', 'run-2', 0, 1, 1, 'accepted', '2026-11-25 22:50:47.619875');
-INSERT INTO rees46_deliveries VALUES (5, 'test', 'reading-2', 'dag', 'run-2', 1, 1, 1, 'rejected', '2026-11-25 22:50:47.638298');
-INSERT INTO rees46_deliveries VALUES (6, 'test', 'reading-2', 'dag', 'run-2', 1, 1, 4, 'unknown', '2026-11-25 22:50:47.643049');
+INSERT INTO rees46_deliveries VALUES (1, 'other', 'reading-other', 'dag', 'run-1', 0, 1, 1, 'accepted', '2026-01-15 22:50:47.572213');
+INSERT INTO rees46_deliveries VALUES (2, 'other', 'reading-other', 'dag', 'run-1', 0, 1, 1, 'accepted', '2026-01-15 22:50:47.579028');
+INSERT INTO rees46_deliveries VALUES (3, 'test', 'reading-1', 'dag', 'run-1', 0, 3, 1, 'accepted', '2026-01-15 22:50:47.613530');
+INSERT INTO rees46_deliveries VALUES (4, 'test', 'reading-2', 'dag', 'run-2', 0, 1, 1, 'accepted', '2026-01-15 22:50:47.619875');
+INSERT INTO rees46_deliveries VALUES (5, 'test', 'reading-2', 'dag', 'run-2', 1, 1, 1, 'rejected', '2026-01-15 22:50:47.638298');
+INSERT INTO rees46_deliveries VALUES (6, 'test', 'reading-2', 'dag', 'run-2', 1, 1, 4, 'unknown', '2026-01-15 22:50:47.643049');
 CREATE TABLE `rees46_in_flight_requests` (
   `id` bigint(20) NOT NULL AUTO_INCREMENT,
   `shop` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
@@ -125,10 +125,10 @@ CREATE TABLE `rees46_rejected_orders` (
   UNIQUE KEY `fingerprint` (`fingerprint`),
   KEY `rees46_rejected_orders_shop` (`shop`,`id`)
 ) ENGINE=InnoDB AUTO_INCREMENT=5 DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
-INSERT INTO rees46_rejected_orders VALUES (1, 'test', 'run-1', '1', 'sent back', '2026-03-01 12:00:00', 'status_unmapped', '2026-11-25 22:50:47.644437', '2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
-INSERT INTO rees46_rejected_orders VALUES (2, 'test', 'run-1', NULL, 'new', '2026-03-01 12:00:00', 'order_id_missing', '2026-11-25 22:50:47.644437', 'e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
-INSERT INTO rees46_rejected_orders VALUES (3, 'test', 'run-1', '', NULL, NULL, 'order_id_blank, status_missing, updated_at_missing', '2026-11-25 22:50:47.644437', '1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
-INSERT INTO rees46_rejected_orders VALUES (4, 'test', 'run-1', 'заказ-🎁 \'\"', 'new', 'yesterday', 'updated_at_unreadable', '2026-11-25 22:50:47.644437', '8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
+INSERT INTO rees46_rejected_orders VALUES (1, 'test', 'run-1', '1', 'sent back', '2026-03-01 12:00:00', 'status_unmapped', '2026-01-15 22:50:47.644437', '2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
+INSERT INTO rees46_rejected_orders VALUES (2, 'test', 'run-1', NULL, 'new', '2026-03-01 12:00:00', 'order_id_missing', '2026-01-15 22:50:47.644437', 'e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
+INSERT INTO rees46_rejected_orders VALUES (3, 'test', 'run-1', '', NULL, NULL, 'order_id_blank, status_missing, updated_at_missing', '2026-01-15 22:50:47.644437', '1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
+INSERT INTO rees46_rejected_orders VALUES (4, 'test', 'run-1', 'заказ-🎁 \'\"', 'new', 'yesterday', 'updated_at_unreadable', '2026-01-15 22:50:47.644437', '8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
 CREATE TABLE `rees46_retention` (
   `shop` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
   `checked_up_to_id` bigint(20) NOT NULL COMMENT 'the latest accepted row that was looked at',
@@ -140,8 +140,8 @@ CREATE TABLE `rees46_schema_versions` (
   `since` datetime(6) NOT NULL,
   PRIMARY KEY (`version`)
 ) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
-INSERT INTO rees46_schema_versions VALUES (2, '2026-11-25 22:50:47.561164');
-INSERT INTO rees46_schema_versions VALUES (3, '2026-11-26 01:47:21.816380');
+INSERT INTO rees46_schema_versions VALUES (2, '2026-01-15 22:50:47.561164');
+INSERT INTO rees46_schema_versions VALUES (3, '2026-01-15 01:47:21.816380');
 CREATE TABLE `rees46_sync_runs` (
   `id` bigint(20) NOT NULL AUTO_INCREMENT,
   `shop` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,

@@ -12,10 +12,10 @@ CREATE TABLE rees46_accepted_statuses (
 	PRIMARY KEY (id)
 );
 INSERT INTO "rees46_accepted_statuses" VALUES(2,'other','1',1,'2026-03-01 12:00:00.000000','dag','run-1','reading-other','2024-10-17 12:00:00.000000');
-INSERT INTO "rees46_accepted_statuses" VALUES(3,'test','1',0,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-25 22:49:22.859519');
-INSERT INTO "rees46_accepted_statuses" VALUES(4,'test','2',1,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-25 22:49:22.859519');
-INSERT INTO "rees46_accepted_statuses" VALUES(5,'test','заказ-🎁 ''"\',2,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-11-25 22:49:22.859519');
-INSERT INTO "rees46_accepted_statuses" VALUES(6,'test','1',1,'2026-03-01 13:00:00.000000','dag','run-2','reading-2','2026-11-25 22:49:22.879544');
+INSERT INTO "rees46_accepted_statuses" VALUES(3,'test','1',0,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 22:49:22.859519');
+INSERT INTO "rees46_accepted_statuses" VALUES(4,'test','2',1,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 22:49:22.859519');
+INSERT INTO "rees46_accepted_statuses" VALUES(5,'test','заказ-🎁 ''"\',2,'2026-03-01 12:00:00.000000','dag','run-1','reading-1','2026-01-15 22:49:22.859519');
+INSERT INTO "rees46_accepted_statuses" VALUES(6,'test','1',1,'2026-03-01 13:00:00.000000','dag','run-2','reading-2','2026-01-15 22:49:22.879544');
 CREATE TABLE rees46_alert_messages (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	shop VARCHAR(100) NOT NULL, 
@@ -53,8 +53,8 @@ CREATE TABLE rees46_approvals (
 	recorded_at DATETIME NOT NULL, 
 	PRIMARY KEY (id)
 );
-INSERT INTO "rees46_approvals" VALUES(1,'test','dag','run-1','reading-1','asked','2 orders would change',NULL,'2026-11-25 22:49:22.967469');
-INSERT INTO "rees46_approvals" VALUES(2,'test','dag','run-1','reading-1','approved','2 orders would change','jane','2026-11-25 22:49:22.975488');
+INSERT INTO "rees46_approvals" VALUES(1,'test','dag','run-1','reading-1','asked','2 orders would change',NULL,'2026-01-15 22:49:22.967469');
+INSERT INTO "rees46_approvals" VALUES(2,'test','dag','run-1','reading-1','approved','2 orders would change','jane','2026-01-15 22:49:22.975488');
 CREATE TABLE "rees46_confirmations" (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	shop VARCHAR(100) NOT NULL, 
@@ -75,12 +75,12 @@ CREATE TABLE rees46_deliveries (
 	outcome VARCHAR(20) NOT NULL, 
 	answered_at DATETIME NOT NULL
 );
-INSERT INTO "rees46_deliveries" VALUES(1,'other','reading-other','dag','run-1',0,1,1,'accepted','2026-11-25 22:49:22.731536');
-INSERT INTO "rees46_deliveries" VALUES(2,'other','reading-other','dag','run-1',0,1,1,'accepted','2026-11-25 22:49:22.755650');
-INSERT INTO "rees46_deliveries" VALUES(3,'test','reading-1','dag','run-1',0,3,1,'accepted','2026-11-25 22:49:22.859519');
-INSERT INTO "rees46_deliveries" VALUES(4,'test','reading-2','dag','run-2',0,1,1,'accepted','2026-11-25 22:49:22.879544');
-INSERT INTO "rees46_deliveries" VALUES(5,'test','reading-2','dag','run-2',1,1,1,'rejected','2026-11-25 22:49:22.939705');
-INSERT INTO "rees46_deliveries" VALUES(6,'test','reading-2','dag','run-2',1,1,4,'unknown','2026-11-25 22:49:22.955729');
+INSERT INTO "rees46_deliveries" VALUES(1,'other','reading-other','dag','run-1',0,1,1,'accepted','2026-01-15 22:49:22.731536');
+INSERT INTO "rees46_deliveries" VALUES(2,'other','reading-other','dag','run-1',0,1,1,'accepted','2026-01-15 22:49:22.755650');
+INSERT INTO "rees46_deliveries" VALUES(3,'test','reading-1','dag','run-1',0,3,1,'accepted','2026-01-15 22:49:22.859519');
+INSERT INTO "rees46_deliveries" VALUES(4,'test','reading-2','dag','run-2',0,1,1,'accepted','2026-01-15 22:49:22.879544');
+INSERT INTO "rees46_deliveries" VALUES(5,'test','reading-2','dag','run-2',1,1,1,'rejected','2026-01-15 22:49:22.939705');
+INSERT INTO "rees46_deliveries" VALUES(6,'test','reading-2','dag','run-2',1,1,4,'unknown','2026-01-15 22:49:22.955729');
 CREATE TABLE "rees46_in_flight_requests" (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	shop VARCHAR(100) NOT NULL, 
@@ -112,10 +112,10 @@ CREATE TABLE rees46_rejected_orders (
 	PRIMARY KEY (id), 
 	UNIQUE (fingerprint)
 );
-INSERT INTO "rees46_rejected_orders" VALUES(1,'test','run-1','1','sent back','2026-03-01 12:00:00','status_unmapped','2026-11-25 22:49:22.962653','2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
-INSERT INTO "rees46_rejected_orders" VALUES(2,'test','run-1',NULL,'new','2026-03-01 12:00:00','order_id_missing','2026-11-25 22:49:22.962653','e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
-INSERT INTO "rees46_rejected_orders" VALUES(3,'test','run-1','',NULL,NULL,'order_id_blank, status_missing, updated_at_missing','2026-11-25 22:49:22.962653','1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
-INSERT INTO "rees46_rejected_orders" VALUES(4,'test','run-1','заказ-🎁 ''"','new','yesterday','updated_at_unreadable','2026-11-25 22:49:22.962653','8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
+INSERT INTO "rees46_rejected_orders" VALUES(1,'test','run-1','1','sent back','2026-03-01 12:00:00','status_unmapped','2026-01-15 22:49:22.962653','2fdfbeb2b07f0410ecb452aeb6a14926a5421cf0671ba12548a6356dbcc68a2f');
+INSERT INTO "rees46_rejected_orders" VALUES(2,'test','run-1',NULL,'new','2026-03-01 12:00:00','order_id_missing','2026-01-15 22:49:22.962653','e418089203be5db85661fa1bfeae2afbe2425625dc05c1390b9d81eab7670f33');
+INSERT INTO "rees46_rejected_orders" VALUES(3,'test','run-1','',NULL,NULL,'order_id_blank, status_missing, updated_at_missing','2026-01-15 22:49:22.962653','1f1982b45d961a32381e7b4ec8c2303236ab5d4d3c5495eef135cfe562a07327');
+INSERT INTO "rees46_rejected_orders" VALUES(4,'test','run-1','заказ-🎁 ''"','new','yesterday','updated_at_unreadable','2026-01-15 22:49:22.962653','8af6e276890b748691538564a0d2e75ee5990b87fbeace3e63ae1fd62f38d10e');
 CREATE TABLE rees46_retention (
 	shop VARCHAR(100) NOT NULL, 
 	checked_up_to_id INTEGER NOT NULL, 
@@ -127,8 +127,8 @@ CREATE TABLE rees46_schema_versions (
 	since DATETIME NOT NULL, 
 	PRIMARY KEY (version)
 );
-INSERT INTO "rees46_schema_versions" VALUES(2,'2026-11-25 22:49:22.673696');
-INSERT INTO "rees46_schema_versions" VALUES(3,'2026-11-26 01:47:19.278080');
+INSERT INTO "rees46_schema_versions" VALUES(2,'2026-01-15 22:49:22.673696');
+INSERT INTO "rees46_schema_versions" VALUES(3,'2026-01-15 01:47:19.278080');
 CREATE TABLE rees46_sync_runs (
 	id INTEGER NOT NULL, 
 	shop VARCHAR(100) NOT NULL, 
