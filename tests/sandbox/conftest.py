@@ -26,6 +26,13 @@ SECRET = "s3cret-of-the-tests"
 JSON = {"Content-Type": "application/json"}
 
 
+SUCCESS = {
+    PATH: ("OK", "text/plain; charset=utf-8"),
+    PRESENT_DAY: ('{"status":"success"}', "application/json"),
+}
+"""Body and content type of the answer to an accepted request."""
+
+
 PATIENCE_S = 1
 """How long a test waits for a response that must not come."""
 
@@ -74,6 +81,11 @@ OVER_BOTH = pytest.mark.parametrize(
 def post(sandbox: Sandbox, body: bytes = GOOD, timeout: float = 60, path: str = PATH) -> requests.Response:
     url = sandbox.url + path
     return requests.post(url, data=body, headers=JSON, timeout=timeout, allow_redirects=False)
+
+
+def succeeded(path: str, answer: requests.Response) -> bool:
+    """Whether an answer says that all is well, exactly as documented."""
+    return (answer.status_code, (answer.text, answer.headers["Content-Type"])) == (200, SUCCESS[path])
 
 
 @contextmanager

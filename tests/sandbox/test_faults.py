@@ -24,6 +24,7 @@ from tests.sandbox.conftest import (
     planned,
     post,
     raw_request,
+    succeeded,
     wait_for_requests,
 )
 
@@ -45,9 +46,10 @@ FAULTS = [
     pytest.param("redirect", 302, "", False, id="redirect"),
     pytest.param("reset_before", requests.ConnectionError, "", False, id="reset_before"),
     pytest.param("never", requests.ReadTimeout, "", False, id="never"),
-    pytest.param("slow:0.2", 200, '"status": "success"', True, id="slow"),
     pytest.param("empty_200", 200, "", True, id="empty_200"),
+    pytest.param("empty_204", 204, "", True, id="empty_204"),
     pytest.param("ok_200", 200, "OK", True, id="ok_200"),
+    pytest.param("json_200", 200, '"status": "success"', True, id="json_200"),
     pytest.param("cut_json_200", 200, '{"status": "suc', True, id="cut_json_200"),
     pytest.param("reset_after", requests.ConnectionError, "", True, id="reset_after"),
     pytest.param("never_after", requests.ReadTimeout, "", True, id="never_after"),
@@ -86,8 +88,23 @@ def test_a_fault_answers_as_its_name_says_and_is_then_over(
         "violations": {},
         "faults": {kind: 1},
     }
-    assert post(sandbox, good, path=path).json() == {"status": "success"}
+    assert succeeded(path, post(sandbox, good, path=path))
     assert outcomes(sandbox) == [kind, "accepted"]
+
+
+@pytest.mark.parametrize("spec", ["slow:0.2", "late:0", "drop"])
+@OVER_BOTH
+def test_a_fault_after_the_answer_answers_that_all_is_well(
+    sandbox: Sandbox, path: str, good: bytes, good_state: dict[str, object], spec: str
+) -> None:
+    sandbox.reset(fault=f"{spec}@x1")
+
+    assert succeeded(path, post(sandbox, good, path=path))
+
+    kind = spec.partition(":")[0]
+    assert sandbox.state() == ({} if kind == "drop" else good_state)
+    assert sandbox.stats() == {"requests": 1, "orders": 3, "accepted": 1, "violations": {}, "faults": {kind: 1}}
+    assert [(row["outcome"], row["orders"]) for row in sandbox.requests()] == [(kind, 3)]
 
 
 @pytest.mark.parametrize(("spec", "http_status"), [("429:2", 429), ("503:30", 503), ("404:0", 404)])
@@ -157,7 +174,18 @@ def test_a_client_that_follows_the_redirect_breaks_the_contract(sandbox: Sandbox
 
 @pytest.mark.parametrize(
     "spec",
-    ["empty_200", "ok_200", "cut_json_200", "slow:0", "reset_after", "never_after"],
+    [
+        "empty_200",
+        "empty_204",
+        "ok_200",
+        "json_200",
+        "cut_json_200",
+        "slow:0",
+        "late:0",
+        "drop",
+        "reset_after",
+        "never_after",
+    ],
 )
 def test_a_violation_takes_precedence_over_a_fault_that_accepts(sandbox: Sandbox, spec: str) -> None:
     sandbox.reset(fault=f"{spec}@1")
@@ -264,6 +292,8 @@ def test_a_plan_may_use_all_shares_up_to_one(spec: str, kinds: set[str]) -> None
         ("nonsense@1", "'nonsense' is no kind"),
         ("slow@1", "'slow' is no kind"),
         ("slow:soon@1", "'slow:soon' is no kind"),
+        ("late@1", "'late' is no kind"),
+        ("drop:3@1", "'drop:3' is no kind"),
         ("429:1.5@1", "'429:1.5' is no kind"),
         ("429_date@1", "'429_date' is no kind"),
         ("never:3@1", "'never:3' is no kind"),

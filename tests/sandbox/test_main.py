@@ -18,6 +18,8 @@ from tests.sandbox.conftest import (
     PATH,
     PATIENCE_S,
     SECRET,
+    body_of,
+    order,
 )
 
 
@@ -49,6 +51,19 @@ def test_the_process_prints_its_address_and_stops_silently(number: signal.Signal
             process.send_signal(number)
             assert process.communicate(timeout=60) == ("", "")
             assert process.returncode == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("arguments", "http_status"), [((), 400), (("--lenient",), 200)])
+def test_the_process_can_be_lenient(arguments: tuple[str, ...], http_status: int) -> None:
+    with start_process(*arguments) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[1]
+            answer = requests.post(url + PATH, data=body_of([order(1)]), headers=JSON, timeout=60)
+            assert answer.status_code == http_status
         finally:
             process.kill()
 

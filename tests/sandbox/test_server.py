@@ -22,6 +22,7 @@ from tests.sandbox.conftest import (
     outcomes,
     post,
     raw_request,
+    succeeded,
     wait_for_requests,
 )
 
@@ -30,9 +31,7 @@ from tests.sandbox.conftest import (
 def test_an_accepted_request_sets_the_status_of_each_order_as_it_was_sent(
     sandbox: Sandbox, path: str, good: bytes, good_state: dict[str, object]
 ) -> None:
-    answer = post(sandbox, good, path=path)
-
-    assert (answer.status_code, answer.json()) == (200, {"status": "success"})
+    assert succeeded(path, post(sandbox, good, path=path))
     assert requests.get(sandbox.url + "/_state", timeout=60).json() == good_state == sandbox.state()
 
 
@@ -154,6 +153,22 @@ def test_a_reset_can_keep_the_state(sandbox: Sandbox) -> None:
     assert sandbox.stats()["accepted"] == 0
 
 
+def test_a_reset_can_make_the_shop_inactive_and_the_next_one_active_again(sandbox: Sandbox) -> None:
+    requests.post(sandbox.url + "/_reset", json={"inactive": True}, timeout=60)
+    refused = post(sandbox)
+    requests.post(sandbox.url + "/_reset", timeout=60)
+
+    assert (refused.status_code, post(sandbox).status_code) == (403, 200)
+
+
+def test_a_reset_can_make_the_sandbox_lenient_and_the_next_one_strict_again(sandbox: Sandbox) -> None:
+    requests.post(sandbox.url + "/_reset", json={"lenient": True}, timeout=60)
+    accepted = post(sandbox, body_of([order(1)]))
+    requests.post(sandbox.url + "/_reset", timeout=60)
+
+    assert (accepted.status_code, post(sandbox, body_of([order(1)])).status_code) == (200, 400)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -163,6 +178,8 @@ def test_a_reset_can_keep_the_state(sandbox: Sandbox) -> None:
         b'{"fault": 503}',
         b'{"seed": "x"}',
         b'{"latency_ms": -1}',
+        b'{"inactive": 1}',
+        b'{"lenient": "yes"}',
         b'{"faults": ""}',
     ],
 )
@@ -182,3 +199,8 @@ def test_a_port_can_be_chosen_and_is_free_again_afterwards() -> None:
     with running("other", SECRET, port=first.port, fault="503@1", seed=1) as second:
         assert second.url == f"http://127.0.0.1:{first.port}"
         assert post(second).status_code == 503
+
+
+def test_a_sandbox_can_be_lenient_from_its_start() -> None:
+    with running("demo", SECRET, lenient=True) as lenient:
+        assert post(lenient, body_of([order(1)])).status_code == 200

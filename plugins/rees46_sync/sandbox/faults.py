@@ -1,4 +1,4 @@
-"""Injected faults: how the sandbox answers badly, and which requests it does so to."""
+"""Injected faults: how the sandbox answers or processes badly, and which requests it does so to."""
 
 from __future__ import annotations
 
@@ -7,31 +7,41 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-SUCCESS = '{"status": "success"}'
-
 ODD_RESPONSES = {
-    "slow": (SUCCESS, "application/json"),
     "empty_200": ("", None),
+    "empty_204": ("", None),
     "ok_200": ("OK", "text/plain"),
-    "cut_json_200": (SUCCESS[:15], "application/json"),
+    "json_200": ('{"status": "success"}', "application/json"),
+    "cut_json_200": ('{"status": "suc', "application/json"),
     "html_in_200": ("<!doctype html><title>Sign in</title><p>Sign in to use this network.", "text/html"),
     "error_in_200": ('{"status": "error", "payload": {"message": "Shop not found"}}', "application/json"),
 }
-"""Body and content type of the 200 responses."""
+"""Body and content type of the 2xx responses; the kind ends in the HTTP status."""
 
 UNANSWERED_KINDS = {"reset_before", "reset_after", "never", "never_after"}
 
-ACCEPTING_KINDS = {"slow", "empty_200", "ok_200", "cut_json_200", "reset_after", "never_after"}
+SUCCESSFUL_KINDS = {"slow", "late", "drop"}
+"""The faults whose answer is that of an accepted request."""
+
+ACCEPTING_KINDS = SUCCESSFUL_KINDS | {
+    "empty_200",
+    "empty_204",
+    "ok_200",
+    "json_200",
+    "cut_json_200",
+    "reset_after",
+    "never_after",
+}
 """The faults of a request that was checked and accepted."""
 
-_KINDS = sorted((ODD_RESPONSES.keys() | UNANSWERED_KINDS | {"redirect"}) - {"slow"})
-_FAULT = re.compile(rf"[45][0-9]{{2}}(:[0-9]+)?|429_date:[0-9]+|slow:[0-9]+(\.[0-9]+)?|{'|'.join(_KINDS)}")
+_KINDS = sorted(ODD_RESPONSES.keys() | UNANSWERED_KINDS | {"drop", "redirect"})
+_FAULT = re.compile(rf"[45][0-9]{{2}}(:[0-9]+)?|429_date:[0-9]+|(slow|late):[0-9]+(\.[0-9]+)?|{'|'.join(_KINDS)}")
 _SHARE = re.compile(r"x[1-9][0-9]*|[0-9]*\.?[0-9]+")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to answer badly; `seconds` is the delay of `slow` and the Retry-After of an HTTP status."""
+    """One way to answer badly; `seconds` is the delay of `slow` and `late`, and the Retry-After of an HTTP status."""
 
     kind: str
     seconds: float | None = None
@@ -65,7 +75,7 @@ class FaultPlan:
         for part in spec.split(",") if spec.strip() else ():
             what, _, share = part.strip().partition("@")
             if not _FAULT.fullmatch(what):
-                hint = f"use 400 to 599 (with :SECONDS if you like), 429_date:SECONDS, slow:SECONDS, {_KINDS}"
+                hint = f"use 400 to 599 (:SECONDS is optional), {{429_date,slow,late}}:SECONDS, {_KINDS}"
                 raise ValueError(f"fault {part!r}: {what!r} is no kind; {hint}")
             if not _SHARE.fullmatch(share):
                 raise ValueError(f"fault {part!r}: {share!r} is no share; write {what}@0.1 or {what}@x3")
