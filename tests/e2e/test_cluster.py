@@ -21,6 +21,7 @@ import yaml
 
 from local import servers
 from rees46_sync.sandbox import server as sandbox_module
+from tests import ledger_log
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import (
@@ -100,6 +101,11 @@ class Cluster:
             if not sa.inspect(db).has_table("rees46_sync_runs"):
                 return []
             return [dict(row._mapping) for row in db.execute(sa.text(query), {"first": MONTHS[0], "last": MONTHS[-1]})]
+
+    def ledger_defects(self) -> list[str]:
+        """What is wrong with the ledger, now that all loads have ended."""
+        with self._ledger.begin() as db:
+            return ledger_log.defects(db)
 
     def instances(self) -> list[dict[str, Any]]:
         """The task instances of all months."""
@@ -245,6 +251,7 @@ def test_a_year_runs_on_both_workers_and_nothing_is_lost_if_one_dies(cluster: Cl
     for account in months:
         assert_closes(account, outcome="success", rejected=0, failed=0)
     assert cluster.sandbox.state() == cluster.final_statuses()
+    assert cluster.ledger_defects() == []
     stats = cluster.sandbox.stats()
     assert stats["violations"] == {}
     # At most the batch that was in flight was sent twice.
