@@ -77,12 +77,12 @@ class Ours:
         }
         self.shop_file.write_text(yaml.safe_dump(shop))
 
-    def environment(self, orders: Orders, ledger: str, concurrency: int | None = None) -> dict[str, str]:
+    def environment(self, orders: Orders, ledger: str, concurrency: int | str | None = None) -> dict[str, str]:
         """
         Return the environment of an Airflow, without variables of the caller's own.
 
         :param ledger: the name of the ledger's database.
-        :param concurrency: requests in flight at the same time; None is the default.
+        :param concurrency: of the REES46 connection; None is the default.
         """
         rees46 = {
             "conn_type": "http",

@@ -34,6 +34,8 @@ from bench.ours import AIRFLOW_DATABASE, PROJECT, Ours, RunFailedError
 from bench.parsing import seconds_to_parse
 from bench.receiver import Receiver, running_receiver
 from bench.steps import Step, Steps, parent_of_tasks
+from rees46_sync.rees46.adaptive_slots import MOST
+from rees46_sync.rees46.connection import AUTO
 
 RESULTS = PROJECT / "bench" / "results.json"
 PEERS = ("php_loop", "pandas_requests", "drt_rest", "dlt_destination")
@@ -73,6 +75,7 @@ TARGETS = {
     "end_to_end_1m_200ms_vs_best_peer": ("the fastest peer's seconds / ours, whole runs", ">=", 4),
     "load_1m_200ms_vs_ideal": ("batches x latency / concurrency / seconds of the load, 8 at once", ">=", 0.9),
     "load_1m_200ms_32_vs_ideal": ("the same at 200 ms, 32 at once", ">=", 0.9),
+    "load_1m_200ms_auto_vs_best_fixed": ("seconds of the best of 8, 16 and 32 at once / of auto, 200 ms", ">=", 0.9),
     "load_1m_50ms_vs_ideal": ("the same at 50 ms, 8 at once", ">=", 0.9),
     "load_1m_50ms_32_vs_ideal": ("the same at 50 ms, 32 at once", ">=", 0.9),
     "peak_memory_5m_vs_500k": ("the largest task process, 5 M orders / 500 k", "<=", 1.2),
@@ -167,10 +170,17 @@ class Bench:
                 for concurrency, named in ((8, ""), (32, "_32")):
                     ratio = self.time_load(steps, approved, orders, latency_ms, concurrency)
                     self.results[f"load_1m_{latency_ms}ms{named}_vs_ideal"] = ratio
+            for concurrency in (16, AUTO):
+                self.time_load(steps, approved, orders, latency_ms, concurrency)
+        timed = {key: self.seconds[f"load_{orders.count}_{latency_ms}ms_{key}"]["tasks"] for key in (8, 16, 32, AUTO)}
+        self.results["load_1m_200ms_auto_vs_best_fixed"] = min(timed[key] for key in (8, 16, 32)) / timed[AUTO]
 
-    def time_load(self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int) -> float:
-        """Load the staged orders, with an empty ledger; return ideal / seconds."""
-        ideal = len(range(0, orders.count, BATCH)) * latency_ms / 1000 / concurrency
+    def time_load(
+        self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int | str
+    ) -> float:
+        """Load the staged orders, with an empty ledger; return ideal / seconds, the ideal of auto being its most."""
+        at_once = MOST if concurrency == AUTO else int(concurrency)
+        ideal = len(range(0, orders.count, BATCH)) * latency_ms / 1000 / at_once
         tries: list[Step] = []
         with self.stage(f"load, {latency_ms} ms, {concurrency} at once", orders.count, watch=True):
             while len(tries) < self.sizes.tries and (not tries or tries[-1].seconds < SHORT_S):

@@ -59,7 +59,7 @@ def test_the_form_has_a_field_with_a_help_text_for_each_extra_that_the_hook_read
     ("name", "schema"),
     [
         ("timeout_s", {"type": ["number", "null"], "exclusiveMinimum": 0}),
-        ("concurrency", {"type": ["integer", "null"], "minimum": 1}),
+        ("concurrency", {"type": ["string", "null"]}),
         ("min_interval_s", {"type": ["number", "null"], "minimum": 0}),
     ],
 )

@@ -6,7 +6,8 @@ What can go wrong, named by what to do next.
     - ShopFileError            correct the shop file
     - ConnectionFieldsError    correct the Airflow connection
     - LedgerSchemaError        upgrade the project here, or the ledger: they are of different versions
-    - WindowError              correct the window of this run
+    - UnknownParamError        correct the conf of this run: it has a key that is no param
+    - WindowError              correct the window, or the order_ids, of this run
     - QueryColumnsError        correct the query: its columns are not order_id, status and updated_at
     - LimitExceededError       decide: the run would change or reject more than the shop allows
     - NotApprovedError         correct the cause, or leave it to the next run: approval was rejected or expired
@@ -102,8 +103,12 @@ class LedgerSchemaError(NonRetryableError):
         self.cause = cause
 
 
+class UnknownParamError(NonRetryableError):
+    """A run's conf has a key that is no param of its DAG, so something that was asked for would not happen."""
+
+
 class WindowError(NonRetryableError):
-    """The window that a run by hand names does not exist."""
+    """The window that a run by hand names does not exist, or it cannot be known for the orders that it names."""
 
 
 class QueryColumnsError(NonRetryableError):
@@ -246,3 +251,7 @@ class Rees46RejectedError(Rees46Error):
         super().__init__(problem, remedy, http_status=http_status, requests=requests)
         self.reason = reason
         self.is_about_orders = is_about_orders
+
+
+class Rees46BlockedError(Rees46RejectedError):
+    """A request does not get through to REES46, and none will until a person acts: a certificate, a proxy's login."""

@@ -54,7 +54,7 @@ def test_the_fields_of_the_rees46_connection_are_shown(healthy: ShopUnderTest) -
     assert connection.data == {
         "url": f"{healthy.sandbox.url}/import/sync_orders",
         "dialect": "import_sync_orders",
-        "concurrency": 8,
+        "concurrency": "auto",
         "timeout_s": 30,
         "min_interval_s": 0,
     }

@@ -18,10 +18,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tenacity import wait_random_exponential
 
 from rees46_sync.airflow_adapters import retry_policy as retries
 from rees46_sync.rees46 import hook as hooks
+from rees46_sync.rees46 import pace
+from tests import ledger_log
 from tests.conftest import ShopUnderTest, rees46_connection
 from tests.whole_run import Run, run_dag
 
@@ -276,6 +279,8 @@ def test_200_hours_of_faults_end_with_the_statuses_of_the_warehouse(
 ) -> None:
     # The waits between attempts are milliseconds instead of seconds and minutes.
     monkeypatch.setattr(hooks, "_backoff", wait_random_exponential(multiplier=0.01, max=0.05))
+    monkeypatch.setattr(hooks, "_throttled_backoff", wait_random_exponential(multiplier=0.01, max=0.05))
+    monkeypatch.setattr(pace, "DOCUMENTED_INTERVAL_S", 0.01)
     monkeypatch.setattr(retries, "MIN_DELAY", timedelta(milliseconds=1))
     monkeypatch.setattr(retries, "MAX_DELAY", timedelta(milliseconds=1))
     shop.connect("shop_rees46", rees46_connection(shop.sandbox, timeout_s=1))
@@ -300,6 +305,8 @@ def test_200_hours_of_faults_end_with_the_statuses_of_the_warehouse(
 
     assert soak.green_until == end
     soak.check_ledger()
+    with sa.create_engine(f"sqlite:///{shop.ledger_file}").begin() as connection:
+        assert ledger_log.unaccounted(connection) == []
     states = Counter(run.state for _, run in soak.runs)
     assert states["failed"] > HOURS / 20
     assert states["success"] > HOURS / 2

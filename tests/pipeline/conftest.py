@@ -10,6 +10,7 @@ import pytest
 from tenacity import wait_none
 
 from rees46_sync.rees46 import hook as hook_module
+from rees46_sync.rees46 import pace
 from rees46_sync.sandbox.server import Sandbox
 from tests.conftest import rees46_connection
 from tests.pipeline.deliveries import Partition
@@ -28,6 +29,8 @@ def new_ledger(
     """Make an empty ledger, and return its connection's id. REES46 is connected too, without waits between retries."""
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_REES46", rees46_connection(sandbox, timeout_s=20, **extra))
     monkeypatch.setattr(hook_module, "_backoff", wait_none())
+    monkeypatch.setattr(hook_module, "_throttled_backoff", wait_none())
+    monkeypatch.setattr(pace, "DOCUMENTED_INTERVAL_S", 0.0)
     numbers = count()
 
     def make() -> str:

@@ -6,19 +6,28 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tenacity import wait_none
 
 from rees46_sync.rees46 import hook as hook_module
+from rees46_sync.rees46 import pace
 from rees46_sync.rees46.dialects import DIALECTS, IMPORT_SYNC_ORDERS, SYNC_ORDERS, Dialect
 from rees46_sync.rees46.hook import Rees46Hook
 from rees46_sync.rees46.payload import request_body
 from rees46_sync.sandbox.server import Sandbox
 from tests.conftest import SECRET, rees46_connection
+from tests.rees46.servers import Proxy, TlsServer
 
 ORDERS = [("1", 1), ("007", 2)]
+
+ORDERS_OF: dict[str, list[tuple[str, int | str]]] = {
+    "import_sync_orders": [*ORDERS],
+    "sync_orders": [("1", "delivered"), ("007", "отменён")],
+}
+"""A good batch of each dialect."""
 
 
 HookOf = Callable[..., Rees46Hook]
@@ -28,6 +37,8 @@ HookOf = Callable[..., Rees46Hook]
 def hook_of(monkeypatch: pytest.MonkeyPatch) -> HookOf:
     """Make a hook of a connection that is given as a URI, as JSON or by its fields."""
     monkeypatch.setattr(hook_module, "_backoff", wait_none())
+    monkeypatch.setattr(hook_module, "_throttled_backoff", wait_none())
+    monkeypatch.setattr(pace, "DOCUMENTED_INTERVAL_S", 0.01)
 
     def make(connection: str = "", **fields: Any) -> Rees46Hook:
         given = {"conn_type": "http", "login": "shop-key", "password": SECRET} | fields
@@ -104,3 +115,21 @@ def in_words_of(dialect: Dialect, orders: list[tuple[object, int]]) -> list[tupl
 
 def numbered(count: int) -> list[tuple[object, int]]:
     return [(str(number), number % 3) for number in range(count)]
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy that the environment names, with its login."""
+    server = Proxy()
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:private@{server.address}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsServer]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    server = TlsServer(tmp_path)
+    yield server
+    server.stop()

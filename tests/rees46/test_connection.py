@@ -21,9 +21,20 @@ def test_the_secret_is_in_no_repr(hook_of: HookOf) -> None:
     assert SECRET not in f"{hook!r} {hook} {hook.settings!r} {hook.settings}"
 
 
-@pytest.mark.parametrize("extra", [{}, {"min_interval_s": 0}, {"min_interval_s": "0"}])
-def test_requests_need_not_wait_for_each_other_by_default(hook_of: HookOf, extra: dict[str, object]) -> None:
-    assert hook_of(extra=extra).settings.min_interval_s == 0
+@pytest.mark.parametrize(
+    ("extra", "min_interval_s"),
+    [
+        ({}, 0),
+        ({"min_interval_s": "0.5"}, 0.5),
+        ({"dialect": "sync_orders"}, 1.5),
+        ({"dialect": "sync_orders", "min_interval_s": "0"}, 0),
+        ({"dialect": "sync_orders", "min_interval_s": ""}, 1.5),
+    ],
+)
+def test_requests_are_as_far_apart_as_the_dialects_documents_ask_unless_the_connection_says_otherwise(
+    hook_of: HookOf, extra: dict[str, object], min_interval_s: float
+) -> None:
+    assert hook_of(extra=extra).settings.min_interval_s == min_interval_s
 
 
 PATH = "/import/sync_orders"
@@ -32,8 +43,8 @@ PATH = "/import/sync_orders"
 @pytest.mark.parametrize(
     ("connection", "url", "timeout_s", "concurrency"),
     [
-        pytest.param({}, f"https://api.rees46.com{PATH}", 30, 8, id="keys-alone"),
-        pytest.param({"conn_type": "rees46"}, f"https://api.rees46.com{PATH}", 30, 8, id="type-rees46"),
+        pytest.param({}, f"https://api.rees46.com{PATH}", 30, "auto", id="keys-alone"),
+        pytest.param({"conn_type": "rees46"}, f"https://api.rees46.com{PATH}", 30, "auto", id="type-rees46"),
         pytest.param(
             {"extra": {"timeout_s": 5, "concurrency": 2, "dialect": "import_sync_orders"}},
             f"https://api.rees46.com{PATH}",
@@ -41,25 +52,25 @@ PATH = "/import/sync_orders"
             2,
             id="extra",
         ),
-        pytest.param({"extra": '{"timeout_s": "5"}'}, f"https://api.rees46.com{PATH}", 5, 8, id="extra-as-text"),
+        pytest.param({"extra": '{"timeout_s": "5"}'}, f"https://api.rees46.com{PATH}", 5, "auto", id="extra-as-text"),
         pytest.param(
             {"extra": {"timeout_s": None, "concurrency": "", "dialect": None, "min_interval_s": None}},
             f"https://api.rees46.com{PATH}",
             30,
-            8,
+            "auto",
             id="extra-left-empty-in-the-form",
         ),
-        pytest.param({"extra": {"other": 1}}, f"https://api.rees46.com{PATH}", 30, 8, id="unknown-extra"),
-        pytest.param({"host": "rees46.test", "port": 8443}, f"https://rees46.test:8443{PATH}", 30, 8, id="port"),
-        pytest.param({"host": "rees46.test:8443"}, f"https://rees46.test:8443{PATH}", 30, 8, id="port-in-host"),
-        pytest.param({"host": "rees46.test", "schema": "HTTPS"}, f"https://rees46.test{PATH}", 30, 8, id="capitals"),
-        pytest.param({"host": "https://rees46.test"}, f"https://rees46.test{PATH}", 30, 8, id="host-with-scheme"),
-        pytest.param({"host": "http://127.0.0.1:80/"}, f"http://127.0.0.1:80{PATH}", 30, 8, id="host-with-http"),
-        pytest.param({"host": "127.0.0.1", "schema": "http"}, f"http://127.0.0.1{PATH}", 30, 8, id="schema-http"),
-        pytest.param({"host": "::1", "port": 80, "schema": "http"}, f"http://[::1]:80{PATH}", 30, 8, id="ipv6"),
-        pytest.param({"host": "[::1]", "schema": "http"}, f"http://[::1]{PATH}", 30, 8, id="ipv6-in-brackets"),
-        pytest.param(f"rees46://shop-key:{SECRET}@", f"https://api.rees46.com{PATH}", 30, 8, id="uri-keys-alone"),
-        pytest.param(f"http://shop-key:{SECRET}@127.0.0.1:80", f"https://127.0.0.1:80{PATH}", 30, 8, id="uri"),
+        pytest.param({"extra": {"other": 1}}, f"https://api.rees46.com{PATH}", 30, "auto", id="unknown-extra"),
+        pytest.param({"host": "rees46.test", "port": 8443}, f"https://rees46.test:8443{PATH}", 30, "auto", id="port"),
+        pytest.param({"host": "rees46.test:8443"}, f"https://rees46.test:8443{PATH}", 30, "auto", id="port-in-host"),
+        pytest.param({"host": "rees46.test", "schema": "HTTPS"}, f"https://rees46.test{PATH}", 30, "auto", id="caps"),
+        pytest.param({"host": "https://rees46.test"}, f"https://rees46.test{PATH}", 30, "auto", id="host-with-scheme"),
+        pytest.param({"host": "http://127.0.0.1:80/"}, f"http://127.0.0.1:80{PATH}", 30, "auto", id="host-with-http"),
+        pytest.param({"host": "127.0.0.1", "schema": "http"}, f"http://127.0.0.1{PATH}", 30, "auto", id="schema-http"),
+        pytest.param({"host": "::1", "port": 80, "schema": "http"}, f"http://[::1]:80{PATH}", 30, "auto", id="ipv6"),
+        pytest.param({"host": "[::1]", "schema": "http"}, f"http://[::1]{PATH}", 30, "auto", id="ipv6-in-brackets"),
+        pytest.param(f"rees46://shop-key:{SECRET}@", f"https://api.rees46.com{PATH}", 30, "auto", id="uri-keys-alone"),
+        pytest.param(f"http://shop-key:{SECRET}@127.0.0.1:80", f"https://127.0.0.1:80{PATH}", 30, "auto", id="uri"),
         pytest.param(
             f"rees46://shop-key:{SECRET}@127.0.0.1:80/http?timeout_s=0.5&concurrency=3",
             f"http://127.0.0.1:80{PATH}",
@@ -67,11 +78,11 @@ PATH = "/import/sync_orders"
             3,
             id="uri-with-everything",
         ),
-        pytest.param(f"http://shop-key:{SECRET}@[::1]:80/http", f"http://[::1]:80{PATH}", 30, 8, id="uri-ipv6"),
+        pytest.param(f"http://shop-key:{SECRET}@[::1]:80/http", f"http://[::1]:80{PATH}", 30, "auto", id="uri-ipv6"),
     ],
 )
 def test_a_connection_is_read_without_any_request(
-    hook_of: HookOf, connection: dict[str, Any] | str, url: str, timeout_s: float, concurrency: int
+    hook_of: HookOf, connection: dict[str, Any] | str, url: str, timeout_s: float, concurrency: int | str
 ) -> None:
     hook = hook_of(connection) if isinstance(connection, str) else hook_of(**connection)
 
@@ -176,7 +187,8 @@ def test_a_secret_that_would_be_sent_unencrypted_causes_a_warning(
         pytest.param({"extra": {"timeout_s": -1}}, "timeout_s is -1", id="timeout-negative"),
         pytest.param({"extra": {"timeout_s": "nan"}}, "timeout_s is 'nan'", id="timeout-nan"),
         pytest.param({"extra": {"timeout_s": "inf"}}, "timeout_s is 'inf'", id="timeout-endless"),
-        pytest.param({"extra": {"concurrency": 0}}, "concurrency is 0; give a number above 0", id="concurrency-0"),
+        pytest.param({"extra": {"concurrency": 0}}, "concurrency is 0; give auto, or a number", id="concurrency-0"),
+        pytest.param({"extra": {"concurrency": "many"}}, "concurrency is 'many'; give auto", id="concurrency-a-word"),
         pytest.param({"extra": {"min_interval_s": -1}}, "min_interval_s is -1; give 0 or", id="interval-negative"),
         pytest.param({"extra": {"min_interval_s": "5 s"}}, "min_interval_s is '5 s'; give 0 or", id="interval-a-word"),
         pytest.param({"extra": {"min_interval_s": "inf"}}, "min_interval_s is 'inf'", id="interval-endless"),

@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import socketserver
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from rees46_sync.rees46.hook import Rees46Hook
 from rees46_sync.sandbox.server import Sandbox
 from tests.conftest import SECRET
 from tests.rees46.conftest import HookOf
-
-# The test of a connection
-
+from tests.rees46.servers import Proxy, TlsServer
 
 NOT_CHECKED = "the keys, and whether order synchronisation is enabled: REES46 says so only in answer to a real batch."
-
-
-class TlsServer:
-    """A server on loopback with a certificate for ``127.1`` (which is 127.0.0.1); it keeps what it receives."""
-
-    def __init__(self, folder: Path) -> None:
-        self.certificate = folder / "certificate.pem"
-        self.received: list[bytes] = []
-        key_file = folder / "key.pem"
-        key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-        certificate = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("127.1")]), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.certificate, key_file)
-        received = self.received
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with suppress(OSError), context.wrap_socket(self.request, server_side=True) as stream:
-                    received.append(stream.recv(1))
-
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop after the open connections are handled."""
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsServer]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    server = TlsServer(tmp_path)
-    yield server
-    server.stop()
 
 
 def test_testing_a_connection_posts_nothing_and_says_what_is_not_checked(sandbox: Sandbox, hook: Rees46Hook) -> None:
@@ -143,15 +86,50 @@ def test_testing_a_connection_that_fails_says_what_to_correct_and_posts_nothing(
     assert sandbox.requests() == []
 
 
-def test_behind_a_proxy_the_proxy_is_tested_and_its_password_not_shown(
+def test_behind_a_proxy_rees46_itself_is_tried_through_it(
+    tls_server: TlsServer, proxy: Proxy, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls_server.certificate))
+
+    reached, message = hook_of(host="127.1", port=tls_server.port).test_connection()
+
+    assert (reached, message) == (
+        True,
+        f"127.1:{tls_server.port} behind proxy {proxy.address} answers with a valid certificate. Not checked: "
+        f"{NOT_CHECKED}",
+    )
+    assert [place for place, _ in proxy.asked] == [f"127.1:{tls_server.port}"]
+
+
+@pytest.mark.parametrize(
+    ("login", "words"),
+    [
+        pytest.param("", "Tunnel connection failed: 407", id="no-login"),
+        pytest.param("user:private@", "not with TLS and a certificate to trust (self-signed", id="untrusted"),
+    ],
+)
+def test_what_fails_behind_a_proxy_is_named_and_its_password_not_shown(
+    tls_server: TlsServer, proxy: Proxy, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch, login: str, words: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{login}{proxy.address}")
+
+    reached, message = hook_of(host="127.1", port=tls_server.port).test_connection()
+
+    assert not reached
+    assert f"127.1:{tls_server.port} behind proxy {proxy.address}" in message
+    assert words in message
+    assert "private" not in message
+
+
+def test_if_rees46_is_reached_by_http_the_proxy_alone_is_tried(
     sandbox: Sandbox, hook_of: HookOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_PROXY")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:private@127.0.0.1:{sandbox.port}")
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:private@127.0.0.1:{sandbox.port}")
 
-    assert hook_of(host="rees46.test").test_connection() == (
+    assert hook_of(host="rees46.test", schema="http").test_connection() == (
         True,
-        f"127.0.0.1:{sandbox.port} answers. Not checked: rees46.test:443 behind this proxy, {NOT_CHECKED}",
+        f"127.0.0.1:{sandbox.port} answers. Not checked: rees46.test:80 behind this proxy, {NOT_CHECKED}",
     )
     assert sandbox.requests() == []
 

@@ -22,6 +22,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("steps", "state"),
     [
@@ -48,6 +49,7 @@ def test_orders_are_processed_in_the_order_of_their_times(
     assert processing.state() == {"a": state}
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(("keep_state", "state"), [(False, {}), (True, {"late": 1, "now": 0})])
 def test_a_clearing_removes_what_waits_too_unless_it_keeps_the_state(keep_state: bool, state: dict[str, int]) -> None:
     clock = Clock()

@@ -120,20 +120,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--months", type=int, default=36, help="(36)")
     parser.add_argument("--partition-rows", type=int, default=250_000, help="of the shop file (250000)")
     parser.add_argument("--dialect", choices=DIALECTS, default="import_sync_orders", help="of the connection")
-    parser.add_argument("--concurrency", type=int, default=8, help="of the connection (8)")
+    parser.add_argument("--concurrency", type=int, default=8, help="requests in flight, whatever decides it (8)")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds that REES46 takes to respond (0.5)")
-    parser.add_argument("--min-interval", type=float, default=0, help="of the connection, in seconds (0)")
+    parser.add_argument("--min-interval", type=float, help="of the connection, in seconds (the dialect's)")
     parser.add_argument("--slots", type=int, default=8, help="tasks that all workers run at a time (8)")
     parser.add_argument("--active-runs", type=int, default=2, help="months at a time (2)")
     options = parser.parse_args(arguments)
+    dialect = DIALECTS[options.dialect]
     estimate = Estimate(
         orders=options.orders,
         windows=options.months,
         partition_rows=options.partition_rows,
-        batch=DIALECTS[options.dialect].max_orders,
+        batch=dialect.max_orders,
         concurrency=options.concurrency,
         latency_s=options.latency,
-        min_interval_s=options.min_interval,
+        min_interval_s=dialect.min_interval_s if options.min_interval is None else options.min_interval,
         slots=options.slots,
         windows_at_once=options.active_runs,
     )

@@ -65,6 +65,18 @@ class Sender(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """Limits what is under way: a semaphore, or :class:`rees46_sync.rees46.adaptive_slots.AdaptiveSlots`."""
+
+    def acquire(self) -> object:
+        """Wait for a slot."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+
 @dataclass(frozen=True)
 class _DueOrders:
     """Orders that are to be sent, and the change token of the ledger when they were compared with it."""
@@ -80,6 +92,7 @@ class Delivery:
     :param statuses_to_send: returns the status to send for each of some orders; the ledger stores their code.
     :param batch_size: the largest number of orders in a request.
     :param concurrency: the largest number of requests in flight.
+    :param slots: limits them further; by default nothing does.
     """
 
     def __init__(
@@ -93,6 +106,7 @@ class Delivery:
         statuses_to_send: Callable[[pd.DataFrame], Sequence[Status]],
         batch_size: int,
         concurrency: int,
+        slots: Slots | None = None,
     ) -> None:
         self.sender = sender
         self.ledger = ledger
@@ -106,7 +120,7 @@ class Delivery:
         self.breaker = CircuitBreaker()
         self.tally = Tally()
         self._skipped = Tally()
-        self._slots = threading.BoundedSemaphore(concurrency)
+        self._slots: Slots = slots or threading.BoundedSemaphore(concurrency)
         self._unrecorded = threading.BoundedSemaphore(MAX_UNRECORDED)
 
     def stop(self, stopped_by: str = "Airflow") -> None:
@@ -297,7 +311,7 @@ class Delivery:
             tally.add(failed=len(due.orders))
 
     @contextmanager
-    def _releasing(self, slot: threading.Semaphore) -> Iterator[None]:
+    def _releasing(self, slot: Slots) -> Iterator[None]:
         try:
             yield
         except BaseException:  # a defect, or SystemExit: nothing more is sent, and the task raises it

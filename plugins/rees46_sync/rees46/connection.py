@@ -27,14 +27,16 @@ from pydantic import (
 )
 
 from rees46_sync.exceptions import ConnectionFieldsError, Problem
+from rees46_sync.rees46.adaptive_slots import MOST
 from rees46_sync.rees46.dialects import DIALECTS, IMPORT_SYNC_ORDERS, MAPPED, OWN, SYNC_ORDERS, Dialect
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 30.0
-"""Seconds to wait for a response: far above what a batch takes, far below an hourly run."""
+"""Seconds for a whole request: far above what a batch takes, far below an hourly run."""
 
-DEFAULT_CONCURRENCY = 8
+AUTO = "auto"
+"""As many requests in flight as REES46 answers without becoming slower."""
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds to wait for a TCP connection."""
@@ -51,9 +53,16 @@ def _number(value: object) -> float:
     return float(str(value))
 
 
-def _rounded_up(value: object) -> float:
-    number = _number(value)
-    return math.ceil(number) if math.isfinite(number) else number
+def _concurrency(value: object) -> int | str:
+    if value == AUTO:
+        return AUTO
+    try:
+        number = math.ceil(_number(value))
+    except (ValueError, OverflowError):
+        number = 0
+    if number < 1:
+        raise Problem(f"is {value!r}", f"give {AUTO}, or a number above 0")
+    return number
 
 
 DialectByName = Annotated[Dialect, PlainValidator(_dialect), WithJsonSchema({"type": "string", "enum": list(DIALECTS)})]
@@ -64,6 +73,7 @@ StatusText = Annotated[
     ),
 ]
 Number = Annotated[float, BeforeValidator(_number)]
+Concurrency = Annotated[int | str, PlainValidator(_concurrency), WithJsonSchema({"type": "string"})]
 
 
 class ExtraFields(BaseModel):
@@ -90,21 +100,21 @@ class ExtraFields(BaseModel):
         gt=0,
         allow_inf_nan=False,
         title="Time-out in seconds",
-        description=f"How long to wait for a response. Default: {DEFAULT_TIMEOUT_S:g}.",
+        description=f"How long a request may take, to the last byte of its answer. Default: {DEFAULT_TIMEOUT_S:g}.",
     )
-    concurrency: Annotated[int, BeforeValidator(_rounded_up)] = Field(
-        DEFAULT_CONCURRENCY,
-        ge=1,
+    concurrency: Concurrency = Field(
+        AUTO,
         title="Concurrency",
-        description=f"How many requests may be in flight at the same time. Default: {DEFAULT_CONCURRENCY}.",
+        description=f"How many requests may be in flight at the same time: a number, or {AUTO} for as many as REES46 "
+        f"answers without becoming slower, {MOST} at most. Default: {AUTO}.",
     )
     min_interval_s: Number = Field(
-        0.0,
+        default_factory=lambda validated: validated["dialect"].min_interval_s if "dialect" in validated else 0.0,
         ge=0,
         allow_inf_nan=False,
         title="Seconds between requests",
-        description="The shortest time from the start of one request to the start of the next, if REES46 asks to slow "
-        "down. Default: 0.",
+        description="The shortest time from the start of one request to the start of the next. Default: "
+        f"{SYNC_ORDERS.min_interval_s:g} with dialect {SYNC_ORDERS.name}, as REES46's documents ask, else 0.",
     )
 
     @field_validator("status_text", mode="before")
@@ -136,6 +146,11 @@ class Settings(ExtraFields):
     url: str
     shop_id: str
     shop_secret: str = Field(repr=False)
+
+    @property
+    def max_in_flight(self) -> int:
+        """The largest number of requests in flight."""
+        return self.concurrency if isinstance(self.concurrency, int) else MOST
 
 
 def form_fields() -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ class Dialect:
     :param host: the host if the connection names none.
     :param path: path of the endpoint, with a leading slash.
     :param max_orders: the largest number of orders in a request.
+    :param min_interval_s: the shortest time between the starts of two requests, if the connection names none.
     :param status_texts: the texts that may be sent as an order's status, the default first (see
         :func:`rees46_sync.rees46.payload.statuses_to_send`); empty if the dialect sends REES46's code.
     :param check_statuses: raises ValueError if the dialect does not accept one of the statuses.
@@ -35,6 +36,7 @@ class Dialect:
     host: str
     path: str
     max_orders: int
+    min_interval_s: float
     status_texts: tuple[str, ...]
     check_statuses: Callable[[Sequence[object]], None]
     read_response: Callable[[int, bytes], ResponseMeaning]
@@ -66,6 +68,7 @@ IMPORT_SYNC_ORDERS = Dialect(
     host="api.rees46.com",
     path="/import/sync_orders",
     max_orders=1000,
+    min_interval_s=0.0,
     status_texts=(),
     check_statuses=_check_codes,
     read_response=read_import_response,
@@ -76,6 +79,7 @@ SYNC_ORDERS = Dialect(
     host="api.rees46.ru",
     path="/sync/orders",
     max_orders=5000,
+    min_interval_s=1.5,  # 40 requests a minute, as the documents of the same platform say
     status_texts=(OWN, MAPPED),
     check_statuses=partial(check_texts, "a status"),
     read_response=read_sync_response,

@@ -8,7 +8,6 @@ A batch has one of three outcomes: accepted (:meth:`Rees46Hook.send` returns), r
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -18,11 +17,11 @@ from urllib.parse import urlsplit
 
 import requests
 from airflow.sdk import BaseHook
-from requests.adapters import HTTPAdapter
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-from urllib3.exceptions import InvalidHeader
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random_exponential
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
+from rees46_sync import VERSION
 from rees46_sync.exceptions import (
     ConnectionFieldsError,
     Rees46Error,
@@ -31,21 +30,35 @@ from rees46_sync.exceptions import (
     Rees46UnreadableError,
 )
 from rees46_sync.rees46 import payload
-from rees46_sync.rees46.connection import CONNECT_TIMEOUT_S, Settings, is_loopback, read_settings
+from rees46_sync.rees46.adaptive_slots import AdaptiveSlots
+from rees46_sync.rees46.bounded_http import BoundedAdapter
+from rees46_sync.rees46.connection import AUTO, CONNECT_TIMEOUT_S, Settings, is_loopback, read_settings
 from rees46_sync.rees46.dialects import Status
+from rees46_sync.rees46.pace import Pace
 from rees46_sync.rees46.reachability import Reachability, check_reachability
-from rees46_sync.rees46.responses import refusal_reason, speaks_of_shop
+from rees46_sync.rees46.remedies import remedy
+from rees46_sync.rees46.responses import MAX_BODY_BYTES, refusal_reason, speaks_of_shop
+from rees46_sync.rees46.unreachable import unreachable
 
 log = logging.getLogger(__name__)
 
+USER_AGENT = f"rees46-order-status-sync/{VERSION}"
+
 ATTEMPTS = 4
 """Requests for one batch inside a task; with the backoff below some ten seconds, what a restart of a server takes."""
+
+TOO_MANY = 429
+"""The HTTP status of REES46's "too many requests"."""
+
+MAX_THROTTLED = 12
+"""How often one batch may be answered so inside a task; with the pauses below that is some eight minutes."""
 
 MAX_PAUSE = timedelta(seconds=60)
 """The longest Retry-After that a task waits for; a longer one becomes an Airflow retry."""
 
 _retry_after_parser = Retry(retry_after_max=int(timedelta(days=365).total_seconds()))
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
+_throttled_backoff = wait_exponential(multiplier=5, max=60)
 
 
 class Rees46Hook(BaseHook):
@@ -67,8 +80,6 @@ class Rees46Hook(BaseHook):
     def __init__(self, rees46_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rees46_conn_id = rees46_conn_id
-        self._turn = threading.Lock()
-        self._last_start = time.monotonic()
 
     @cached_property
     def settings(self) -> Settings:
@@ -86,23 +97,35 @@ class Rees46Hook(BaseHook):
     @cached_property
     def _session(self) -> requests.Session:
         session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=self.settings.concurrency)
+        adapter = BoundedAdapter(pool_maxsize=self.settings.max_in_flight)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         # A receiver on this machine is not behind the proxy that the environment names.
         session.trust_env = not is_loopback(urlsplit(self.settings.url).hostname or "")
+        # With a login of its own the session does not look for one in ~/.netrc: the keys are in the body.
+        session.auth = _no_login
         return session
+
+    @cached_property
+    def slots(self) -> AdaptiveSlots | None:
+        """How many requests may be in flight; None if the connection names a number."""
+        return AdaptiveSlots() if self.settings.concurrency == AUTO else None
+
+    @cached_property
+    def _pace(self) -> Pace:
+        """Of all requests of this hook: the pool of one slot lets one load of a shop run at a time."""
+        return Pace(self.settings.min_interval_s)
 
     @cached_property
     def _template(self) -> requests.PreparedRequest:
         """A request without a body. Preparing each one anew would take a quarter of the time that sending takes."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         return self._session.prepare_request(requests.Request("POST", self.settings.url, headers=headers))
 
     @cached_property
     def _send_options(self) -> Mapping[str, Any]:
-        """The options that the environment sets: the proxy and the trusted certificates."""
-        options: Mapping[str, Any] = self._session.merge_environment_settings(self.settings.url, {}, False, None, None)
+        """The options that the environment sets, such as the proxy; with them a body is read by :func:`_read_body`."""
+        options: Mapping[str, Any] = self._session.merge_environment_settings(self.settings.url, {}, True, None, None)
         return options
 
     def test_connection(self) -> tuple[bool, str]:
@@ -141,12 +164,12 @@ class Rees46Hook(BaseHook):
         """
         settings = self.settings
         body = payload.request_body(settings.shop_id, settings.shop_secret, orders, settings.dialect)
-        posted, is_stopped = 0, False
+        posted, failures, is_stopped = 0, 0, False
         last_error: Rees46Error | None = None
 
         def post() -> None:
-            nonlocal posted, is_stopped, last_error
-            self._throttle()
+            nonlocal posted, failures, is_stopped, last_error
+            self._pace.wait_for_turn()
             if not may_post():
                 is_stopped = True
                 if last_error is None:
@@ -157,12 +180,19 @@ class Rees46Hook(BaseHook):
                 self._post(body)
             except Rees46Error as error:
                 last_error = error
+                failures += error.http_status != TOO_MANY
                 raise
 
+        def pause(state: RetryCallState) -> float:
+            seconds = _pause(state)
+            self._obey(last_error, seconds)
+            return seconds
+
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            # "Too many requests" is no failure: the batch waits for its turn.
+            stop=lambda state: failures >= ATTEMPTS or state.attempt_number - failures >= MAX_THROTTLED,
             retry=retry_if_exception(lambda error: _is_transient(error) and not is_stopped),
-            wait=_pause,
+            wait=pause,
             before_sleep=_log_pause,
             reraise=True,
         )
@@ -173,23 +203,23 @@ class Rees46Hook(BaseHook):
             raise
         return posted
 
-    def _throttle(self) -> None:
-        """
-        Wait until at least ``min_interval_s`` have passed since the last request started, in any thread.
-
-        Repeated requests wait too. The pool of one slot lets one load task of a shop run at a time, so the interval
-        holds for the whole shop. The first request waits as well: the previous task may have sent its last just now.
-        """
-        if interval_s := self.settings.min_interval_s:
-            with self._turn:
-                time.sleep(max(0, self._last_start + interval_s - time.monotonic()))
-                self._last_start = time.monotonic()
+    def _obey(self, error: Rees46Error | None, pause_s: float) -> None:
+        """Let the requests of all threads wait if REES46 asks for it."""
+        if not isinstance(error, Rees46UnavailableError):
+            return
+        if error.http_status == TOO_MANY:
+            self._pace.slow_down()
+        if error.http_status == TOO_MANY or error.retry_after is not None:
+            self._pace.hold(pause_s)
 
     def _post(self, body: bytes) -> None:
         settings = self.settings
+        request = self._template.copy()
+        request.prepare_body(body, None)
+        started, is_overloaded = time.monotonic(), True
+        if self.slots:
+            self.slots.start_request()
         try:
-            request = self._template.copy()
-            request.prepare_body(body, None)
             answer = self._session.send(
                 request,
                 timeout=(CONNECT_TIMEOUT_S, settings.timeout_s),
@@ -197,76 +227,85 @@ class Rees46Hook(BaseHook):
                 allow_redirects=False,
                 **self._send_options,
             )
-        except requests.Timeout as error:
+            content = _read_body(answer)
+            is_overloaded = answer.status_code in (TOO_MANY, 503)
+        # On its way through requests and urllib3, a timeout while the body is read changes its class.
+        except (requests.Timeout, ReadTimeoutError) as error:
             raise Rees46UnavailableError(
                 f"{settings.url} did not answer within {settings.timeout_s:g} s",
                 "the batch will be sent again",
                 transient=True,
             ) from error
-        except requests.RequestException as error:
-            raise Rees46UnavailableError(
-                f"{settings.url} cannot be reached ({_cause(error)})",
-                f"check host, port and schema of connection {settings.conn_id} if this lasts",
-                transient=True,
-            ) from error
-        self._check(answer)
+        except (requests.RequestException, HTTPError) as error:
+            raise unreachable(error, settings.url, settings.conn_id) from error
+        finally:
+            if self.slots:
+                self.slots.end_request(time.monotonic() - started, is_overloaded=is_overloaded)
+        self._check(answer, content)
 
-    def _check(self, answer: requests.Response) -> None:
+    def _check(self, answer: requests.Response, content: bytes) -> None:
         """Return if REES46 accepted the batch, else raise."""
         settings, code = self.settings, answer.status_code
         if 200 <= code < 300:
-            outcome, reason = settings.dialect.read_response(code, answer.content)
-            if not answer.content and not _is_whole(answer):
+            outcome, reason = settings.dialect.read_response(code, content)
+            if len(content) > MAX_BODY_BYTES or (not content and not _is_whole(answer)):
                 outcome = "unknown"
             if outcome == "accepted":
                 return
+            words = self._without_secret(reason)
             if outcome == "rejected":
-                words = reason.replace(settings.shop_secret, "***")
                 raise Rees46RejectedError(
                     f"REES46 answered {code} with an error{f' ({words})' if words else ''}",
-                    f"check the keys of connection {settings.conn_id} and look for REES46's e-mail",
+                    remedy(code, reason, settings.conn_id),
                     http_status=code,
+                    reason=words,
                 )
+            size = f"more than {MAX_BODY_BYTES}" if len(content) > MAX_BODY_BYTES else len(content)
             raise Rees46UnreadableError(
-                f"{settings.url} answered {code} with a body that says neither yes nor no ({len(answer.content)} "
-                f"bytes, {answer.headers.get('Content-Type', 'no content type')[:60]})",
-                "look for a proxy in between",
+                f"{settings.url} answered {code} with a body that says neither yes nor no ("
+                + (f"{words}, " if words else "")
+                + f"{size} bytes, {answer.headers.get('Content-Type', 'no content type')[:60]})",
+                "ask your REES46 manager whether the batch arrived" if words else "look for a proxy in between",
                 http_status=code,
             )
-        if code in (408, 429) or code >= 500:
+        if code in (408, TOO_MANY) or code >= 500:
             raise Rees46UnavailableError(
                 f"{settings.url} answered {code}",
                 "the batch will be sent again",
                 http_status=code,
                 retry_after=_retry_after(answer),
-                transient=code in (408, 429, 502, 503, 504),
+                transient=code in (408, TOO_MANY, 502, 503, 504),
             )
-        reason = refusal_reason(answer.content).replace(settings.shop_secret, "***")
+        reason = self._without_secret(refusal_reason(content))
         raise Rees46RejectedError(
             f"{settings.url} answered {code}{f' ({reason})' if reason else ''}",
-            self._remedy(code),
+            remedy(code, reason, settings.conn_id),
             http_status=code,
             reason=reason,
             is_about_orders=code in (400, 422) and not speaks_of_shop(reason),
         )
 
-    def _remedy(self, code: int) -> str:
-        conn_id = self.settings.conn_id
-        if code in (401, 403):
-            return (
-                f"check login (store key) and password (secret key) of connection {conn_id}. Order synchronisation may "
-                'not be enabled for this shop: ask your REES46 manager to enable "Orders Tracking"'
-            )
-        if 300 <= code < 400:
-            return f"it points elsewhere: correct host and schema of connection {conn_id}"
-        if code in (404, 405):
-            return f"there is no such endpoint: correct host and dialect of connection {conn_id}"
-        return "REES46 does not take this batch as it is: look for REES46's e-mail"
+    def _without_secret(self, reason: str) -> str:
+        return reason.replace(self.settings.shop_secret, "***")
+
+
+def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _read_body(answer: requests.Response) -> bytes:
+    """Return the body, cut off after one byte more than the longest that is understood; the rest is not read."""
+    try:
+        body: bytes = answer.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+        return body
+    finally:
+        answer.close()
 
 
 def _is_whole(answer: requests.Response) -> bool:
     """Return whether a response without a body says so itself: one that is cut off in its headers has none either."""
-    return answer.headers.get("Content-Length", "").isdigit() or "Transfer-Encoding" in answer.headers
+    says_so = answer.headers.get("Content-Length", "").isdigit() or "Transfer-Encoding" in answer.headers
+    return says_so or answer.status_code == 204
 
 
 def _retry_after(answer: requests.Response) -> timedelta | None:
@@ -289,19 +328,15 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Return the seconds that REES46 asks to wait, else a random time that grows with each attempt."""
+    """Return the seconds that REES46 asks to wait, else a time that grows with each attempt."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, Rees46UnavailableError) else None
-    return asked.total_seconds() if asked is not None else _backoff(state)
+    if not isinstance(error, Rees46UnavailableError):
+        return 0
+    if error.retry_after is not None:
+        return error.retry_after.total_seconds()
+    return _throttled_backoff(state) if error.http_status == TOO_MANY else _backoff(state)
 
 
 def _log_pause(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("%s Attempt %d of %d in %.1f s.", error, state.attempt_number + 1, ATTEMPTS, state.upcoming_sleep)
-
-
-def _cause(error: requests.RequestException) -> str:
-    """Return the kind of error; the library's own text quotes the request."""
-    reason: object = error.args[0] if error.args else error
-    reason = getattr(reason, "reason", reason)
-    return type(reason).__name__ if isinstance(reason, BaseException) else type(error).__name__
+    log.warning("%s Attempt %d in %.1f s.", error, state.attempt_number + 1, state.upcoming_sleep)
