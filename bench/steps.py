@@ -112,7 +112,8 @@ class Steps:
 
     def _run(self, name: str, calls: Sequence[tuple[Any, ...]], at_once: int = CORES) -> Step:
         xcoms = {task_id: step.tasks for task_id, step in self.done.items()}
-        params = dict.fromkeys(("dry_run", "resend", "ignore_limits"), False) | self.params
+        unset = dict.fromkeys(("first_orders", "order_ids"))
+        params = dict.fromkeys(("dry_run", "resend", "ignore_limits"), False) | unset | self.params
         jobs = [
             _Job(name, index, str(self.shop_file), self.environment, arguments, params, xcoms)
             for index, arguments in enumerate(calls)
@@ -180,8 +181,8 @@ def _run_task(job: _Job) -> Task:
         xcom_push=lambda key, value: pushed.update({key: value}),
         xcom_pull=pull,
     )
-    run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual")
-    task = SimpleNamespace(dag=SimpleNamespace(tasks=[SimpleNamespace(executor=None)]))
+    run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual", conf=None)
+    task = SimpleNamespace(dag=SimpleNamespace(tasks=[SimpleNamespace(executor=None)], params=job.params))
     context = {"ti": instance, "dag_run": run, "params": job.params, "task": task}
     step = getattr(importlib.import_module(f"rees46_sync.pipeline.{job.name}"), job.name, None)
     began = time.perf_counter()
@@ -197,6 +198,7 @@ def _run_task(job: _Job) -> Task:
                 rees46_conn_id=shop.rees46_conn_id,
                 ledger_conn_id=shop.ledger_conn_id,
                 batches=job.arguments[0],
+                settle=shop.settle,
             ).execute(context)  # type: ignore[arg-type]
         case "account_for_rows":
             result = step(job.shop_file, *job.arguments, history=False, **context)

@@ -6,7 +6,7 @@ Wiring only. It reads the ledgers and not Airflow's own records, so it notices a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.standard.decorators.python import python_task  # as in order_status_sync.py
@@ -25,7 +25,7 @@ with DAG(
     max_active_runs=1,
     tags=["rees46"],
     # The next run is the next attempt.
-    default_args={"owner": "rees46", "retries": 0},
+    default_args={"owner": "rees46", "retries": 0, "execution_timeout": timedelta(minutes=10)},
 ):
     # Listed at each run, so that adding or removing a shop does not change this DAG.
     folder = str(shops_dir(Path(__file__).resolve().parents[1]))

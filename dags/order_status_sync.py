@@ -72,6 +72,23 @@ PARAMS = {
         title="Ignore limits",
         description="Send even if more is rejected or changed than the shop file's limits allow.",
     ),
+    "first_orders": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="First orders",
+        description="Send only so many orders, to look at them in REES46. The next regular run sends the others.",
+    ),
+    "order_ids": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string"},
+        minItems=1,
+        maxItems=1000,
+        title="Order ids",
+        description="Send only these orders, one id per line, also if REES46 has their status already. Without a "
+        "window start they are read from their last known change on.",
+    ),
 }
 
 
@@ -109,6 +126,8 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
             # For what the policy does not see: a killed task, a lost worker.
             "retry_delay": timedelta(minutes=1),
             "retry_policy": Rees46RetryPolicy(),
+            # What hangs is ended and tried again. It takes no longer even at REES46's pace of 40 batches a minute.
+            "execution_timeout": timedelta(hours=6),
         },
     ) as dag:
         add_tasks(shop, history=history)

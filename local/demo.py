@@ -38,7 +38,7 @@ HOME = PROJECT / ".airflow"
 FOLDER = HOME / "demo"
 SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 DAG_ID = "order_status_sync_demo"
-COUNTS = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+COUNTS = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed")
 
 ORDERS = 4000
 DAYS = 3
@@ -246,6 +246,7 @@ def _find_problems(number: int, account: dict[str, int | str], orders: DemoOrder
         "stale": 0,
         "reopened": 0,
         "rejected": orders.broken,
+        "held": 0,
         "failed": 0,
         "requests": -(-len(orders.final) // 1000) if number == 1 else 0,
     }

@@ -43,7 +43,9 @@ def test_a_shop_file_becomes_an_hourly_and_a_history_dag(dags: dict[str, Any]) -
 def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: str) -> None:
     dag = dags[dag_id]
     assert [task.task_id for task in dag.topological_sort()] == TASKS
-    assert sorted(dag.params) == ["dry_run", "ignore_limits", "resend", "window_end", "window_start"]
+    assert sorted(dag.params) == [
+        "dry_run", "first_orders", "ignore_limits", "order_ids", "resend", "window_end", "window_start"
+    ]  # fmt: skip
     assert not dag.catchup
     assert dag.max_active_runs == 1
 
@@ -72,7 +74,7 @@ def test_the_doc_in_the_ui_explains_each_task_and_each_field_of_the_form(dags: d
     for task in dag.tasks:
         assert f"- **{task.task_display_name}** " in dag.doc_md
     titles = [dag.params.get_param(name).schema["title"] for name in dag.params]
-    assert len(titles) == 5
+    assert len(titles) == 7
     assert all(f"**{title}**" in dag.doc_md for title in titles)
     assert "**test**" in dag.doc_md
 
@@ -102,6 +104,13 @@ def test_every_task_retries_by_the_policy_and_only_the_load_waits_for_the_pool(d
     assert all(task.retries >= 3 and isinstance(task.retry_policy, Rees46RetryPolicy) for task in tasks.values())
     pools = {name: task.pool for name, task in tasks.items() if task.pool != "default_pool"}
     assert pools == {"load_batches": "rees46_test"}
+
+
+def test_every_task_is_ended_if_it_hangs(dags: dict[str, Any]) -> None:
+    limits = {name: [task.execution_timeout for task in dag.tasks] for name, dag in dags.items()}
+
+    assert len(limits) > 1
+    assert all(timedelta(0) < limit <= timedelta(hours=6) for tasks in limits.values() for limit in tasks)
 
 
 def test_the_hourly_load_goes_before_those_of_a_backfill(dags: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ class Run:
     is_history: bool = False
     named_start: str | None = None
     named_end: str | None = None
+    resend_every: timedelta | None = None
+    last_resend: datetime | None = None
 
     def window(self) -> Window:
         return compute_window(**vars(self))
@@ -128,6 +130,51 @@ RUNS = [
 @pytest.mark.parametrize(("run", "start", "end", "is_regular"), RUNS)
 def test_each_kind_of_run_has_its_window(run: Run, start: datetime, end: datetime, is_regular: bool) -> None:
     assert run.window() == Window(start, end, is_regular)
+
+
+RESEND = Run(watermark=SEVEN, resend_every=7 * DAY, last_resend=EIGHT - 7 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("run", "window"),
+    [
+        pytest.param(RESEND, Window(EIGHT - 7 * DAY, EIGHT, is_regular=True, is_resend=True), id="just-due"),
+        pytest.param(
+            replace(RESEND, last_resend=EIGHT - 8 * DAY),
+            Window(EIGHT - 8 * DAY, EIGHT, is_regular=True, is_resend=True),
+            id="late-by-a-day",
+        ),
+        pytest.param(
+            replace(RESEND, last_resend=EIGHT - 14 * DAY),
+            Window(EIGHT - 7 * DAY, EIGHT, is_regular=True, is_resend=True),
+            id="late-by-as-much-again",
+        ),
+        pytest.param(
+            replace(RESEND, watermark=EIGHT - 9 * DAY),
+            Window(EIGHT - 10 * DAY, EIGHT, is_regular=True, is_resend=True),
+            id="due-after-an-outage",
+        ),
+        pytest.param(
+            replace(RESEND, interval=None, last_resend=REQUESTED - 7 * DAY),
+            Window(REQUESTED - 7 * DAY, REQUESTED, is_regular=True, is_resend=True),
+            id="started-by-an-asset",
+        ),
+        pytest.param(
+            replace(RESEND, last_resend=EIGHT - 7 * DAY + timedelta(microseconds=1)),
+            Window(SEVEN - DAY, EIGHT, is_regular=True),
+            id="a-moment-too-early",
+        ),
+        pytest.param(replace(RESEND, last_resend=None), Window(SEVEN - DAY, EIGHT, is_regular=True), id="no-success"),
+        pytest.param(replace(RESEND, resend_every=None), Window(SEVEN - DAY, EIGHT, is_regular=True), id="not-asked"),
+        pytest.param(
+            replace(RESEND, last_resend=EIGHT + DAY), Window(SEVEN - DAY, EIGHT, is_regular=True), id="old-run"
+        ),
+        pytest.param(replace(RESEND, interval=MONTH, is_history=True), Window(*MONTH), id="history"),
+        pytest.param(replace(RESEND, named_start="2026-03-01T00:00:00"), Window(at("2026-03-01"), EIGHT), id="named"),
+    ],
+)
+def test_a_regular_run_is_a_resend_if_the_last_one_is_long_enough_ago(run: Run, window: Window) -> None:
+    assert run.window() == window
 
 
 @pytest.mark.parametrize(

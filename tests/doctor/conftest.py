@@ -118,7 +118,7 @@ def about(findings: list[Finding], check: str) -> list[Finding]:
 
 
 def save_run(store: Ledger, run_id: str, finished_at: datetime, outcome: str = "success") -> None:
-    names = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed", "requests")
+    names = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed", "requests")
     Runs(store).save(
         shop="test",
         dag_id="order_status_sync_test",

@@ -20,6 +20,7 @@ import yaml
 
 from local import up
 from rees46_sync.sandbox import server as sandbox_module
+from tests import ledger_log
 from tests.conftest import PROJECT, SECRET, postgres_folder, rees46_connection
 
 from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_airflow
@@ -27,7 +28,7 @@ from .airflow_stack import FINISHED, AirflowStack, postgres_connection, running_
 SHOP = "live"
 SYNC, HISTORY = f"order_status_sync_{SHOP}", f"order_status_history_{SHOP}"
 POOL = f"rees46_{SHOP}"
-SUMMANDS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+SUMMANDS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed")
 
 CONCURRENCY = 2
 BATCH = 1000
@@ -158,6 +159,11 @@ class LiveShop:
         """Run a query in the ledger."""
         with self._ledger.begin() as connection:
             return list(connection.execute(sa.text(query), parameters))
+
+    def ledger_defects(self) -> list[str]:
+        """What is wrong with the ledger, now that all loads have ended."""
+        with self._ledger.begin() as connection:
+            return ledger_log.defects(connection)
 
     def account(self, run_id: str) -> dict[str, Any]:
         """The run's record in the ledger."""
@@ -291,11 +297,12 @@ def running_shop(folder: Path, **keys: Any) -> Iterator[LiveShop]:
 
 
 @pytest.fixture
-def live_shop(_live_shop: LiveShop) -> LiveShop:
+def live_shop(_live_shop: LiveShop) -> Iterator[LiveShop]:
     """The shop with new orders, which REES46 does not have; one load at a time."""
     _live_shop.airflow.set_pool(POOL, 1)
     _live_shop.stock()
-    return _live_shop
+    yield _live_shop
+    assert _live_shop.ledger_defects() == []
 
 
 @pytest.fixture(scope="module")

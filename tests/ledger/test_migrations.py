@@ -64,6 +64,7 @@ NEW_COLUMN_NAMES = {
 NEW_COLUMNS: dict[str, dict[str, Any]] = {
     "rees46_accepted_statuses": {"sent_at": None},
     "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
+    "rees46_sync_runs": {"held": 0, "resent": None, "cause": None},
 }
 OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
 NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")

@@ -30,7 +30,7 @@ from rees46_sync.ledger.tables import (
     uncertain_orders,
 )
 from rees46_sync.monitoring.alerts import Alerts
-from rees46_sync.shop.shop import MAX_SETTLE
+from rees46_sync.shop.shop import MAX_RESEND_EVERY, MAX_SETTLE
 from tests.conftest import ShopUnderTest, accept, open_request
 from tests.ledger.builders import (
     FIRING,
@@ -329,6 +329,26 @@ def test_runs_that_are_not_old_stay(ledger: Ledger) -> None:
 
     assert remove_older(ledger, "test", hour(3), SETTLE) == {"rees46_sync_runs": 2}
     assert [row["run_id"] for row in select_rows(ledger, sync_runs)] == ["run-2", "run-3", "run-4"]
+
+
+def test_the_last_resend_is_known_for_as_long_as_it_counts(ledger: Ledger) -> None:
+    shortest_kept = 60
+    save_runs(ledger, [regular(24 * day, 24 * day + 24, read_at=24 * day + 24) for day in range(90)])
+    for day in (5, 45):
+        run = regular(24 * day, 24 * day + 24, read_at=24 * day + 24) | {"resent": 9}
+        Runs(ledger).save(**run_record(f"run-{day}", **run, finished_at=hour(24 * day + 24)))
+
+    found = {}
+    for today in (70, 89):
+        remove_older(ledger, "test", hour(24 * (today - shortest_kept)), SETTLE)
+        found[today] = Runs(ledger).last_resend("test", "dag", "own")
+
+    assert found == {70: hour(24 * 46), 89: hour(24 * 46)}
+    Runs(ledger).save(**run_record("run-45", **regular(0, 24 * 46, read_at=24 * 46)))
+    # Without a record of one it is due: what is left of the runs goes back further than the longest resend_every.
+    first = Runs(ledger).last_resend("test", "dag", "own")
+    assert first is not None
+    assert first <= hour(24 * 89) - MAX_RESEND_EVERY
 
 
 # Beside the runs

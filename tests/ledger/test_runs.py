@@ -15,11 +15,13 @@ from rees46_sync.ledger.tables import sync_runs
 from tests.ledger.builders import NO_LOOKBACK, TOKYO, hour, named, regular, run_record, select_rows
 
 NO_WINDOW = {"window_start": None, "window_end": None, "window_widened": False}
+HELD = {"held": 1}
 A_MOMENT = 1e-6 / 3600 * 1000  # a millisecond, in hours
 
 
 def test_all_columns_of_a_run_record_are_stored(ledger: Ledger) -> None:
-    record = run_record("run-1", read=7, sent=1, unchanged=2, superseded=1, stale=1, reopened=1, rejected=1, requests=2)
+    parts = {"sent": 1, "unchanged": 2, "superseded": 1, "stale": 1, "reopened": 1, "rejected": 1, "held": 1}
+    record = run_record("run-1", **parts, read=8, requests=2, resent=1)
 
     Runs(ledger).save(**record)
 
@@ -71,6 +73,9 @@ def test_the_record_of_a_repeated_run_replaces_its_earlier_one(ledger: Ledger) -
         pytest.param([regular(0, 10, read_at=2), named(2, 4)], 4, id="continued-from-the-time-it-was-read"),
         pytest.param([regular(0, 10, read_at=2), named(3, 4)], 2, id="not-continued-from-the-time-it-was-read"),
         pytest.param([regular(0, 5), named(6, 9, read_at=4)], 5, id="a-window-wholly-in-the-future"),
+        pytest.param([regular(0, 1), regular(0, 2) | HELD], 1, id="a-run-that-held-orders-back"),
+        pytest.param([regular(0, 1), named(0, 2) | HELD], 1, id="a-named-window-that-held-orders-back"),
+        pytest.param([regular(0, 1) | HELD], 0, id="only-a-run-that-held-orders-back"),
     ],
 )  # fmt: skip
 def test_the_watermark_is_the_time_up_to_which_changes_were_read_and_delivered(
@@ -108,6 +113,49 @@ def test_a_repeated_run_that_fails_covers_nothing_any_more(ledger: Ledger) -> No
     Runs(ledger).save(**run_record("run-2", **regular(0, 2, outcome="failed")))
 
     assert Runs(ledger).watermark("test", NO_LOOKBACK) == hour(1)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_recovered"),
+    [
+        pytest.param(regular(0, 3), True, id="delivered"),
+        pytest.param(regular(0, 3, outcome="failed"), False, id="failed"),
+        pytest.param(regular(0, 3) | HELD, False, id="held-orders-back"),
+    ],
+)
+def test_a_failed_window_is_recovered_by_a_later_run_that_delivered_it(
+    ledger: Ledger, later: dict[str, Any], is_recovered: bool
+) -> None:
+    Runs(ledger).save(**run_record("run-1", **regular(1, 2, outcome="failed")))
+    Runs(ledger).save(**run_record("run-2", **later, finished_at=hour(9)))
+
+    is_missing = (hour(1), hour(2)) in Runs(ledger).failed_windows("test", "dag")
+    assert is_missing is not is_recovered
+
+
+@pytest.mark.parametrize(
+    ("runs", "last"),
+    [
+        pytest.param([], None, id="no-run"),
+        pytest.param([regular(0, 1), regular(0, 2)], 1, id="none-yet"),
+        pytest.param([regular(0, 1, outcome="failed"), regular(0, 2) | HELD, regular(0, 3)], 3, id="first-delivery"),
+        pytest.param([named(0, 1), regular(0, 2)], 2, id="a-named-window-is-no-regular-run"),
+        pytest.param([regular(0, 1), regular(0, 2) | {"resent": 0}, regular(0, 3)], 2, id="nothing-was-unchanged"),
+        pytest.param([regular(0, 2) | {"resent": 7}, regular(0, 4) | {"resent": 7}], 4, id="the-latest"),
+        pytest.param(
+            [regular(0, 2) | {"resent": 7}, regular(0, 4, outcome="failed") | {"resent": 7}], 2, id="a-later-one-failed"
+        ),
+        pytest.param([regular(0, 1), regular(0, 9) | {"run_id": "own", "resent": 7}], 1, id="its-own-does-not-count"),
+        pytest.param([regular(0, 1), regular(0, 9) | {"shop": "other", "resent": 7}], 1, id="another-shops"),
+    ],
+)
+def test_the_last_resend_is_the_latest_that_succeeded_or_the_first_success(
+    ledger: Ledger, runs: list[dict[str, Any]], last: float | None
+) -> None:
+    for number, run in enumerate(runs):
+        Runs(ledger).save(**run_record(**{"run_id": f"run-{number}", **run}))
+
+    assert Runs(ledger).last_resend("test", "dag", "own") == (None if last is None else hour(last))
 
 
 def test_each_shop_has_a_watermark_of_its_own(ledger: Ledger) -> None:

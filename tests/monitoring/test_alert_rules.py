@@ -88,7 +88,8 @@ def test_each_alert_of_a_run_is_sent_once_when_it_fires_and_once_when_it_is_over
     assert hours.run("new") == ["[recovered] test: many rows are rejected"]
     messages = [content for _, content in webhook.posts]
     assert all("lost" not in str(message) for message in messages), "a message never shows the values of a row"
-    assert messages[0]["summary"].startswith("the hourly run failed: load_batches of partition 0 ")
+    assert messages[0]["summary"].startswith("the hourly run failed: load_batches of partition 0 could not send 1 ")
+    assert "answered 403 (Sandbox fault); check login" in messages[0]["summary"]
     assert messages[3]["metrics"] == {"read": 11, "sent": 0, "rejected": 2, "failed": 9}
 
 
@@ -186,6 +187,12 @@ def test_a_run_with_its_own_window_and_a_backfill_are_not_evaluated(
     configured: Shop, ledger: Ledger, window: Window | None
 ) -> None:
     assert list(evaluate_run(configured, ledger, failed("1", EIGHT, window=window))) == []
+
+
+def test_a_run_that_held_orders_back_does_not_end_an_alert(configured: Shop, ledger: Ledger) -> None:
+    run = finished("1", EIGHT, counts=new_account() | {"read": 10, "sent": 3, "held": 7})
+
+    assert list(evaluate_run(configured, ledger, run)) == []
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_the_last_success_is_that_of_the_regular_runs(ledger: Ledger) -> None:
     save_run(ledger, "hourly", finished_at=NOON)
     save_run(ledger, "own-window", finished_at=NOON + HOUR, window_widened=False)
     save_run(ledger, "of-another-shop", finished_at=NOON + 2 * HOUR, shop="other")
+    save_run(ledger, "held-orders-back", finished_at=NOON + HOUR / 2, held=1)
     save_run(ledger, "failed-before", finished_at=NOON - HOUR, outcome="failed")
     save_run(ledger, "failed-1", finished_at=NOON + HOUR, outcome="failed")
     save_run(ledger, "failed-2", finished_at=NOON + 2 * HOUR, outcome="failed")

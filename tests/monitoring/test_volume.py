@@ -68,6 +68,8 @@ def test_the_usual_number_is_from_regular_runs_of_the_same_hour_in_the_last_week
     save_run(ledger, "backfill", sent=9000, window_end=MONDAY_TEN - WEEK, window_widened=False)
     save_run(ledger, "of-another-shop", sent=9000, window_end=MONDAY_TEN - WEEK, shop="other")
     save_run(ledger, "scheduled-3", sent=0, window_end=MONDAY_TEN - 3 * WEEK, outcome="failed")
+    save_run(ledger, "scheduled-4", sent=9104, resent=9000, window_end=MONDAY_TEN - 4 * WEEK)
+    save_run(ledger, "scheduled-5", sent=5, held=100, window_end=MONDAY_TEN - 5 * WEEK)
 
-    assert volume.usual_counts(ledger, "test", slot) == [151, 102, 104, 105, 106, 107, 108]
+    assert volume.usual_counts(ledger, "test", slot) == [151, 102, 104, 106, 107, 108]
     assert volume.sent_in(ledger, "test", slot) is None

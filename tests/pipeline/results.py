@@ -9,9 +9,10 @@ from rees46_sync.pipeline.closed_sum import RunResults
 Descriptor = dict[str, Any]
 
 
-def extraction(read: int = 100, superseded: int = 10) -> Descriptor:
+def extraction(read: int = 100, superseded: int = 10, **more: Any) -> Descriptor:
     window = {"window_start": "2026-03-01T07:00:00+00:00", "window_end": "2026-03-01T08:00:00+00:00"}
-    return {"extraction_id": "extraction-1", "is_regular": True, "read": read, "superseded": superseded, **window}
+    kind = {"is_regular": True, "is_resend": False, "held": 0, "missing": ""}
+    return {"extraction_id": "extraction-1", "read": read, "superseded": superseded, **window, **kind, **more}
 
 
 def partition(index: int, rows: int) -> Descriptor:
@@ -22,10 +23,10 @@ def validated(index: int, valid: int, rejected: int, **more: Any) -> Descriptor:
     return {"index": index, "valid": valid, "rejected": rejected, "reasons": {}, "unmapped": [], **more}
 
 
-def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened: int = 0) -> Descriptor:
+def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, **more: Any) -> Descriptor:
     by_status = {"0": 0, "1": orders - orders // 3, "2": orders // 3}
-    held_back = {"unchanged": unchanged, "stale": stale, "reopened": reopened}
-    return {"index": index, "orders": orders, "by_status": by_status, **held_back}
+    held_back = {"unchanged": unchanged, "stale": stale, "reopened": reopened, "held": 0, "resent": 0}
+    return {"index": index, "path": f"batches-{index}", "orders": orders, "by_status": by_status, **held_back, **more}
 
 
 def loaded(index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, failed: int = 0) -> Descriptor:

@@ -14,6 +14,8 @@ PARAMS = {
     "dry_run": False,
     "resend": False,
     "ignore_limits": False,
+    "first_orders": None,
+    "order_ids": None,
 }
 
 OLD_PARTITION: Any = {
@@ -49,7 +51,7 @@ def task_context(
         "ti": ti,
         "params": PARAMS | params,
         "dag_run": SimpleNamespace(
-            run_type="scheduled", run_after=EIGHT, data_interval_start=None, data_interval_end=None
+            run_type="scheduled", run_after=EIGHT, data_interval_start=None, data_interval_end=None, conf=params
         ),
-        "task": SimpleNamespace(dag=SimpleNamespace(tasks=[])),
+        "task": SimpleNamespace(dag=SimpleNamespace(tasks=[], params=PARAMS)),
     }

@@ -24,7 +24,7 @@ def test_the_ledger_records_the_run_as_the_account_says(shop: ShopUnderTest) -> 
     columns = ", ".join(run.account)
     assert shop.ledger_rows(f"SELECT outcome, {columns} FROM rees46_sync_runs") == [("success", *run.account.values())]
     assert list(run.account) == [
-        "read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed", "requests"
+        "read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed", "requests"
     ]  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_run_whose_metrics_cannot_be_compared_is_stopped(metrics: dict[str, An
 
 
 def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTest) -> None:
-    partition = {"extraction": {"read": 10}, "rejected": 0, "orders": 1}
+    partition = {"extraction": {"read": 10, "is_resend": False}, "rejected": 0, "orders": 1}
     code = (
         "import json, sys; import airflow.sdk; before = set(sys.modules); "
         "from rees46_sync.pipeline.approve_changes import approve_changes; "

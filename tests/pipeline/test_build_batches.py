@@ -116,6 +116,7 @@ def test_a_zombie_attempt_changes_nothing_for_the_attempt_after_it(
         "extraction_id": RUN.extraction_id,
         "folder": str(folder),
         "resend": False,
+        "is_resend": False,
         "window_end": EIGHT.isoformat(),
     }
     validated = {"index": 0, "extraction": extraction, "path": str(folder / "valid-0000.parquet")}

@@ -120,6 +120,15 @@ UNFINISHED = [
         id="some-orders-were-not-accepted",
     ),
     pytest.param(
+        {
+            "loaded": [loaded(0, 50), loaded(1, 12, failed=8) | {"problem": "REES46 answered 403 (why); ask it."}],
+            "accepted": {0: 50, 1: 12},
+        },
+        {**HELD_BACK, "sent": 62, "failed": 8, "requests": 2},
+        ["load_batches of partition 1 could not send 8 orders: REES46 answered 403 (why); ask it"],
+        id="and-the-error-says-why",
+    ),
+    pytest.param(
         {"loaded": LOADED[:1], "accepted": {0: 50, 1: 12}},
         {**HELD_BACK, "sent": 62, "failed": 8, "requests": 2},
         ["load_batches of partition 1 did not finish: 8 orders not sent"],

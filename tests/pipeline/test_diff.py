@@ -70,6 +70,7 @@ def action_for(
     read_later: tuple[timedelta, timedelta] | None = None,
     resend: bool = False,
     allow_reopen: bool = False,
+    is_resend: bool = False,
 ) -> str:
     """
     Compare an order of noon with what REES46 has of it.
@@ -80,7 +81,7 @@ def action_for(
     :param read_later: the window of an extraction that read later and found the order, relative to noon.
     """
     rows = [("1", known[0], known[1], NOON + known[2])] if known else []
-    context = DiffContext(WINDOW_END, resend=resend, allow_reopen=allow_reopen)
+    context = DiffContext(WINDOW_END, resend=resend, allow_reopen=allow_reopen, is_resend=is_resend)
     in_ledger = known_of(*rows)
     if confirmed is not None:
         in_ledger["confirmed_since"] = pd.Timestamp(NOON + confirmed)
@@ -130,6 +131,7 @@ def test_an_order_that_rees46_has_in_this_status_is_unchanged_unless_all_is_rese
     assert action_for(code, (row, code, later)) == UNCHANGED
     assert action_for(code, (row, code, later), allow_reopen=True) == UNCHANGED
     assert action_for(code, (row, code, later), resend=True) == SEND
+    assert action_for(code, (row, code, later), is_resend=True) == SEND
 
 
 @pytest.mark.parametrize("code", [CREATED, COMPLETED, CANCELLED])
@@ -139,6 +141,7 @@ def test_an_order_that_rees46_has_in_this_status_in_a_newer_version_is_unchanged
 ) -> None:
     assert action_for(code, (row, code, later)) == UNCHANGED
     assert action_for(code, (row, code, later), resend=True) == UNCHANGED
+    assert action_for(code, (row, code, later), is_resend=True) == UNCHANGED
 
 
 @pytest.mark.parametrize(("known", "code"), CHANGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rees46_sync.exceptions import LedgerError
@@ -45,3 +47,35 @@ def test_while_the_ledger_does_not_answer_no_staged_file_is_removed(shop: ShopUn
         extract_orders(str(shop.shops / "test.yaml"), history=False, **task_context())
 
     assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("conf", "found", "remedy"),
+    [
+        pytest.param({"dryrun": True}, "'dryrun'", "write dry_run instead of 'dryrun'", id="without-the-underscore"),
+        pytest.param({"Dry-Run": True}, "'Dry-Run'", "write dry_run instead of 'Dry-Run'", id="another-spelling"),
+        pytest.param(
+            {"dry_run": True, "order_id": ["1"]}, "'order_id'", "write order_ids instead", id="beside-a-right-one"
+        ),
+        pytest.param({"qqq": 1}, "'qqq'", "remove it; the params are dry_run, first_orders", id="like-no-param"),
+        pytest.param(
+            {"start": 1, "limit": 1},
+            "'start', 'limit'",
+            "write window_start instead of 'start'; write ignore_limits instead of 'limit'",
+            id="two",
+        ),
+    ],
+)
+def test_a_conf_with_a_key_that_is_no_param_is_refused_with_the_nearest_one(
+    shop: ShopUnderTest, capsys: pytest.CaptureFixture[str], conf: dict[str, Any], found: str, remedy: str
+) -> None:
+    shop.add_rows([("1", "new", IN_WINDOW)])
+
+    run = run_dag(**conf)
+
+    assert (run.state, run.task_states["extract_orders"]) == ("failed", {"failed"})
+    assert shop.sandbox.requests() == []
+    log = capsys.readouterr().out
+    assert f"The conf of this run has {found}, and the DAG has no such param; nothing was read; " in log
+    assert remedy in log
+    assert shop.ledger_rows("SELECT * FROM rees46_extractions") == []

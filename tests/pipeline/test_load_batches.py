@@ -48,8 +48,10 @@ def load(shop: ShopUnderTest, orders: pd.DataFrame) -> dict[str, Any]:
         "extraction_id": "20260301T080000-0a1b2c3d",
         "window_end": EIGHT.isoformat(),
         "resend": False,
+        "is_resend": False,
     }
-    return execute({"index": 0, "extraction": extraction, "path": f"file://{path}", "comparison_token": {}})
+    batches = {"index": 0, "extraction": extraction, "path": f"file://{path}", "orders": len(orders)}
+    return execute(batches | {"comparison_token": {}})
 
 
 OWN, MAPPED = {"dialect": "sync_orders"}, {"dialect": "sync_orders", "status_text": "mapped"}

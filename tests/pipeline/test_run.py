@@ -27,14 +27,17 @@ def extraction(folder: str, window: Window) -> Extraction:
         window_start=window.start.isoformat(),
         window_end=window.end.isoformat(),
         is_regular=window.is_regular,
+        is_resend=window.is_resend,
         read=0,
         superseded=0,
+        held=0,
+        missing="",
     )
 
 
-@pytest.mark.parametrize("is_regular", [True, False])
-def test_the_window_of_an_extraction_is_the_one_that_was_read(is_regular: bool) -> None:
-    window = Window(datetime(2026, 3, 1, 7, 0, 0, 1, tzinfo=UTC), EIGHT, is_regular)
+@pytest.mark.parametrize(("is_regular", "is_resend"), [(True, False), (True, True), (False, False)])
+def test_the_window_of_an_extraction_is_the_one_that_was_read(is_regular: bool, is_resend: bool) -> None:
+    window = Window(datetime(2026, 3, 1, 7, 0, 0, 1, tzinfo=UTC), EIGHT, is_regular, is_resend)
 
     assert extracted_window(extraction("file:///staging", window)) == window
 

@@ -38,6 +38,7 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "on_limit": "fail",
         "approval_timeout": timedelta(hours=12),
         "settle": timedelta(hours=1),
+        "resend_every": None,
         "allow_reopen": False,
         "feed_asset": None,
         "staging": None,
@@ -86,6 +87,9 @@ USABLE = [
     pytest.param("approval_timeout", "6d", timedelta(days=6), id="longest-wait"),
     pytest.param("settle", "0s", timedelta(0), id="no-settling"),
     pytest.param("settle", "7d", timedelta(days=7), id="longest-settling"),
+    pytest.param("resend_every", "1h", timedelta(hours=1), id="most-frequent-resends"),
+    pytest.param("resend_every", "30d", timedelta(days=30), id="least-frequent-resends"),
+    pytest.param("resend_every", "null", None, id="no-resends"),
     pytest.param("allow_reopen", "true", True, id="reopen"),
     pytest.param("allow_reopen", "no", False, id="no-reopen"),
     pytest.param("feed_asset", "s3://bucket/feed.csv", "s3://bucket/feed.csv", id="asset"),
@@ -127,6 +131,7 @@ REMEDIES = {
     "on_limit": "fail stops the run, ask waits for a person's approval",
     "approval_timeout": "from 1s to 6d",
     "settle": "up to 7d",
+    "resend_every": "from 1h to 30d: 7d; or null for never",
     "allow_reopen": "true or false",
     "feed_asset": "the URI of an Airflow asset",
     "staging": "an object storage URL",
@@ -139,6 +144,7 @@ REMEDIES = {
 }
 
 
+NULLABLE = ("feed_asset", "staging", "keep_days", "resend_every")
 REQUIRED = [key for key in REMEDIES if Shop.model_fields[key.partition(".")[0]].is_required()]
 
 
@@ -154,7 +160,7 @@ def test_a_missing_key_is_named_with_what_to_give(folder: Path, key: str) -> Non
     assert REMEDIES[key] in problem
 
 
-@pytest.mark.parametrize("key", [key for key in REMEDIES if key not in ("feed_asset", "staging", "keep_days")])
+@pytest.mark.parametrize("key", [key for key in REMEDIES if key not in NULLABLE])
 def test_a_key_without_a_value_is_named_with_what_to_give(folder: Path, key: str) -> None:
     problem = problem_of(folder, shop_text({key: "null"}))
 
@@ -243,6 +249,10 @@ WRONG_VALUES: list[tuple[str, str, str]] = [
     ("approval_timeout", "7d", "longer-than-staged-files-are-kept"),
     ("approval_timeout", "12", "no-unit"),
     ("settle", "8d", "longer-than-extractions-are-kept"),
+    ("resend_every", "0s", "endless-resends"),
+    ("resend_every", "59m", "resends-in-every-run"),
+    ("resend_every", "31d", "longer-than-half-of-keep-days"),
+    ("resend_every", "weekly", "no-duration"),
     ("settle", "604801s", "a-second-too-long"),
     ("settle", "-1s", "negative"),
     ("settle", "1", "no-unit"),

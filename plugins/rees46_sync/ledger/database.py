@@ -73,7 +73,7 @@ class Ledger:
     def __init__(self, engine: sa.Engine, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> None:
         self.engine = engine
         self.statement_timeout_s = statement_timeout_s
-        self._version_is_known = False
+        self._version: int | None = None
 
     @classmethod
     def from_conn_id(
@@ -125,7 +125,19 @@ class Ledger:
         """
         with self._ledger_errors():
             migrate(self.engine, self.statement_timeout_s)
-        self._version_is_known = True
+        self._version = VERSION
+
+    @property
+    def version(self) -> int:
+        """
+        The version of its tables when it was used first.
+
+        :raises LedgerSchemaError: they are newer than this version of the project.
+        """
+        if self._version is None:
+            with self._ledger_errors():
+                self._version = check_version(self.engine, self.statement_timeout_s)
+        return self._version
 
     def has_runs(self) -> bool:
         """Return whether there is a record of runs; an older ledger that no run has migrated yet has one, too."""
@@ -158,9 +170,7 @@ class Ledger:
         :raises LedgerSchemaError: the ledger is newer than this version of the project.
         """
         with self._ledger_errors():
-            if not self._version_is_known:
-                check_version(self.engine, self.statement_timeout_s)
-                self._version_is_known = True
+            _ = self.version  # a newer ledger is refused
             with self.engine.begin() as connection:
                 limit(connection, timeout_s or self.statement_timeout_s)
                 yield connection

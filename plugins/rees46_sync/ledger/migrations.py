@@ -123,9 +123,9 @@ def _rename(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
-def _order_extractions(connection: sa.Connection) -> None:
+def _to_version_4(connection: sa.Connection) -> None:
     """
-    Prepare for leases, the settle time and the order of extractions.
+    Prepare for leases, the settle time, the order of extractions, and runs that hold orders back or send them again.
 
     What is in flight becomes uncertain, because the load that sent it has no lease. When an uncertain request went out
     was not recorded, so it counts as sent just now.
@@ -143,6 +143,10 @@ def _order_extractions(connection: sa.Connection) -> None:
             operations.add_column(table, column)
 
     add("rees46_accepted_statuses", "sent_at", UtcDateTime())
+    if _columns(connection, "rees46_sync_runs"):
+        add("rees46_sync_runs", "held", sa.BigInteger(), "0")
+        add("rees46_sync_runs", "resent", sa.BigInteger())
+        add("rees46_sync_runs", "cause", sa.Text())
     uncertain, in_flight = "rees46_uncertain_orders", "rees46_in_flight_requests"
     if _columns(connection, uncertain):
         add(uncertain, "status", sa.SmallInteger())
@@ -213,7 +217,7 @@ def _drop_index(connection: sa.Connection, operations: Operations, table: str, n
 STEPS: dict[int, Callable[[sa.Connection], None]] = {
     2: _never_reuse_ids_of_version_2,
     3: _rename,
-    4: _order_extractions,
+    4: _to_version_4,
 }
 """What migrates a ledger to a version from the one before. A step uses the names that tables had then."""
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
-from rees46_sync.ledger.runs import READ_UP_TO, recovered_later
+from rees46_sync.ledger.runs import READ_UP_TO, has_delivered, recovered_later
 from rees46_sync.ledger.tables import (
     UtcDateTime,
     accepted_statuses,
@@ -136,7 +136,7 @@ def _old_runs(connection: sa.Connection, shop: str, before: datetime) -> sa.Sele
     runs = sync_runs.alias("failed")
     watermark: datetime | None = connection.scalar(
         sa.select(sa.func.max(READ_UP_TO, type_=UtcDateTime)).where(
-            sync_runs.c.shop == shop, sync_runs.c.outcome == "success", sync_runs.c.window_widened
+            sync_runs.c.shop == shop, has_delivered(sync_runs), sync_runs.c.window_widened
         )
     )
     is_missing = (runs.c.outcome == "failed") & runs.c.window_start.is_not(None) & ~recovered_later(runs)

@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.migrations import VERSION
 from rees46_sync.ledger.tables import UtcDateTime, sync_runs
 
-ACCOUNT_PARTS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "failed")
+ACCOUNT_PARTS = ("sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed")
 """
 The parts of the closed sum of a run, in rows; together they are the rows that were read.
 
@@ -22,6 +23,7 @@ The parts of the closed sum of a run, in rows; together they are the rows that w
 * stale: REES46 has a newer version
 * reopened: held back, because a final status would become "created"
 * rejected: failed a check, see the quarantine
+* held: not sent on purpose, because of first_orders or order_ids
 * failed: should have been validated or sent, and was not
 """
 
@@ -74,7 +76,7 @@ class Runs:
         counts no further than the moment when it was read.
         """
         runs = sync_runs.c
-        successful = (runs.shop == shop) & (runs.outcome == "success") & runs.window_end.is_not(None)
+        successful = (runs.shop == shop) & has_delivered(sync_runs, self.ledger.version) & runs.window_end.is_not(None)
         with self.ledger.transaction() as connection:
             watermark: datetime | None = connection.scalar(
                 sa.select(sa.func.max(READ_UP_TO, type_=UtcDateTime)).where(successful, runs.window_widened)
@@ -94,6 +96,26 @@ class Runs:
                     watermark = window_end
         return watermark
 
+    def last_resend(self, shop: str, dag_id: str, run_id: str) -> datetime | None:
+        """
+        Return up to when a shop's orders were last sent again although unchanged; None before its first success.
+
+        Before the first resend it is the end of the first window that a regular run delivered. No record that counts is
+        too old for the ledger: ``resend_every`` is shorter than the shortest ``keep_days``.
+
+        :param dag_id, run_id: the run that wants to know. An earlier record of its own does not count.
+        """
+        runs = sync_runs.c
+        own = (runs.dag_id == dag_id) & (runs.run_id == run_id)
+        regular = (runs.shop == shop) & has_delivered(sync_runs) & runs.window_widened & ~own
+        with self.ledger.transaction() as connection:
+            last: datetime | None = connection.scalar(
+                sa.select(sa.func.max(runs.window_end, type_=UtcDateTime)).where(regular, runs.resent.is_not(None))
+            )
+            if last is None:
+                last = connection.scalar(sa.select(sa.func.min(runs.window_end, type_=UtcDateTime)).where(regular))
+        return last
+
     def failed_windows(self, shop: str, dag_id: str) -> list[tuple[datetime, datetime]]:
         """Return the windows of a DAG's failed runs that no later run of the shop, of any DAG, has covered."""
         failed = sync_runs.alias("failed")
@@ -107,16 +129,28 @@ class Runs:
             return [(start, end) for start, end in connection.execute(query)]
 
 
+def has_delivered(runs: sa.FromClause, version: int = VERSION) -> sa.ColumnElement[bool]:
+    """
+    Return the condition that a run has delivered its window: it succeeded, and held no order back.
+
+    :param runs: ``rees46_sync_runs``, or an alias of it.
+    :param version: of the ledger; before version 4 no run could hold orders back.
+    """
+    succeeded: sa.ColumnElement[bool] = runs.c.outcome == "success"
+    return succeeded & (runs.c.held == 0) if version >= 4 else succeeded
+
+
 def recovered_later(failed: sa.FromClause) -> sa.ColumnElement[bool]:
     """
-    Return the condition that a later successful run of the shop covers the window of a failed one.
+    Return the condition that a later run of the shop has delivered the window of a failed one.
 
     :param failed: ``rees46_sync_runs``, or an alias of it.
     """
-    later = sync_runs.alias("later").c
+    run = sync_runs.alias("later")
+    later = run.c
     return sa.exists().where(
         later.shop == failed.c.shop,
-        later.outcome == "success",
+        has_delivered(run),
         later.finished_at > failed.c.finished_at,
         later.window_start <= failed.c.window_start,
         later.window_end >= failed.c.window_end,

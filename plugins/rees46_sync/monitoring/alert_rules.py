@@ -2,8 +2,9 @@
 When an alert fires: the evaluation of a finished run, by ``account_for_rows``, and of a shop's freshness.
 
 A run's alerts are about the regular sync: about its latest run by the end of its window, so that an older run that is
-cleared changes nothing. Dry runs, runs with a window of their own and backfills are not evaluated. History runs have an
-alert of their own, which fires as long as a failed interval remains.
+cleared changes nothing. Dry runs, runs with a window of their own, backfills, and runs that held orders back are not
+evaluated: they do not say whether the regular sync works. History runs have an alert of their own, which fires as long
+as a failed interval remains.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def evaluate_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> Iterator[Alert
     """Evaluate the alerts that a run is about."""
     if run.is_history:
         yield _history(shop, ledger, run)
-    elif run.window is not None and run.window.is_regular:
+    elif run.window is not None and run.window.is_regular and not run.counts["held"]:
         yield from _failure(run, run.window)
         yield from _rejections(shop, run, run.window)
         if run.is_scheduled and not run.unfinished:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.ledger.runs import Runs
+from rees46_sync.ledger.runs import Runs, has_delivered
 from rees46_sync.ledger.tables import UtcDateTime, sync_runs
 from rees46_sync.shop.shop import Shop
 
@@ -20,7 +20,8 @@ from rees46_sync.shop.shop import Shop
 @dataclass(frozen=True)
 class SyncProgress:
     """
-    How far a shop's regular runs got. Backfills, dry runs and runs with a window of their own do not count.
+    How far a shop's regular runs got. Backfills, dry runs, runs with a window of their own, and runs that held orders
+    back do not count.
 
     :param last_success: when the latest successful run ended, None before the first.
     :param watermark: all changes up to here that were in the warehouse by then were read and delivered; None before the
@@ -58,10 +59,9 @@ def sync_progress(ledger: Ledger, shop: str, lookback: timedelta) -> SyncProgres
     """
     runs = sync_runs.c
     regular = (runs.shop == shop) & runs.window_widened
+    delivered = has_delivered(sync_runs, ledger.version)
     with ledger.transaction() as connection:
-        last = connection.scalar(
-            sa.select(sa.func.max(runs.finished_at, type_=UtcDateTime)).where(regular, runs.outcome == "success")
-        )
+        last = connection.scalar(sa.select(sa.func.max(runs.finished_at, type_=UtcDateTime)).where(regular, delivered))
         failed = sa.select(sa.func.count()).where(regular, runs.outcome == "failed")
         failed_since = connection.scalar(failed if last is None else failed.where(runs.finished_at > last))
     return SyncProgress(last, Runs(ledger).watermark(shop, lookback) if last else None, failed_since or 0)

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from croniter import croniter
 
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.runs import has_delivered
 from rees46_sync.ledger.tables import sync_runs
 
 WEEKS = 8
@@ -58,10 +59,12 @@ def sent_in(ledger: Ledger, shop: str, slot: Slot) -> int | None:
     Return how many changes the regular runs of a slot sent; None if none that ended with the slot succeeded.
 
     Runs that were started within the slot by hand or by an asset sent a part of its changes, so they count as well.
-    Backfills and runs with a window of their own do not.
+    Backfills, runs with a window of their own, and orders that were sent again although unchanged do not.
     """
     runs = sync_runs.c
-    query = sa.select(runs.window_end, runs.sent).where(
+    changed = (runs.sent - sa.func.coalesce(runs.resent, 0)).label("changed")
+    delivered_slot = (has_delivered(sync_runs) & (runs.window_end == slot.end)).label("delivered_slot")
+    query = sa.select(changed, delivered_slot).where(
         runs.shop == shop,
         runs.outcome == "success",
         runs.window_widened,
@@ -70,7 +73,7 @@ def sent_in(ledger: Ledger, shop: str, slot: Slot) -> int | None:
     )
     with ledger.transaction() as connection:
         found = connection.execute(query).all()
-    return sum(run.sent for run in found) if any(run.window_end == slot.end for run in found) else None
+    return sum(run.changed for run in found) if any(run.delivered_slot for run in found) else None
 
 
 def usual_counts(ledger: Ledger, shop: str, slot: Slot) -> list[int]:

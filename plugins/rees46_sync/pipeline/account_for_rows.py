@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_CAUSE = 2000
+"""Characters of the cause in a run's record: each of a thousand partitions may have one."""
+
 
 def account_for_rows(
     shop_file: str,
@@ -59,8 +62,7 @@ def account_for_rows(
         run.ti.xcom_push(key="return_value", value=account.as_row)
         raise RunFailedError(
             f"Shop {run.shop.shop}: {'; '.join(account.unfinished)}",
-            "see the logs of these tasks. The next run of this shop reads the same orders again and sends what is "
-            "missing",
+            account.remedy,
         )
     if results.extraction:
         _finish_extraction(run, results.extraction)
@@ -91,14 +93,21 @@ def _collect_results(
         extraction=extraction,
         partitions=partitions or [],
         validated=validated[:],
-        built=built[:],
+        built=_with_first_orders(built[:], pull(task_ids="approve_changes", key="first_orders")),
         approved=pull(task_ids="ask_approval" if is_requested else "approve_changes"),
         approval=approval if approval and approval.extraction_id == extraction_id else None,
         loaded=loaded[:],
         accepted=requests.accepted_by_partition(extraction_id) if extraction else {},
         requests=requests.count(extraction_id) if extraction else 0,
+        first_orders=run.first_orders,
         dry_run=run.is_dry_run,
     )
+
+
+def _with_first_orders(built: Sequence[BuiltBatches], first: Sequence[BuiltBatches] | None) -> list[BuiltBatches]:
+    """Return what approve_changes made of the batches of a run with ``first_orders``, unless they were built anew."""
+    cut = {batches["path"]: batches for batches in first or ()}
+    return [cut.get(batches["path"], batches) for batches in built] if cut else list(built)
 
 
 def _intended_window(run: RunContext, history: bool) -> Window | None:
@@ -122,8 +131,10 @@ def _record(run: RunContext, extraction: Extraction | None, window: Window | Non
         window_end=window and window.end,
         window_widened=bool(window and window.is_regular),
         outcome="failed" if account.unfinished else "success",
+        cause="; ".join(account.unfinished)[:MAX_CAUSE] or None,
         started_at=datetime.fromisoformat(extraction["started_at"]) if extraction else now,
         finished_at=now,
+        resent=account.resent,
         **account.counts,
     )
 

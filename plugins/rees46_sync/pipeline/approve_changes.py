@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rees46_sync.exceptions import LimitExceededError
+from rees46_sync.pipeline.first_orders import keep_first
 from rees46_sync.pipeline.limits import LimitCheck
 from rees46_sync.pipeline.run import (
     BuiltBatches,
@@ -28,13 +29,18 @@ def approve_changes(
     :param shop_file: path of the shop file.
     :param validated, built: what validate_statuses and build_batches returned, of all partitions.
     :return: the partitions that have something to send. None in a dry run, and none if a person has to approve: then
-        the XCom ``approval_request`` holds them.
+        the XCom ``approval_request`` holds them. With ``first_orders`` they are cut to that many orders, and the XCom
+        ``first_orders`` holds all of them.
     :raises RestartRunError: an earlier version of the project began this run.
+    :raises StagingError, LedgerError: only with ``first_orders``, see ``first_orders.py``.
     :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
     """
     run = RunContext(shop_file, context)
     # A slice takes one request to Airflow; iterating over the results of a mapped task takes one for each.
     validated, built = validated[:], built[:]
+    if run.first_orders:
+        built = keep_first(run, built, run.first_orders)
+        run.ti.xcom_push(key="first_orders", value=built)
     check = LimitCheck.from_run(get_extraction(validated[0]), validated, built, run.shop.limits)
     if check.exceeded and not (run.params["ignore_limits"] or run.is_dry_run):
         _stop(run, check, validated, built)
@@ -73,10 +79,12 @@ def _stop(
         )
         log.warning("Shop %s: %s. Approval is requested.", shop.shop, text)
         return
+    window = f", window_start {extraction['window_start']} and window_end {extraction['window_end']}"
+    if extraction["is_resend"]:  # a run with a window of its own is no resend, so the next hourly one would be again
+        window = " and no window, or set resend_every to less or changed_orders to more"
     largest = ", ".join(f"{code} {count}" for code, count in count_reasons(validated).most_common(3))
     raise LimitExceededError(
         f"Shop {shop.shop}: {text}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}",
-        f"if this is right, start a run by hand with ignore_limits, window_start {extraction['window_start']} and "
-        f"window_end {extraction['window_end']}; if not, correct the rows or {shop.file.name}, and the next run sends "
-        "them. dry_run shows what would be sent",
+        f"if this is right, start a run by hand with ignore_limits{window}; if not, correct the rows or "
+        f"{shop.file.name}, and the next run sends them. dry_run shows what would be sent",
     )

@@ -48,6 +48,10 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
     compare = comparison.compare if run.is_dry_run else comparison.compare_and_confirm
     found = compare(run.ledger, ref, orders, diff_context)
     known, actions = found.known, found.actions
+    if run.first_orders:
+        # Those that an earlier attempt has sent stay the first ones; the load sees that they are sent.
+        is_sent = orders["order_id"].isin(known["order_id"][known["sent_here"]])
+        actions = actions.mask(is_sent, diff.SEND)
     if found.confirmed:
         log.info("Partition %d: confirmed %d orders.", partition["index"], found.confirmed)
     _quarantine_reopened(run, orders[actions == diff.REOPENED])
@@ -68,6 +72,8 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
         comparison_token=token,
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
         preview=build_preview(due, known) if run.is_dry_run or run.shop.on_limit == "ask" else None,
+        resent=diff.count_unchanged(due, known),
+        held=0,
         unchanged=counts[diff.UNCHANGED],
         stale=counts[diff.STALE],
         reopened=counts[diff.REOPENED],

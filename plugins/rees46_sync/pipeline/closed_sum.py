@@ -1,7 +1,7 @@
 """
 The closed sum of a run: every row that was read is accounted for, once.
 
-    read = sent + unchanged + superseded + stale + reopened + rejected + failed
+    read = sent + unchanged + superseded + stale + reopened + rejected + held + failed
 
 If a load was killed, the ledger says what it sent; if it was not, its own count is checked against the ledger.
 """
@@ -16,8 +16,13 @@ from typing import Any
 from rees46_sync.exceptions import AccountingError
 from rees46_sync.ledger.approvals import Approval
 from rees46_sync.ledger.runs import ACCOUNT_PARTS, new_account
-from rees46_sync.pipeline.run import Extraction
+from rees46_sync.pipeline.order_ids import ORDER_IDS_REMEDY
+from rees46_sync.pipeline.run import Extraction, extracted_window
 from rees46_sync.pipeline.tally import TALLY_PARTS
+
+NEXT_RUN = (
+    "see the logs of these tasks. The next run of this shop reads the same orders again and sends what is missing"
+)
 
 
 @dataclass
@@ -29,6 +34,7 @@ class RunResults:
     :param approved: of approve_changes, or of ask_approval if approval was requested; None if it failed or did not run.
     :param approval: the request for approval, or the decision; None if none was requested.
     :param accepted: accepted orders by partition, from the ledger.
+    :param first_orders: how many orders the run may send, because of the param; None: all.
     :param is_of_earlier_version: whether an earlier version of the project extracted; its results cannot be read.
     """
 
@@ -41,6 +47,7 @@ class RunResults:
     loaded: Sequence[Mapping[str, Any]] = ()
     accepted: Mapping[int, int] = field(default_factory=dict)
     requests: int = 0
+    first_orders: int | None = None
     is_of_earlier_version: bool = False
     dry_run: bool = False
 
@@ -55,12 +62,16 @@ class RunAccount:
     :param unfinished: what did not finish, in words; empty for a successful run.
     :param sent_twice: orders that two attempts of a task sent at the same time (Airflow starts another attempt while
         one whose scheduler died is still alive); REES46 accepts that without harm.
+    :param resent: how many of the sent orders were unchanged, in a resend because of ``resend_every``; None in others.
+    :param remedy: what to do about what did not finish.
     """
 
     counts: Counter[str] = field(default_factory=new_account)
     would_send: Counter[str] = field(default_factory=Counter)
     unfinished: list[str] = field(default_factory=list)
     sent_twice: int = 0
+    resent: int | None = None
+    remedy: str = NEXT_RUN
     dry_run: bool = False
 
     @property
@@ -87,7 +98,7 @@ def close_sum(results: RunResults) -> RunAccount:
         return account
     counts = account.counts
     extraction = results.extraction
-    counts.update(read=extraction["read"], superseded=extraction["superseded"], requests=results.requests)
+    counts.update({name: extraction[name] for name in ("read", "superseded", "held")}, requests=results.requests)
     validated, built = ({result["index"]: result for result in part} for part in (results.validated, results.built))
     # If the run was cleared, a load that Airflow did not start again has left the tally of an earlier extraction.
     loaded = {one["index"]: one for one in results.loaded if one["extraction_id"] == extraction["extraction_id"]}
@@ -97,6 +108,13 @@ def close_sum(results: RunResults) -> RunAccount:
         not_approved = f"ask_approval let nothing through: {results.approval}"
         stopped = "approve_changes stopped the run before anything was sent"
         account.unfinished.append(not_approved if results.approval else stopped)
+    if extraction["missing"]:
+        _add_missing(extraction, account)
+    if extraction["is_resend"]:
+        account.resent = sum(
+            min(one["resent"], loaded[index]["sent"] if index in loaded else results.accepted.get(index, 0))
+            for index, one in built.items()
+        )
     accounted = sum(counts[name] for name in ACCOUNT_PARTS) + account.would_send.total()
     if accounted != counts["read"]:
         raise AccountingError(
@@ -104,6 +122,15 @@ def close_sum(results: RunResults) -> RunAccount:
             "rows are missing or counted twice"
         )
     return account
+
+
+def _add_missing(extraction: Extraction, account: RunAccount) -> None:
+    if not account.unfinished:
+        account.remedy = ORDER_IDS_REMEDY
+    account.unfinished.append(
+        f"order_ids names {extraction['missing']}, which the query does not return for the window "
+        f"{extracted_window(extraction)}"
+    )
 
 
 def _add_partition(
@@ -126,7 +153,7 @@ def _add_partition(
         account.unfinished.append(f"build_batches of partition {index} did not finish: {valid} rows")
         return
     batches = built[index]
-    counts.update({name: batches[name] for name in ("unchanged", "stale", "reopened")})
+    counts.update({name: batches[name] for name in ("unchanged", "stale", "reopened", "held")})
     if not batches["orders"]:
         return
     accepted = results.accepted.get(index, 0)
@@ -150,7 +177,8 @@ def _add_load(index: int, tally: Mapping[str, Any], accepted: int, account: RunA
     account.sent_twice += accepted - tally["sent"]
     account.counts.update({name: tally.get(name, 0) for name in TALLY_PARTS})
     if tally["failed"]:
-        account.unfinished.append(f"load_batches of partition {index} could not send {tally['failed']} orders")
+        problem = f": {tally['problem'].rstrip('.')}" if "problem" in tally else ""
+        account.unfinished.append(f"load_batches of partition {index} could not send {tally['failed']} orders{problem}")
 
 
 def count_reasons(validated: Sequence[Mapping[str, Any]]) -> Counter[str]:

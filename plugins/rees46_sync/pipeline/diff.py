@@ -33,12 +33,15 @@ class DiffContext:
     :param settle: how long REES46 may take to process a request.
     :param resend: send orders even if REES46 has this status already, unless it has a newer version of them.
     :param allow_reopen: let a completed or cancelled order become created.
+    :param is_resend: the same as ``resend``, on the schedule of ``resend_every``; an order that REES46 refused alone is
+        not sent again then.
     """
 
     window_end: datetime
     settle: timedelta = timedelta(0)
     resend: bool = False
     allow_reopen: bool = False
+    is_resend: bool = False
 
     @classmethod
     def from_extraction(cls, extraction: Mapping[str, Any], *, settle: timedelta, allow_reopen: bool) -> DiffContext:
@@ -48,6 +51,7 @@ class DiffContext:
             window_end=datetime.fromisoformat(extraction["window_end"]),
             resend=extraction["resend"],
             allow_reopen=allow_reopen,
+            is_resend=extraction["is_resend"],
         )
 
 
@@ -94,7 +98,7 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
     :return: one action for each row, with the index of ``orders``.
     """
     both = _with_known(orders, known)
-    same = (both["known_status"] == both["code"]) & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
+    same = _has_status(both)
     after_window = both["newest_updated_at"] >= context.window_end
     is_other = both["sent_since_status"] != both["code"]
     sent_since = (both["sent_since"] > both["updated_at"]) | (is_other & (both["sent_since"] == both["updated_at"]))
@@ -104,7 +108,16 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
     if not context.allow_reopen:
         action = action.mask((both["may_be_final"] == True) & (both["code"] == CREATED), REOPENED)  # noqa: E712
     action = action.mask(newer & ~same, STALE)
-    return action.mask(same & newer if context.resend else same, UNCHANGED)
+    return action.mask(same & newer if context.resend or context.is_resend else same, UNCHANGED)
+
+
+def count_unchanged(orders: pd.DataFrame, known: pd.DataFrame) -> int:
+    """Return of how many orders REES46 has the status, for certain: to send them all the same is to resend them."""
+    return int(_has_status(_with_known(orders, known)).sum())
+
+
+def _has_status(both: pd.DataFrame) -> pd.Series:
+    return (both["known_status"] == both["code"]) & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
 
 
 def _was_read_later(both: pd.DataFrame) -> pd.Series:

@@ -42,10 +42,13 @@ class LimitCheck:
         """Check the results of a run's partitions."""
         read = extraction["read"]
         rejected, changed = sum(part["rejected"] for part in validated), sum(part["orders"] for part in built)
+        resent = sum(part["resent"] for part in built) if extraction["is_resend"] else None
         metrics = {"rejected_share": rejected / read, "changed_orders": changed}
         texts = {
             "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
-            "changed_orders": f"{changed} orders would change",
+            "changed_orders": f"{changed} orders would change"
+            if resent is None
+            else f"{changed} orders would be sent, {resent} of them again although unchanged",
         }
         return cls(extraction, limits, metrics, texts, exceeded_limits(metrics, limits))
 

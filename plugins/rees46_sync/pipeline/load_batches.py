@@ -37,7 +37,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
     :param allow_reopen: whether a completed or cancelled order may become created.
 
     Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, rejected, failed; with its index and
-    the extraction_id. The tally is there even if the task fails.
+    the extraction_id. The tally is there even if the task fails, then with the error as ``problem``.
     """
 
     template_fields: Sequence[str] = ("batches",)
@@ -87,7 +87,8 @@ class Rees46SyncOrdersOperator(BaseOperator):
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
         breaker = delivery.breaker
         if breaker.errors or breaker.stopped_by:
-            context["ti"].xcom_push(key="return_value", value=tally)
+            problem = {"problem": str(breaker.deciding_error)} if breaker.errors else {}
+            context["ti"].xcom_push(key="return_value", value=tally | problem)
         if breaker.errors:
             raise breaker.deciding_error
         if breaker.stopped_by:
@@ -144,7 +145,8 @@ class Rees46SyncOrdersOperator(BaseOperator):
             context=DiffContext.from_extraction(extraction, settle=self.settle, allow_reopen=self.allow_reopen),
             statuses_to_send=partial(statuses_to_send, status_text=hook.settings.status_text),
             batch_size=hook.settings.dialect.max_orders,
-            concurrency=hook.settings.concurrency,
+            concurrency=hook.settings.max_in_flight,
+            slots=hook.slots,
         )
 
     def _read_orders(self, hook: Rees46Hook) -> pd.DataFrame:
@@ -152,5 +154,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         from rees46_sync.rees46.payload import staged_columns
 
         path = staging.open_path(self.batches["path"])
-        orders: pd.DataFrame = staging.read(path, staged_columns(hook.settings.status_text)).to_pandas()
+        staged = staging.read(path, staged_columns(hook.settings.status_text))
+        # Of a run with first_orders the file may hold more.
+        orders: pd.DataFrame = staged.slice(0, self.batches["orders"]).to_pandas()
         return orders

@@ -32,7 +32,7 @@ def report(shop: Shop, results: RunResults, account: RunAccount) -> str:
         notes.append(
             f"{account.sent_twice:,} orders were sent twice in the same status: two attempts of a task overlapped."
         )
-    for line in [*_rejections(results), *_unmapped(shop, results), *notes]:
+    for line in [*_rejections(results), *_unmapped(shop, results), *_first_orders(results, account), *notes]:
         console.print(line, soft_wrap=True)
     return out.getvalue().rstrip()
 
@@ -53,17 +53,36 @@ def _table(shop: Shop, results: RunResults, account: RunAccount) -> Table:
         table.add_row(f"{account.would_send.total():,}", "would be sent", f"dry run: {detail or 'nothing'}")
     quarantine = "a dry run does not store them" if results.dry_run else "see rees46_rejected_orders"
     meanings = {
-        "sent": f"accepted by REES46, in {counts['requests']:,} requests",
+        "sent": f"accepted by REES46, in {counts['requests']:,} requests{_resent(account)}",
         "unchanged": "REES46 has this status already",
         "superseded": "older versions of orders that were read in a newer one",
         "stale": "REES46 has a newer version",
         "reopened": "held back: a final status would become created",
         "rejected": f"failed a check: {quarantine}",
+        "held": "not sent on purpose: first_orders or order_ids",
         "failed": "not sent: a later run sends them",
     }
     for name, meaning in meanings.items():
         table.add_row(f"{counts[name]:,}", name, meaning)
     return table
+
+
+def _resent(account: RunAccount) -> str:
+    return "" if account.resent is None else f"; of them {account.resent:,} sent again although unchanged"
+
+
+def _first_orders(results: RunResults, account: RunAccount) -> list[str]:
+    """Return what to look at in REES46 after a run that sent the first orders."""
+    if not (results.first_orders and results.extraction and account.counts["sent"]):
+        return []
+    held = sum(batches["held"] for batches in results.built)
+    next_run = "The next regular run" if results.extraction["is_regular"] else "A run over this window without it"
+    return [
+        f"These were the first {account.counts['sent']:,} orders (first_orders). Look at them in REES46 now:",
+        "  the Orders Report, the KPI, and the time of the last synchronisation;",
+        "  the mailbox of the account: REES46 reports bad orders by mail only. Accepted does not mean processed.",
+        *([f"{next_run} sends the other {held:,}."] if held else []),
+    ]
 
 
 def _window(results: RunResults) -> str:

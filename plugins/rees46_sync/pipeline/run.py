@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from structlog.contextvars import bind_contextvars
 
-from rees46_sync.exceptions import RestartRunError
+from rees46_sync.exceptions import RestartRunError, WindowError
 from rees46_sync.shop.shop_file import load_shop
 from rees46_sync.window import Window, compute_window
 
@@ -40,6 +40,9 @@ class Extraction(TypedDict):
     :param folder: where its files are staged.
     :param started_at, window_start, window_end: ISO 8601, UTC.
     :param is_regular: whether its window continues that of the last successful run.
+    :param is_resend: whether what it read is sent again although unchanged, because of ``resend_every``.
+    :param held: rows that it read and left out, because ``order_ids`` does not name their orders.
+    :param missing: the orders of ``order_ids`` that it did not find, in words; empty if it found all.
     """
 
     extraction_id: str
@@ -49,8 +52,11 @@ class Extraction(TypedDict):
     window_start: str
     window_end: str
     is_regular: bool
+    is_resend: bool
     read: int
     superseded: int
+    held: int
+    missing: str
 
 
 class Partition(TypedDict):
@@ -87,6 +93,8 @@ class BuiltBatches(TypedDict):
 
     :param comparison_token: what the comparison rested on, see :func:`rees46_sync.pipeline.diff.comparison_token`.
     :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
+    :param resent: how many of them are sent although REES46 has their status.
+    :param held: how many more were to be sent, and are left out because of ``first_orders``.
     """
 
     index: int
@@ -97,6 +105,8 @@ class BuiltBatches(TypedDict):
     comparison_token: dict[str, int]
     by_status: dict[str, int]
     preview: Preview | None
+    resent: int
+    held: int
     unchanged: int
     stale: int
     reopened: int
@@ -124,6 +134,24 @@ class RunContext:
         """Whether nothing is sent and nothing of this run is recorded."""
         return bool(self.params["dry_run"])
 
+    @property
+    def first_orders(self) -> int | None:
+        """How many orders the run may send; None: all that it finds."""
+        return self.params.get("first_orders")
+
+    @cached_property
+    def order_ids(self) -> tuple[str, ...]:
+        """
+        The orders that the run is about; empty: all that it reads.
+
+        :raises WindowError: the param holds nothing but empty lines.
+        """
+        lines = self.params.get("order_ids") or ()
+        order_ids = tuple(dict.fromkeys(line for line in lines if line.strip()))
+        if lines and not order_ids:
+            raise WindowError("order_ids names no order; nothing was read", "name one per line, or leave it out")
+        return order_ids
+
     @cached_property
     def ledger(self) -> Ledger:
         """The shop's ledger, with current tables."""
@@ -141,19 +169,26 @@ class RunContext:
         """
         Return the window that this run has to read.
 
-        :raises WindowError: the params name a window that does not exist.
+        :raises WindowError: the params name a window that does not exist, or an order that the ledger does not know.
         """
         from rees46_sync.ledger.runs import Runs
+        from rees46_sync.pipeline.order_ids import oldest_update
 
-        run, shop = self.dag_run, self.shop
+        run, shop, runs = self.dag_run, self.shop, Runs(self.ledger)
+        named_start = self.params["window_start"]
+        if self.order_ids and not named_start:
+            named_start = oldest_update(self.ledger, shop.shop, self.order_ids).isoformat()
+        may_resend = shop.resend_every and not (self.is_dry_run or self.first_orders)
         return compute_window(
             interval=(run.data_interval_start, run.data_interval_end) if run.data_interval_start else None,
             requested_at=run.run_after,
-            watermark=Runs(self.ledger).watermark(shop.shop, shop.lookback),
+            watermark=runs.watermark(shop.shop, shop.lookback),
             lookback=shop.lookback,
             is_history=is_history or run.run_type == "backfill",
-            named_start=self.params["window_start"],
+            named_start=named_start,
             named_end=self.params["window_end"],
+            resend_every=shop.resend_every if may_resend else None,
+            last_resend=runs.last_resend(shop.shop, self.ti.dag_id, self.ti.run_id) if may_resend else None,
         )
 
     def quarantine(self, rows: Sequence[RejectedRow]) -> None:
@@ -183,7 +218,7 @@ def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:
 def extracted_window(extraction: Extraction) -> Window:
     """Return the window that an extraction has read."""
     start, end = datetime.fromisoformat(extraction["window_start"]), datetime.fromisoformat(extraction["window_end"])
-    return Window(start, end, extraction["is_regular"])
+    return Window(start, end, extraction["is_regular"], extraction["is_resend"])
 
 
 def stage_frame(frame: Any, extraction: Extraction, name: str) -> UPath:

@@ -69,6 +69,8 @@ def _asset_uri(value: str) -> str:
 
 
 MAX_SETTLE = timedelta(days=7)
+MAX_RESEND_EVERY = timedelta(days=30)
+"""Half of the shortest ``keep_days``, so that the record of the last resend is there for as long as it counts."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
@@ -154,6 +156,11 @@ class Shop(BaseModel):
     settle: Annotated[Duration, Field(le=MAX_SETTLE)] = Field(
         timedelta(hours=1),
         description="how long REES46 may still process a request, as a number and s, m, h, d or w, up to 7d: 1h",
+    )
+    resend_every: Annotated[Duration, Field(ge=timedelta(hours=1), le=MAX_RESEND_EVERY)] | None = Field(
+        None,
+        description="after how long a run sends again what changed in that time although REES46 has it, as a number "
+        "and s, m, h, d or w, from 1h to 30d: 7d; or null for never",
     )
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
     feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(

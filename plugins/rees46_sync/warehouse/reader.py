@@ -16,10 +16,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -54,18 +55,30 @@ class ExtractedRows:
     :param read: rows that the query returned.
     :param superseded: how many of them are older versions of orders, which are not in the partitions.
     :param columns: the names of the query's columns, as the database returns them.
+    :param held: how many of them are of orders that the caller did not choose; they are not in the partitions either.
+    :param missing: the chosen orders that no row is of.
     """
 
     read: int
     superseded: int
     partitions: list[StagedPartition]
     columns: tuple[str, ...]
+    held: int = 0
+    missing: tuple[str, ...] = ()
 
 
-def extract(shop: Shop, window: Window, folder: UPath) -> ExtractedRows:
+class _SpooledRows(NamedTuple):
+    read: int
+    kept: int
+    columns: tuple[str, ...]
+    found: set[str | None]
+
+
+def extract(shop: Shop, window: Window, folder: UPath, order_ids: Sequence[str] = ()) -> ExtractedRows:
     """
     Read the rows of a window and stage them as partitions below ``folder``.
 
+    :param order_ids: keep the rows of these orders alone; empty: all rows.
     :raises WarehouseError: the warehouse cannot be reached, or the query fails.
     :raises TemporaryFilesError: there is no disk space for the rows.
     :raises QueryColumnsError: the query does not return order_id, status and updated_at, each once.
@@ -73,14 +86,23 @@ def extract(shop: Shop, window: Window, folder: UPath) -> ExtractedRows:
     """
     with tempfile.TemporaryDirectory(prefix="rees46-extract-") as scratch:
         spool = Path(scratch) / "rows.parquet"
-        read, names = _spool(shop, window, spool)
+        rows = _spool(shop, window, spool, order_ids)
         partitions = list(stage_partitions(newest_versions(spool), shop.partition_rows, folder))
-    return ExtractedRows(read, read - sum(partition.rows for partition in partitions), partitions, tuple(names))
+    return ExtractedRows(
+        read=rows.read,
+        superseded=rows.kept - sum(partition.rows for partition in partitions),
+        partitions=partitions,
+        columns=rows.columns,
+        held=rows.read - rows.kept,
+        missing=tuple(order_id for order_id in order_ids if order_id not in rows.found),
+    )
 
 
-def _spool(shop: Shop, window: Window, spool: Path) -> tuple[int, list[str]]:
-    """Stream the query's rows into one Parquet file; return their number and the names of the columns."""
-    seq = 0
+def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) -> _SpooledRows:
+    """Stream the query's rows, or those of some orders, into one Parquet file."""
+    read = seq = 0
+    found: set[str | None] = set()
+    chosen = pa.array(order_ids, pa.string()) if order_ids else None
     schema = SCHEMA.remove(SCHEMA.get_field_index("copy")).append(pa.field("seq", pa.int64()))
     with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
         columns = _positions(names, shop)
@@ -89,10 +111,14 @@ def _spool(shop: Shop, window: Window, spool: Path) -> tuple[int, list[str]]:
         ) as writer:
             for chunk in chunks:
                 table = staged_rows(*(chunk[position] for position in columns))
+                read += table.num_rows
+                if chosen is not None:
+                    table = table.filter(pc.is_in(table["order_id"], value_set=chosen))
+                    found.update(table["order_id"].to_pylist())
                 numbers = pa.array(np.arange(seq, seq + table.num_rows))
                 writer.write_table(table.append_column("seq", numbers))
                 seq += table.num_rows
-    return seq, names
+    return _SpooledRows(read, seq, tuple(names), found)
 
 
 @contextmanager

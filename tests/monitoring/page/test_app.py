@@ -77,6 +77,12 @@ def test_orders_by_status_are_loaded_after_the_page(viewer: TestClient, ledger: 
     assert re.search(r"completed</span>\s*</dt><dd>0<", page)
 
 
+def test_a_failed_run_says_why(viewer: TestClient, ledger: Ledger) -> None:
+    save_run(ledger, "1", outcome="failed", cause="load_batches: answered 403 (<Shop> is inactive)")
+
+    assert "answered 403 (&lt;Shop&gt; is inactive)" in get_text(viewer, "/shops/test/runs")
+
+
 def test_runs_show_the_closed_sum_and_link_to_airflow(viewer: TestClient, ledger: Ledger) -> None:
     save_run(ledger, RUN_ID, read=12345, sent=12000, unchanged=345)
     save_run(ledger, "broken", read=1)
