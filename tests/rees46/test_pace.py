@@ -107,24 +107,24 @@ def test_more_batches_than_rees46_takes_in_a_minute_all_arrive(
 
 
 def test_no_request_starts_while_rees46_asks_to_wait() -> None:
-    pace = Pace(0)
-    pace.wait_for_turn()
+    pace = Pace()
+    pace.wait_for_turn(0)
     pace.hold(0.3)
     started = time.monotonic()
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: pace.wait_for_turn(), range(4)))
+        list(threads.map(lambda _: pace.wait_for_turn(0), range(4)))
 
     assert time.monotonic() - started >= 0.29
 
 
 def test_after_too_many_requests_they_are_as_far_apart_as_the_documents_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_module, "DOCUMENTED_INTERVAL_S", 0.1)
-    pace = Pace(0)
+    pace = Pace()
     pace.slow_down()
     started = time.monotonic()
 
     for _ in range(5):
-        pace.wait_for_turn()
+        pace.wait_for_turn(0)
 
     assert time.monotonic() - started >= 0.4

@@ -80,6 +80,8 @@ class Rees46Hook(BaseHook):
     def __init__(self, rees46_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rees46_conn_id = rees46_conn_id
+        # The pool of one slot lets one load of a shop run at a time, so this is the pace of the whole shop.
+        self._pace = Pace()
 
     @cached_property
     def settings(self) -> Settings:
@@ -110,11 +112,6 @@ class Rees46Hook(BaseHook):
     def slots(self) -> AdaptiveSlots | None:
         """How many requests may be in flight; None if the connection names a number."""
         return AdaptiveSlots() if self.settings.concurrency == AUTO else None
-
-    @cached_property
-    def _pace(self) -> Pace:
-        """Of all requests of this hook: the pool of one slot lets one load of a shop run at a time."""
-        return Pace(self.settings.min_interval_s)
 
     @cached_property
     def _template(self) -> requests.PreparedRequest:
@@ -169,7 +166,7 @@ class Rees46Hook(BaseHook):
 
         def post() -> None:
             nonlocal posted, failures, is_stopped, last_error
-            self._pace.wait_for_turn()
+            self._pace.wait_for_turn(settings.min_interval_s)
             if not may_post():
                 is_stopped = True
                 if last_error is None:

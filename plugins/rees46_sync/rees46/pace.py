@@ -10,34 +10,36 @@ DOCUMENTED_INTERVAL_S = 1.5
 
 
 class Pace:
-    """
-    The pace of all threads of a load.
+    """The pace of all threads of a load."""
 
-    :param interval_s: the shortest time from the start of one request to the start of the next.
-    """
-
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._interval_s = interval_s
-        # The first request waits as well: the previous load of the shop may have sent its last just now.
-        self._next_start = time.monotonic() + interval_s
+        # The first request keeps its distance as well: the previous load of the shop may have sent its last just now.
+        self._last_start = time.monotonic()
+        self._held_until = 0.0
+        self._least_interval_s = 0.0
 
-    def wait_for_turn(self) -> None:
-        """Wait until a request may start."""
+    def wait_for_turn(self, interval_s: float) -> None:
+        """
+        Wait until a request may start.
+
+        :param interval_s: the shortest time from the start of one request to the start of the next.
+        """
         while True:
             with self._lock:
-                wait_s = self._next_start - time.monotonic()
+                next_start = self._last_start + max(interval_s, self._least_interval_s)
+                wait_s = max(next_start, self._held_until) - time.monotonic()
                 if wait_s <= 0:
-                    self._next_start = time.monotonic() + self._interval_s
+                    self._last_start = time.monotonic()
                     return
             time.sleep(wait_s)
 
     def hold(self, seconds: float) -> None:
         """Start no request for a while, because REES46 asks for it."""
         with self._lock:
-            self._next_start = max(self._next_start, time.monotonic() + seconds)
+            self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def slow_down(self) -> None:
         """Keep to the documented pace from now on, because REES46 says that the requests are too many."""
         with self._lock:
-            self._interval_s = max(self._interval_s, DOCUMENTED_INTERVAL_S)
+            self._least_interval_s = DOCUMENTED_INTERVAL_S
