@@ -172,3 +172,20 @@ def test_a_cleared_task_sends_the_same_first_orders_and_no_further_ones(shop: Sh
 
     assert (tally["orders"], tally["sent"]) == (2, 2)
     assert shop.sandbox.state() == {"b": 0}
+
+
+def test_the_first_day_of_a_shop_goes_as_its_document_says(shop: ShopUnderTest) -> None:
+    """docs/first-day.md: a limit stops what starts by itself, ten orders are looked at, then the rest is sent."""
+    shop.add_rows([(f"{number:02}", "new", IN_WINDOW) for number in range(25)])
+    shop.configure(limits={"changed_orders": 10})
+
+    assert run_dag().state == "failed"
+    assert shop.sandbox.requests() == []
+    ten = run_dag(logical_date=None, run_after=EIGHT, first_orders=10)
+    assert (ten.state, ten.account["sent"], ten.account["held"]) == ("success", 10, 15)
+    assert len(shop.sandbox.state()) == 10
+    rest = run_dag(logical_date=None, run_after=EIGHT, ignore_limits=True)
+
+    assert (rest.state, rest.account["sent"], rest.account["unchanged"]) == ("success", 15, 10)
+    assert len(shop.sandbox.state()) == 25
+    assert run_dag(logical_date=EIGHT + HOUR).state == "success"
