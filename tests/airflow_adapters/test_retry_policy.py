@@ -25,6 +25,7 @@ from rees46_sync.exceptions import (
     OutdatedApprovalError,
     Problem,
     QueryColumnsError,
+    Rees46BlockedError,
     Rees46Error,
     Rees46RejectedError,
     Rees46UnavailableError,
@@ -36,6 +37,7 @@ from rees46_sync.exceptions import (
     StagingError,
     SyncError,
     TemporaryFilesError,
+    UnknownParamError,
     WarehouseError,
     WindowError,
 )
@@ -58,6 +60,7 @@ NO_RETRY_HELPS = [
     ShopFileError("demo.yaml", Problem("statuses.completed is empty", "list them")),
     ConnectionFieldsError("rees46", "login is empty", "set it"),
     LedgerSchemaError("sqlite:///ledger.db", "its schema is version 4, and this installation knows 3", "upgrade"),
+    UnknownParamError("The conf of this run has 'dryrun'", "write dry_run"),
     WindowError("window_end is set and window_start is not", "set both"),
     QueryColumnsError("the query returns id", "rename it to order_id"),
     LimitExceededError("Shop demo: 500 orders would change", "set ignore_limits"),
@@ -68,6 +71,7 @@ NO_RETRY_HELPS = [
     RunFailedError("Shop demo: load_batches of partition 0 did not finish", "look at its log"),
     AccountingError("The sum of this run does not close"),
     Rees46RejectedError("REES46 answered 403", "correct the keys", http_status=403),
+    Rees46BlockedError("the certificate is not trusted", "set REQUESTS_CA_BUNDLE"),
 ]
 A_RETRY_MAY_HELP = [
     SyncError("something is wrong", "look at the log"),
