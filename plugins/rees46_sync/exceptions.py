@@ -26,6 +26,7 @@ What can go wrong, named by what to do next.
     - Rees46UnavailableError   retry: no answer, 429, 5xx; may carry retry_after
     - Rees46UnreadableError    retry: a 2xx whose body says neither yes nor no
     - Rees46RejectedError      stop: this batch will never be accepted as it is
+      - Rees46BlockedError     correct the certificate or the proxy's login: nothing gets through to REES46
 
 Each error has two fields: the problem names the thing and its value, the remedy says what to do. Neither holds rows,
 request or response bodies, or secrets, because Airflow shows messages in its UI and sends them by mail.

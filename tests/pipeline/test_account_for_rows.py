@@ -77,12 +77,19 @@ def test_an_extraction_is_open_until_its_run_succeeds_and_known_until_its_staged
     assert open_extractions() == [False]
 
 
-@pytest.mark.parametrize("partitions", [[OLD_PARTITION], []], ids=["with-rows", "without-rows"])
+@pytest.mark.parametrize(
+    ("partitions", "pushed"),
+    [
+        pytest.param([OLD_PARTITION], {}, id="with-rows"),
+        pytest.param([], {}, id="without-rows"),
+        pytest.param([], {("extract_orders", "extraction"): {"extraction_id": "1", "read": 1}}, id="of-version-3"),
+    ],
+)
 def test_a_run_that_an_earlier_version_began_is_recorded_as_failed_and_says_to_clear_it(
-    shop: ShopUnderTest, partitions: list[Any]
+    shop: ShopUnderTest, partitions: list[Any], pushed: dict[tuple[str, str], Any]
 ) -> None:
     Ledger.open("shop_ledger")
-    context = task_context({"extract_orders": partitions})
+    context = task_context({"extract_orders": partitions}, pushed)
 
     with pytest.raises(RunFailedError, match=r"earlier version of this project, .* cleared from extract_orders"):
         account_for_rows(str(shop.shops / "test.yaml"), partitions, [], [], history=False, **context)

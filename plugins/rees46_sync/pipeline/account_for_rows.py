@@ -83,7 +83,8 @@ def _collect_results(
     pull = run.ti.xcom_pull
     extraction: Extraction | None = pull(task_ids="extract_orders", key="extraction")
     partitions = pull(task_ids="extract_orders")
-    if partitions is not None and extraction is None:
+    # "held" is the newest key of an extraction.
+    if (extraction is None and partitions is not None) or (extraction is not None and "held" not in extraction):
         return RunResults(None, is_of_earlier_version=True, dry_run=run.is_dry_run)
     extraction_id = extraction["extraction_id"] if extraction else ""
     is_requested = bool(pull(task_ids="approve_changes", key="approval_request"))

@@ -97,7 +97,7 @@ class AskApprovalOperator(ApprovalOperator):
                 self.process_trigger_event_error(event)
             decision = approvals.record(run, "expired", request["exceeded_text"])
         else:
-            user = event["responded_by_user"] or {"name": "nobody", "id": "nobody"}
+            user = event["responded_by_user"] or {"name": "an unnamed user", "id": "an unnamed user"}
             who = user["name"] if user["name"] == user["id"] else f"{user['name']} ({user['id']})"
             outcome = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
             decision = approvals.record(run, outcome, request["exceeded_text"], who)
