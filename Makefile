@@ -3,7 +3,7 @@ PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; don
 BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow
 .DEFAULT_GOAL := help
-.PHONY: help setup run up cluster doctor dry-run test test-databases test-browser screenshots test-crashes test-soak \
+.PHONY: help setup run up cluster doctor reconcile rename-shop retire-shop dry-run remap test test-databases test-browser screenshots test-crashes test-soak \
 	test-backfill test-clock test-cluster test-mutations bench lint lock clean
 
 help: ## list the targets
@@ -27,9 +27,26 @@ cluster: setup ## the same on two Celery workers that share no disk, with stagin
 doctor: setup ## report what works for a shop, and what to do about the rest; SHOP=demo ARGS="--days 7 --json"
 	@$(BIN)/python -m local.doctor $(ARGS) $(SHOP)
 
+SPAN ?= 90d
+reconcile: setup ## is REES46 what the warehouse says? SHOP=x SPAN=90d ARGS=--json
+	@$(if $(SHOP),,echo "Which shop? make reconcile SHOP=<shop>"; exit 2)
+	@$(BIN)/python -m local.doctor --reconcile $(SPAN) $(ARGS) $(SHOP)
+
+rename-shop: setup ## a shop has another name now: FROM=a TO=b, and LEDGER=<connection> if the shop files name several
+	@$(if $(and $(FROM),$(TO)),,echo "Which shop? make rename-shop FROM=<old name> TO=<new name>"; exit 2)
+	@$(BIN)/python -m local.ledger $(LEDGER) --rename $(FROM) $(TO)
+
+retire-shop: setup ## a shop was taken out on purpose, do not miss its file: SHOP=x, and LEDGER as above
+	@$(if $(SHOP),,echo "Which shop? make retire-shop SHOP=<shop>"; exit 2)
+	@$(BIN)/python -m local.ledger $(LEDGER) --retire $(SHOP)
+
 dry-run: setup ## show what SHOP=x would send to REES46, and send nothing; reads .env
 	@$(if $(SHOP),,echo "Which shop? make dry-run SHOP=<shop>"; exit 2)
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(BIN)/python -m rees46_sync.doctor.dry_run $(SHOP)
+
+remap: setup ## show what SHOP=x would send over all that an earlier mapping has sent, and how to send it
+	@$(if $(SHOP),,echo "Which shop? make remap SHOP=<shop>"; exit 2)
+	@AIRFLOW_HOME=$(CURDIR)/.airflow $(BIN)/python -m rees46_sync.doctor.dry_run --remap $(SHOP)
 
 test: setup ## run the tests, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -13,8 +13,8 @@ import yaml
 
 from local.up import LOCAL_SETTINGS
 from rees46_sync import exceptions
+from rees46_sync.ledger.quarantine import MEANINGS
 from rees46_sync.ledger.tables import metadata
-from rees46_sync.pipeline.diff import REOPENED
 from rees46_sync.provider import get_provider_info
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shop
@@ -81,7 +81,7 @@ def test_no_page_names_an_error_that_does_not_exist() -> None:
     assert {name for name in named if not hasattr(exceptions, name)} == set()
 
 
-@pytest.mark.parametrize("reason", [*REASONS, REOPENED])
+@pytest.mark.parametrize("reason", [*REASONS, *MEANINGS])
 def test_every_reason_of_a_rejected_row_is_explained(reason: str) -> None:
     assert f"`{reason}`" in text_of("errors.md")
 

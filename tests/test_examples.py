@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ from rees46_sync.doctor.connections import ask
 from rees46_sync.shop.query import read_query
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shop, load_shops
+from rees46_sync.warehouse.databases import find_by_conn_type
 from rees46_sync.warehouse.query_plans import mysql_scans
 from rees46_sync.warehouse.reader import extract
 from rees46_sync.window import Window
@@ -46,7 +49,8 @@ LOCAL_TIME = ("prestashop", "opencart")
 
 PARIS = ZoneInfo("Europe/Paris")
 CREATED, COMPLETED, CANCELLED = 0, 1, 2
-MISSING, UNMAPPED, NO_STATUS = "updated_at_missing", "status_unmapped", "status_missing"
+MISSING, UNREADABLE, OUTSIDE = "updated_at_missing", "updated_at_unreadable", "updated_at_outside_window"
+UNMAPPED, NO_STATUS = "status_unmapped", "status_missing"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ def ids(numbers: str, status: int, prefix: str = "") -> dict[str, int]:
     return dict.fromkeys((prefix + number for number in numbers.split()), status)
 
 
+def outside(numbers: str, status: str, prefix: str = "") -> dict[str, tuple[str, str]]:
+    """These order ids, each with this status of the shop, rejected because no window has their time."""
+    return dict.fromkeys((prefix + number for number in numbers.split()), (status, OUTSIDE))
+
+
 WOOCOMMERCE = {**ids("101 102 103 104 402", CREATED), **ids("105 403", COMPLETED), **ids("106 107", CANCELLED)}
 SHOPIFY = System(
     {
@@ -78,6 +87,7 @@ SHOPIFY = System(
         "5500000000501": ("paid teleported", UNMAPPED),
         "5500000000502": ("paid unfulfilled", MISSING),
         "5500000000503": (None, NO_STATUS),
+        **outside("601 602 603 604", "paid unfulfilled", "5500000000"),
     },
 )
 SYSTEMS = {
@@ -87,10 +97,18 @@ SYSTEMS = {
             "501": ("wc-awaiting-pickup", UNMAPPED),
             "502": ("wc-processing", MISSING),
             "503": (None, NO_STATUS),
+            "601": ("wc-processing", UNREADABLE),
+            "606": ("wc-processing", UNREADABLE),
+            **outside("602 603 604", "wc-processing"),
         },
     ),
     "woocommerce_classic": System(
-        WOOCOMMERCE, {"501": ("wc-awaiting-pickup", UNMAPPED), "502": ("wc-processing", MISSING)}
+        WOOCOMMERCE,
+        {
+            "501": ("wc-awaiting-pickup", UNMAPPED),
+            "502": ("wc-processing", MISSING),
+            **outside("602 603 604", "wc-processing"),
+        },
     ),
     "magento": System(
         {
@@ -98,7 +116,12 @@ SYSTEMS = {
             **ids("111 MSK-0202 403", COMPLETED),
             **ids("112 113 114 203", CANCELLED),
         },
-        {"501": ("picked", UNMAPPED), "503": (None, NO_STATUS)},
+        {
+            "501": ("picked", UNMAPPED),
+            "503": (None, NO_STATUS),
+            "601": ("processing", UNREADABLE),
+            **outside("602 603 604", "processing"),
+        },
     ),
     "prestashop": System(
         {
@@ -106,7 +129,7 @@ SYSTEMS = {
             **ids("105 202 403", COMPLETED),
             **ids("106 107 108 203", CANCELLED),
         },
-        {"501": ("14", UNMAPPED), "502": ("2", MISSING)},
+        {"501": ("14", UNMAPPED), "502": ("2", MISSING), **outside("602 603 604", "2")},
     ),
     "opencart": System(
         {
@@ -114,7 +137,7 @@ SYSTEMS = {
             **ids("105 403", COMPLETED),
             **ids("107 108 110 111 113 114 116", CANCELLED),
         },
-        {"501": ("17", UNMAPPED), "502": ("2", MISSING)},
+        {"501": ("17", UNMAPPED), "502": ("2", MISSING), **outside("602 603 604", "2")},
     ),
     "cscart": System(
         {
@@ -122,7 +145,7 @@ SYSTEMS = {
             **ids("105 211 403", COMPLETED),
             **ids("106 107 108", CANCELLED),
         },
-        {"501": ("A", UNMAPPED), "502": ("P", MISSING)},
+        {"501": ("A", UNMAPPED), "502": ("P", MISSING), **outside("602 603 604 612 614", "P")},
     ),
     "shopware": System(
         {
@@ -130,7 +153,11 @@ SYSTEMS = {
             **ids("10103 10213 10403", COMPLETED),
             **ids("10104 10211 10212", CANCELLED),
         },
-        {"10501": ("on_hold", UNMAPPED)},
+        {
+            "10501": ("on_hold", UNMAPPED),
+            **dict.fromkeys(("10601", "10602", "10606", "10609"), ("open", MISSING)),
+            **outside("10603 10604 10607 10608", "open"),
+        },
     ),
     "shopify_fivetran": SHOPIFY,
     "shopify_airbyte": SHOPIFY,
@@ -254,6 +281,26 @@ def test_a_whole_run_over_a_shop_systems_table_sends_the_true_statuses(shop: Sho
     assert run.state == "success"
 
 
+@pytest.mark.databases
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.usefixtures("database")
+def test_a_row_that_is_dated_an_hour_ahead_is_read_by_the_window_of_that_hour(shop: ShopUnderTest, system: str) -> None:
+    """The run above must leave it alone, so that a clock that is a little ahead costs nothing."""
+    example = load_shop(install(shop, system))
+    hook = get_database_hook("my_warehouse")
+    [[now]] = ask(hook, find_by_conn_type(hook.conn_type).clock or "")
+    window = Window(now.replace(tzinfo=UTC), now.replace(tzinfo=UTC) + timedelta(hours=2))
+
+    rows = extracted(example, window, shop.folder / "staged")
+
+    in_window = {
+        row["order_id"] for row in rows if row["updated_at"] and window.start <= row["updated_at"] < window.end
+    }
+    assert {order_id[-3:] for order_id in in_window} == ({"605", "615"} if system == "cscart" else {"605"})
+    of_no_window = {one for one, (_, reason) in SYSTEMS[system].rejected.items() if reason in (MISSING, OUTSIDE)}
+    assert of_no_window <= {row["order_id"] for row in rows}
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.usefixtures("database")
 def test_each_status_of_an_example_is_in_its_table(shop: ShopUnderTest, system: str) -> None:
@@ -308,12 +355,13 @@ def test_an_hourly_run_reads_each_change_also_when_clocks_are_set_back_or_forth(
     for hour in (night + timedelta(hours=hours) for night in nights for hours in range(1, 7)):
         window = Window(hour - timedelta(hours=3), hour)
         rows = extracted(example, window, shop.folder / f"{hour:%m%d%H}")
-        found = {row["order_id"] for row in rows if row["updated_at"]}
+        timed = [row for row in rows if row["updated_at"] and row["order_id"] not in SYSTEMS[system].rejected]
+        found = {row["order_id"] for row in timed}
         of_this_hour = {
             str(1000 + number) for number, change in enumerate(changes) if hour - timedelta(hours=1) <= change < hour
         }
         assert of_this_hour <= found
-        assert all(window.start <= row["updated_at"] < window.end for row in rows if row["updated_at"])
+        assert all(window.start <= row["updated_at"] < window.end for row in timed)
 
 
 @pytest.mark.parametrize("system", OLD_ORDERS)
@@ -334,6 +382,40 @@ def test_a_query_reads_by_the_index_that_its_file_names_and_no_table_as_a_whole(
 
     assert mysql_scans(plan) == []
     assert {name for name, _ in indexes} <= {row[5] for row in plan}
+
+
+@pytest.mark.clock
+@pytest.mark.parametrize(
+    ("time", "windows"),
+    [
+        pytest.param("NULL", ["now", "last year"], id="none"),
+        pytest.param("''", ["now", "last year"], id="empty"),
+        pytest.param("'0000-00-00 00:00:00'", ["now", "last year"], id="zero"),
+        pytest.param("0", ["now", "last year"], id="number"),
+        pytest.param("'1970-01-01 00:00:00'", ["now", "last year"], id="1970"),
+        pytest.param("datetime('now', '+2 days')", ["now", "last year"], id="in-two-days"),
+        pytest.param("'2647-01-01 00:00:00'", ["now", "last year"], id="2647"),
+        pytest.param("'soon'", ["now", "last year"], id="text"),
+        pytest.param("datetime('now', '+1 hour')", ["now"], id="in-an-hour"),
+        pytest.param("datetime('now', '-1 month')", [], id="a-month-ago"),
+    ],
+)
+def test_the_demos_query_returns_in_every_window_what_belongs_to_none(
+    shop: ShopUnderTest, time: str, windows: list[str]
+) -> None:
+    (shop.shops / "orders.sql").write_bytes((PROJECT / "include" / "sql" / "demo_orders.sql").read_bytes())
+    with closing(sqlite3.connect(shop.warehouse)) as db, db:
+        db.execute(f"INSERT INTO orders VALUES ('1', 'paid', {time})")
+        [[text]] = db.execute("SELECT datetime('now')")
+    now = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    spans = {
+        "now": Window(now, now + timedelta(hours=2)),
+        "last year": Window(now - timedelta(days=365), now - timedelta(days=364)),
+    }
+
+    rows = {name: extracted(shop.configure(), span, shop.folder / name) for name, span in spans.items()}
+
+    assert [name for name in spans if rows[name]] == windows
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rees46_sync.formatting import duration, escape_unprintable, printable, timestamp
+from rees46_sync.formatting import duration, escape_unprintable, printable, timestamp, unescape_unprintable
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,15 @@ from rees46_sync.formatting import duration, escape_unprintable, printable, time
 )
 def test_a_text_is_made_printable_and_cut_at_the_limit(text: str | None, shown: str | None) -> None:
     assert printable(text, 10) == shown
+
+
+@pytest.mark.parametrize("text", ["1\x00\n\t\r\x85\u200b\ue000\U000e0001", "new\\old", "\\x41", "заказ-🎁", ""])
+def test_what_was_escaped_is_found_again(text: str) -> None:
+    assert unescape_unprintable(escape_unprintable(text)) == text
+
+
+def test_half_a_character_stays_escaped() -> None:
+    assert unescape_unprintable(r"1\ud800") == r"1\ud800"
 
 
 def test_characters_that_are_kept_are_not_escaped() -> None:

@@ -7,6 +7,7 @@
 -- Time: updated_at, seconds since 1970 in UTC. 0 means none: orders older than the column that were not changed
 --   since; for them timestamp counts, when they were placed. CS-Cart has an index on each. Add-ons that
 --   change the status by an UPDATE of their own may not set it; such a change is read with the next one.
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- Not read: incomplete orders (N), which wait for the payment, and parent orders (T), which Multi-Vendor splits
 --   into an order for each vendor: those are read, as REES46's add-on does.
 -- Schema: CS-Cart, install/database/scheme.sql.
@@ -22,10 +23,12 @@ FROM (
       -- Whole seconds; the outer condition is exact to the microsecond.
       AND ((updated_at >= TIMESTAMPDIFF(SECOND, '1970-01-01', :window_start)
             AND updated_at <= TIMESTAMPDIFF(SECOND, '1970-01-01', :window_end))
-           OR (updated_at = 0
+           -- 631152000 is 1990, 86400 a day.
+           OR updated_at BETWEEN 1 AND 631151999 OR updated_at >= UNIX_TIMESTAMP() + 86400
+           OR (updated_at <= 0
                AND timestamp >= TIMESTAMPDIFF(SECOND, '1970-01-01', :window_start)
                AND timestamp <= TIMESTAMPDIFF(SECOND, '1970-01-01', :window_end))
-           OR (updated_at = 0 AND timestamp = 0))
+           OR (updated_at <= 0 AND (timestamp < 631152000 OR timestamp >= UNIX_TIMESTAMP() + 86400)))
 ) AS around_the_window
 WHERE (updated_at >= :window_start AND updated_at < :window_end)
-   OR updated_at IS NULL
+   OR updated_at IS NULL OR updated_at < '1990-01-01' OR updated_at >= UTC_TIMESTAMP() + INTERVAL 1 DAY

@@ -10,6 +10,7 @@
 -- Status: status, not state: it is what people see and what REES46's module maps. Add your own statuses to the shop
 --   file. To use only Magento's eight fixed states (new, pending_payment, processing, complete, closed,
 --   canceled, holded, payment_review), write: state AS status
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- An order that is edited in the Admin becomes two orders: the old one canceled, and a new one (000000012-1).
 -- Schema: Magento, app/code/Magento/Sales/etc/db_schema.xml.
 SELECT TRIM(LEADING '0' FROM increment_id) AS order_id,
@@ -17,4 +18,4 @@ SELECT TRIM(LEADING '0' FROM increment_id) AS order_id,
        updated_at
 FROM sales_order
 WHERE (updated_at >= :window_start AND updated_at < :window_end)
-   OR updated_at IS NULL
+   OR updated_at IS NULL OR updated_at < '1990-01-01' OR updated_at >= UTC_TIMESTAMP() + INTERVAL 1 DAY

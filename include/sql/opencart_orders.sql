@@ -10,6 +10,7 @@
 --   NULL, every row is rejected as updated_at_missing, and nothing is sent. A zone without summer time needs no tables:
 --   write '+03:00' for Moscow, '+00:00' for UTC. In the one hour of a year that clocks repeat, MySQL cannot tell which
 --   of the two is meant; the lookback (keep it at 2h or more) reads both.
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- Index: OpenCart has none on it. CREATE INDEX rees46_date_modified ON oc_order (date_modified)
 -- Status: the number, which is the same in every language. Numbers and names of yours:
 --   SELECT order_status_id, name FROM oc_order_status WHERE language_id = 1
@@ -25,7 +26,7 @@ FROM (
     WHERE order_status_id <> 0
       -- The stored column, so that an index can be used; a day more on both sides than any time zone needs.
       AND ((date_modified >= :window_start - INTERVAL 1 DAY AND date_modified < :window_end + INTERVAL 1 DAY)
-           OR date_modified < '1000-01-01')
+           OR date_modified < '1990-01-01' OR date_modified >= UTC_TIMESTAMP())
 ) AS around_the_window
 WHERE (updated_at >= :window_start AND updated_at < :window_end)
-   OR updated_at IS NULL
+   OR updated_at IS NULL OR updated_at < '1990-01-01' OR updated_at >= UTC_TIMESTAMP() + INTERVAL 1 DAY

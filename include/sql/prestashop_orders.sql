@@ -8,6 +8,7 @@
 --   without them updated_at is NULL, every row is rejected as updated_at_missing, and nothing is sent. A zone without
 --   summer time needs no tables: write '+03:00' for Moscow. In the one hour of a year that clocks repeat, MySQL cannot
 --   tell which of the two is meant; the lookback (keep it at 2h or more) reads both.
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- Index: PrestaShop has none on it. CREATE INDEX rees46_date_upd ON ps_orders (date_upd)
 -- Status: the number of the state, which is the same in every language. Numbers and names of yours:
 --   SELECT id_order_state, name FROM ps_order_state_lang WHERE id_lang = 1
@@ -22,7 +23,7 @@ FROM (
     WHERE current_state <> 0
       -- The stored column, so that an index can be used; a day more on both sides than any time zone needs.
       AND ((date_upd >= :window_start - INTERVAL 1 DAY AND date_upd < :window_end + INTERVAL 1 DAY)
-           OR date_upd < '1000-01-01')
+           OR date_upd < '1990-01-01' OR date_upd >= UTC_TIMESTAMP())
 ) AS around_the_window
 WHERE (updated_at >= :window_start AND updated_at < :window_end)
-   OR updated_at IS NULL
+   OR updated_at IS NULL OR updated_at < '1990-01-01' OR updated_at >= UTC_TIMESTAMP() + INTERVAL 1 DAY

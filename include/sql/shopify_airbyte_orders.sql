@@ -8,6 +8,7 @@
 --   purchase event. If that is the number that the customer sees, write name (#1001) or order_number (1001) instead.
 -- Time: updated_at, with time zone; Shopify sets it at every change, also of payment and fulfilment. Rows come with the
 --   connector's next sync: if that is rarer than once in 24 h, set lookback in the shop file to more.
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- Index: CREATE INDEX rees46_updated_at ON public.orders (updated_at); column stores need none.
 -- Status: Shopify has no single one. It is made of four columns: test, cancelled, else the payment, with the fulfilment
 --   if it was paid: paid unfulfilled, paid fulfilled.
@@ -22,4 +23,5 @@ SELECT id AS order_id,
        updated_at
 FROM public.orders
 WHERE deleted_at IS NULL
-  AND ((updated_at >= :window_start AND updated_at < :window_end) OR updated_at IS NULL)
+  AND ((updated_at >= :window_start AND updated_at < :window_end)
+       OR updated_at IS NULL OR updated_at < '1990-01-01' OR updated_at >= NOW() + INTERVAL '1 day')

@@ -6,6 +6,7 @@
 -- Order id: id, which is also the order number unless a plugin makes other numbers. No WooCommerce plugin of
 --   REES46 was found: send here what your theme or tag sends with the purchase event.
 -- Time: date_updated_gmt, UTC; WooCommerce sets it at every change of the order. WooCommerce has an index on it.
+-- Read in every window: rows without a time, before 1990 or a day after now. They are rejected and counted, not missed.
 -- Not read: refunds (rows of their own, of type shop_order_refund), drafts of an unfinished checkout, orders in the
 --   trash (REES46 keeps their last status).
 -- Schema: WooCommerce, OrdersTableDataStore::get_database_schema().
@@ -15,4 +16,6 @@ SELECT id AS order_id,
 FROM wp_wc_orders
 WHERE type = 'shop_order'
   AND COALESCE(status, '') NOT IN ('auto-draft', 'draft', 'wc-checkout-draft', 'trash')
-  AND ((date_updated_gmt >= :window_start AND date_updated_gmt < :window_end) OR date_updated_gmt IS NULL)
+  AND ((date_updated_gmt >= :window_start AND date_updated_gmt < :window_end)
+       OR date_updated_gmt IS NULL OR date_updated_gmt < '1990-01-01'
+       OR date_updated_gmt >= UTC_TIMESTAMP() + INTERVAL 1 DAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 
@@ -20,6 +21,16 @@ def printable(text: str | None, limit: int) -> str | None:
 def escape_unprintable(text: str, keep: str = "") -> str:
     """Return a text whose unprintable characters, except those in ``keep``, are escaped as in Python."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def unescape_unprintable(text: str) -> str:
+    """Undo :func:`escape_unprintable`. A text that held such an escape from the start comes out changed."""
+
+    def unescaped(escape: re.Match[str]) -> str:
+        character = escape[0].encode().decode("unicode_escape")
+        return escape[0] if character.isprintable() else character
+
+    return re.sub(r"\\(x[0-9a-f]{2}|u(?!d[89a-f])[0-9a-f]{4}|U000[0-9a-f]{5}|U0010[0-9a-f]{4}|[nrt])", unescaped, text)
 
 
 def timestamp(moment: datetime) -> str:

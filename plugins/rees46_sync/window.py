@@ -6,8 +6,10 @@ The window of a run: which orders it reads, by their ``updated_at``.
 * A run by hand with ``order_ids`` reads from their oldest ``updated_at`` in the ledger on: that is its window_start.
 * Every other run is regular. It starts at its data interval, or at the shop's watermark if that is earlier, so that one
   run catches up after an outage; and earlier still by the shop's ``lookback``, because rows reach a warehouse late and
-  REES46 asks for a synchronisation at least every 24 hours. A run without a data interval (started by an asset, or
-  without a logical date) ends when it was requested.
+  REES46 asks for a synchronisation at least every 24 hours. The watermark never passes what the data shows to be
+  loaded, so that rows of a loader that was down are read whenever they come. If ``updated_at`` holds days, the window
+  starts a day earlier: a day is over only at its end. A run without a data interval (started by an asset, or without a
+  logical date) ends when it was requested.
 
 If the shop has ``resend_every``, and the last resend is that long ago, a regular run starts at least that far before
 its end, where the last resend ended, and sends again what it reads.
@@ -48,6 +50,7 @@ def compute_window(
     requested_at: datetime,
     watermark: datetime | None,
     lookback: timedelta,
+    whole_days: bool = False,
     is_history: bool = False,
     named_start: str | None = None,
     named_end: str | None = None,
@@ -59,7 +62,8 @@ def compute_window(
 
     :param interval: the run's data interval; None if it has none.
     :param requested_at: when the run was requested (Airflow's ``run_after``).
-    :param watermark: up to when the shop's changes were read and delivered; None before its first run.
+    :param watermark: up to when the shop's changes were loaded, read and delivered; None before its first run.
+    :param whole_days: whether ``updated_at`` holds days instead of times.
     :param is_history: whether the run reads its data interval unchanged.
     :param named_start: the param ``window_start``, ISO 8601; without a zone it is UTC.
     :param named_end: the param ``window_end``; without it, a named window ends with the interval.
@@ -73,7 +77,7 @@ def compute_window(
     first = _utc(interval[0]) if interval else end
     if interval and is_history:
         return Window(first, end)
-    start = min(first, _utc(watermark or end)) - lookback
+    start = min(first, _utc(watermark or end)) - lookback - (timedelta(days=1) if whole_days else timedelta(0))
     if resend_every and last_resend and last_resend <= end - resend_every:
         # A resend that is late joins the last one, unless it is late by as much again.
         since = last_resend if last_resend > end - 2 * resend_every else end - resend_every

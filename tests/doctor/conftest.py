@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -28,6 +29,7 @@ NOW = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
 
 
 AN_HOUR_AGO = NOW - timedelta(hours=1)
+TWO_HOURS_AGO = NOW - timedelta(hours=2)
 
 
 PASSWORD = "p4ss-of-the-warehouse"
@@ -117,20 +119,20 @@ def about(findings: list[Finding], check: str) -> list[Finding]:
     return [finding for finding in findings if finding.check == check]
 
 
-def save_run(store: Ledger, run_id: str, finished_at: datetime, outcome: str = "success") -> None:
+def save_run(store: Ledger, run_id: str, finished_at: datetime, outcome: str = "success", **more: Any) -> None:
     names = ("read", "sent", "unchanged", "superseded", "stale", "reopened", "rejected", "held", "failed", "requests")
-    Runs(store).save(
-        shop="test",
-        dag_id="order_status_sync_test",
-        run_id=run_id,
-        window_start=finished_at - timedelta(days=1),
-        window_end=finished_at,
-        window_widened=True,
-        outcome=outcome,
-        started_at=finished_at,
-        finished_at=finished_at,
-        **dict.fromkeys(names, 0),
-    )
+    record = {
+        "shop": "test",
+        "dag_id": "order_status_sync_test",
+        "run_id": run_id,
+        "window_start": finished_at - timedelta(days=1),
+        "window_end": finished_at,
+        "window_widened": True,
+        "outcome": outcome,
+        "started_at": finished_at,
+        "finished_at": finished_at,
+    }
+    Runs(store).save(**dict.fromkeys(names, 0), **(record | more))
 
 
 def without_index(shop: ShopUnderTest, _: object) -> None:

@@ -19,7 +19,7 @@ from rees46_sync.doctor.findings import Finding, Level, Report
 from rees46_sync.ledger.database import Ledger
 from tests.conftest import SECRET, ShopUnderTest
 
-from .conftest import AN_HOUR_AGO, PASSWORD, about, examine_shop, save_run, without_index
+from .conftest import AN_HOUR_AGO, PASSWORD, TWO_HOURS_AGO, about, examine_shop, save_run, without_index
 
 Break = Callable[[ShopUnderTest, pytest.MonkeyPatch], object]
 
@@ -217,7 +217,7 @@ BROKEN = {
         "status.unmapped",
         ERROR,
         "'on hold', 2 orders, for example '5': UNMAPPED",
-        "into test.yaml:\ncreated: [new, paid, on hold]\ncompleted: [delivered, on hold]\ncancelled: ",
+        "add to the list created, completed or cancelled in test.yaml, whichever the status means:\n  - on hold",
     ),
     "no-time": Broken(
         rows(("5", "new", None)),
@@ -235,13 +235,41 @@ BROKEN = {
     ),
     "blank-id": Broken(rows((" ", "new", AN_HOUR_AGO)), "rows.order_id_blank", WARNING, "1 row", "correct these rows"),
     "older-versions": Broken(
-        rows(("2", "new", AN_HOUR_AGO), ("2", "paid", AN_HOUR_AGO)), "query.duplicate_ids", OK, "3 rows are older", ""
+        rows(("2", "new", TWO_HOURS_AGO), ("2", "paid", TWO_HOURS_AGO)),
+        "query.duplicate_ids",
+        OK,
+        "3 rows are older",
+        "add --entity store_id",
+    ),
+    "ambiguous-orders": Broken(
+        rows(("5", "new", AN_HOUR_AGO), ("5", "paid", AN_HOUR_AGO), ("5", "delivered", AN_HOUR_AGO)),
+        "rows.order_ambiguous",
+        WARNING,
+        "1 order with different statuses at the newest updated_at, for example '5'",
+        "return a finer time as updated_at, or choose one of the rows by a rule in the query",
+    ),
+    "blanks-at-an-end": Broken(
+        rows((" 5", "new", AN_HOUR_AGO)), "ids.blank_ends", WARNING, "1 order ids have blanks", "trim them"
+    ),
+    "case": Broken(
+        rows(("ab", "new", AN_HOUR_AGO), ("aB", "new", AN_HOUR_AGO)),
+        "ids.case",
+        WARNING,
+        "1 order ids occur in several spellings that differ in upper and lower case only, for example 'aB' and 'ab'",
+        "as the shop's tracking sends it",
+    ),
+    "invisible-in-a-status": Broken(
+        rows(("5", "new\u200b", AN_HOUR_AGO)),
+        "status.invisible",
+        WARNING,
+        r"1 statuses have characters that are not visible, for example 'new\u200b'",
+        "remove these characters in the query, or map the statuses",
     ),
     "much-is-rejected": Broken(
-        lambda shop, _: shop.add_rows([("5", "new", None)]) or {"limits": {"rejected_share": 0.1}},
+        lambda shop, _: shop.add_rows([("5", "new", None)]) or {"limits": {"rejected_share": 0.001}},
         "limits.rejected_share",
         ERROR,
-        "1 of 6 rows would be rejected, 0.1667 (limit 0.1)",
+        "1 of 6 rows would be rejected, a share of 0.0100 of at least 100 rows (limit 0.001)",
         "raise limits.rejected_share in test.yaml",
     ),
     "much-would-change": Broken(

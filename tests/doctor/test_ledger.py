@@ -10,8 +10,10 @@ import pytest
 
 from rees46_sync.doctor.findings import Level
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.mappings import mapping_text
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from tests.conftest import ShopUnderTest
+from tests.whole_run import CODES
 
 from .conftest import about, examine_shop, save_run
 
@@ -50,3 +52,32 @@ def test_a_sqlite_file_without_a_ledger_is_not_changed(healthy: ShopUnderTest) -
     content = healthy.ledger_file.read_bytes()
     assert about(examine_shop(healthy.configure()), "ledger.tables")[0].value == "do not exist yet"
     assert healthy.ledger_file.read_bytes() == content
+
+
+@pytest.mark.clock
+def test_a_gap_and_late_data_are_warned_of(healthy: ShopUnderTest) -> None:
+    store, now = Ledger.from_conn_id("shop_ledger"), datetime.now(UTC)
+    store.migrate()
+    late = {"data_until": now - timedelta(days=2), "data_late": True}
+    save_run(store, "hourly", now, window_start=now - timedelta(days=3), **late)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    save_run(store, "by-hand", now, window_start=first, window_end=first + timedelta(days=1), window_widened=False)
+    findings = examine_shop(healthy.configure())
+    [covered], [gap] = about(findings, "ledger.covered_until"), about(findings, "ledger.gap")
+    assert (covered.level, gap.level) == (Level.WARNING, Level.WARNING)
+    assert covered.value.startswith("from 2026-01-01 00:00:00 to ")
+    assert "the data ended there, earlier than usual" in covered.value
+    assert gap.value.startswith("no run has delivered 2026-01-02 00:00:00 to ")
+    assert gap.remedy == f"run {gap.data['command']}"
+
+
+@pytest.mark.clock
+def test_a_corrected_mapping_is_warned_of(healthy: ShopUnderTest) -> None:
+    store, now = Ledger.from_conn_id("shop_ledger"), datetime.now(UTC)
+    store.migrate()
+    mapping = mapping_text({status: code for status, code in CODES.items() if status != "paid"})
+    save_run(store, "hourly", now, mapping=mapping, mapping_hash="of another shop file")
+    Quarantine(store).store("test", "hourly", [RejectedRow("9", "paid", "now", "status_unmapped")])
+    [found] = about(examine_shop(healthy.configure()), "ledger.mapping")
+    assert (found.level, found.data) == (Level.WARNING, {"orders": 1})
+    assert "'paid' was not mapped and is now created" in found.value

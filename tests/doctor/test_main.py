@@ -45,6 +45,15 @@ def test_the_exit_code_is_for_ci(
     assert main(command_line(healthy, "test", *more)) == code
 
 
+def test_the_column_that_tells_stores_apart_is_asked_for_by_name(
+    healthy: ShopUnderTest, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command_line(healthy, "test", "--entity", "status", "--json")) == 0
+    findings = json.loads(capfd.readouterr().out)["shops"][0]["findings"]
+    [shared] = [finding for finding in findings if finding["check"] == "query.shared_ids"]
+    assert (shared["level"], shared["data"]) == ("warning", {"orders": 1, "examples": ["1"]})
+
+
 @pytest.mark.parametrize("wrong", [["--days", "0"], ["--days", "many"], ["--nonsense"], ["one", "two"]])
 def test_a_wrong_command_line_ends_with_2(
     shop: ShopUnderTest, capsys: pytest.CaptureFixture[str], wrong: list[str]
@@ -97,7 +106,7 @@ def test_plain_text_has_no_escape_codes_no_boxes_and_cuts_no_line(
     assert "\x1b" not in shown
     assert not any("\u2500" <= character <= "\u259f" for character in shown)
     assert long in shown
-    assert "1 shop: 2 errors, 0 warnings." in shown
+    assert "1 shop: 2 errors, 1 warning." in shown
     assert SECRET not in shown
 
 

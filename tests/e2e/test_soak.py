@@ -107,11 +107,14 @@ class Version:
 def order_history(order_id: str, at: datetime, dice: random.Random) -> Iterator[Version]:
     """The versions of one order, the first one first."""
     in_place = dice.random() < 0.5
-    seen = at
+    seen, before = at, at - timedelta(1)
     for status in dice.choices([*LIVES], [*LIVES.values()])[0]:
         if dice.random() < 0.2:  # exactly at the edge of a window, or a microsecond before
             at = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
             at -= timedelta(microseconds=dice.choice((0, 1)))
+        if at == before and not in_place:  # two rows of one time would be ambiguous
+            at += timedelta(microseconds=1)
+        before = at
         updated_at, visible_at = at, at
         if dice.random() < 0.15:
             visible_at += dice.choice((LOOKBACK, LOOKBACK * dice.uniform(0.25, 1)))

@@ -30,6 +30,7 @@ from rees46_sync.ledger.tables import (
     accepted_statuses,
     alert_messages,
     confirmations,
+    covered_windows,
     deliveries,
     extractions,
     in_flight_requests,
@@ -64,7 +65,10 @@ NEW_COLUMN_NAMES = {
 NEW_COLUMNS: dict[str, dict[str, Any]] = {
     "rees46_accepted_statuses": {"sent_at": None},
     "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
-    "rees46_sync_runs": {"held": 0, "resent": None, "cause": None},
+    "rees46_sync_runs": {"held": 0, "resent": None, "cause": None}
+    | dict.fromkeys(
+        ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping"),
+    ),
 }
 OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
 NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")
@@ -341,7 +345,7 @@ def test_renamed_tables_keep_their_constraints_and_have_indexes_of_their_names(f
 def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress_and_says_what_migrates_it(former: Ledger) -> None:
     assert former.has_runs()
     before = sync_progress(former, "test", timedelta(0))
-    with pytest.raises(LedgerSchemaError, match=r"older than version 4 .*; wait for the next run, which migrates it"):
+    with pytest.raises(LedgerSchemaError, match=r"older than version 5 .*; wait for the next run, which migrates it"):
         former.has_tables()
 
     former.migrate()
@@ -674,3 +678,28 @@ def test_the_id_of_a_removed_row_is_never_assigned_again(ledger: Ledger) -> None
 
     assert later.number > earlier.number
     assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [later.number]
+
+
+# From version 4
+
+
+@EVERY_DATABASE
+def test_the_runs_of_version_4_keep_what_they_say_and_say_nothing_of_their_data(ledger: Ledger) -> None:
+    ledger.migrate()
+    Runs(ledger).save(**run_record("run-1"))
+    with ledger.engine.begin() as connection:
+        covered_windows.drop(connection)
+        for column in ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping"):
+            connection.exec_driver_sql(f"ALTER TABLE rees46_sync_runs DROP COLUMN {column}")
+        connection.execute(sa.update(schema_versions).values(version=4))
+    before = stored_rows(ledger)["rees46_sync_runs"]
+
+    for _ in range(2):
+        former = Ledger(ledger.engine, 20)
+        former.migrate()
+
+        [run] = stored_rows(former)["rees46_sync_runs"]
+        assert run | before[0] == run
+        assert {run[column] for column in run.keys() - before[0].keys()} == {None}
+        assert not differences(former)
+        assert Runs(former).watermark("test", timedelta(0)) == NOON

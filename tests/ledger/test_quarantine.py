@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from time_machine import TimeMachineFixture
 
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.quarantine import QUARANTINE_CHUNK, Quarantine, RejectedRow
+from rees46_sync.ledger.runs import Runs
 from rees46_sync.ledger.tables import rejected_orders
-from tests.ledger.builders import select_rows
+from tests.ledger.builders import hour, run_record, select_rows
 
 REJECTED = [
     RejectedRow("1", "sent back", "2026-03-01 12:00:00", "status_unmapped"),
@@ -98,6 +101,78 @@ def test_the_same_rejected_row_of_two_shops_is_stored_for_both(ledger: Ledger) -
 
 def test_storing_no_rows_is_no_error(ledger: Ledger) -> None:
     assert Quarantine(ledger).store("test", "run-1", []) == 0
+
+
+def run(run_id: str, start: float, end: float, *, read_at: float, **columns: Any) -> dict[str, Any]:
+    """Return the record of a run over these hours that ended half an hour after it began to read."""
+    window = {"window_start": hour(start), "window_end": hour(end)}
+    times = {"started_at": hour(read_at), "finished_at": hour(read_at + 0.5)}
+    return run_record(run_id, **window, **times, **columns)
+
+
+FAILED: dict[str, Any] = {"outcome": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "new"),
+    [
+        pytest.param([], 1, id="its-run-has-not-ended"),
+        pytest.param([run("first", 0, 1, read_at=1)], 0, id="its-run-delivered"),
+        pytest.param([run("first", 0, 1, read_at=1, **FAILED)], 1, id="its-run-failed-or-was-stopped-by-a-limit"),
+        pytest.param([run("first", 0, 1, read_at=1, held=3)], 1, id="its-run-held-orders-back"),
+        pytest.param([run("first", 0, 1, read_at=1, shop="other")], 1, id="a-run-of-another-shop"),
+        pytest.param(
+            [run("first", 0, 1, read_at=1, **FAILED), run("later", 0, 2, read_at=2)], 0, id="a-later-run-delivered-it"
+        ),
+        pytest.param(
+            [run("first", 0, 1, read_at=1, **FAILED), run("later", 0, 2, read_at=2, **FAILED)],
+            1,
+            id="the-later-run-was-stopped-as-well",
+        ),
+        pytest.param(
+            [run("first", 0, 1, read_at=1, **FAILED), run("later", 0.5, 2, read_at=2)],
+            1,
+            id="a-later-run-delivered-a-part-of-its-window",
+        ),
+        pytest.param(
+            [run("first", 0, 1, read_at=1, **FAILED), run("later", 0, 2, read_at=0.9)],
+            1,
+            id="a-run-that-read-before-delivered-it",
+        ),
+        pytest.param([run("first", 0, 1, read_at=0.5)], 1, id="its-run-delivered-and-was-cleared"),
+        pytest.param(
+            [run("first", 0, 1, read_at=1), run("first", 0, 1, read_at=1, dag_id="other", **FAILED)],
+            1,
+            id="of-two-runs-of-this-id-one-failed",
+        ),
+    ],
+)
+def test_a_rejected_row_is_new_until_a_run_that_read_it_has_delivered_its_window(
+    ledger: Ledger, time_machine: TimeMachineFixture, runs: list[dict[str, Any]], new: int
+) -> None:
+    stored, unseen = REJECTED[:2]
+    time_machine.move_to(hour(1.25), tick=False)
+    Quarantine(ledger).store("test", "first", [stored])
+    for record in runs:
+        Runs(ledger).save(**record)
+
+    assert Quarantine(ledger).count_new("test", [stored]) == new
+    assert Quarantine(ledger).count_new("test", [stored, unseen, stored]) == 1 + 2 * new
+    assert Quarantine(ledger).count_new("other", [stored]) == 1
+
+
+def test_counting_new_rows_stores_none(ledger: Ledger) -> None:
+    assert Quarantine(ledger).count_new("test", REJECTED) == len(REJECTED)
+
+    assert select_rows(ledger, rejected_orders) == []
+
+
+def test_of_more_rows_than_a_statement_takes_each_is_counted(ledger: Ledger) -> None:
+    rows = many_rejected(2 * QUARANTINE_CHUNK + 50)
+    Quarantine(ledger).store("test", "first", rows[:-7])
+    Runs(ledger).save(**run_record("first", finished_at=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert Quarantine(ledger).count_new("test", rows) == 7
 
 
 def many_rejected(count: int) -> list[RejectedRow]:

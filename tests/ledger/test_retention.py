@@ -90,8 +90,8 @@ def test_the_last_accepted_status_of_an_order_stays_however_old_it_is(ledger: Le
     for status in (0, 1, 2):
         accept(ledger, RUN, 0, build_orders(("changed", status), ("changed too", status)))
     accept(ledger, RUN, 0, build_orders(("once", 1)))
-    before = look_up(ledger, "test", ["changed", "changed too", "once"])
     age(ledger, accepted_statuses, "accepted_at")
+    before = look_up(ledger, "test", ["changed", "changed too", "once"])
 
     removed = remove_older(ledger, "test", BEFORE, SETTLE)
 

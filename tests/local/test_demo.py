@@ -41,4 +41,4 @@ def test_the_demo_runs_twice_and_ends_with_exit_code_0(capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "The sandbox holds exactly the final status of all 4,000 good orders" in shown
     assert "Account of demo" in shown
-    assert "completed: [delivered, on_hold]" in shown
+    assert "  completed: [delivered, on_hold, Pre-Order]" in shown

@@ -38,7 +38,7 @@ def webhook(shop: ShopUnderTest) -> Iterator[Webhook]:
 
 @pytest.fixture
 def configured(shop: ShopUnderTest) -> Shop:
-    return shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.1}, limits={}, lookback="0h")
+    return shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.01}, limits={}, lookback="0h")
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_each_alert_of_a_run_is_sent_once_when_it_fires_and_once_when_it_is_over
     assert hours.run("new") == []
     shop.sandbox.reset()
     assert hours.run("new") == ["[recovered] test: a run failed"]
-    shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.1}, limits={"rejected_share": 0.5})
+    shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.01}, limits={"rejected_share": 0.5})
     assert hours.run(*broken) == ["[fired] test: many rows are rejected"]
-    shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.1}, limits={"rejected_share": 0.1})
+    shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.01}, limits={"rejected_share": 0.01})
     assert hours.run(*broken) == ["[fired] test: a limit stopped the run"]
     assert hours.run(*broken) == []
     assert hours.run(*broken, ignore_limits=True) == ["[recovered] test: a limit stopped the run"]
@@ -113,7 +113,7 @@ def test_a_channel_that_is_down_for_two_runs_gets_the_message_at_the_third(
 def test_a_run_is_successful_even_if_no_alert_can_be_sent(shop: ShopUnderTest) -> None:
     shop.configure(
         notify=[{"email": ["ops@example.com"]}, {"slack": "#orders"}, {"webhook": "/alerts"}],
-        alerts={"rejected_share": 0.1},
+        alerts={"rejected_share": 0},
     )
     shop.add_rows([("1", "lost", EIGHT - HOUR / 2), ("2", "new", EIGHT - HOUR / 2)])
     assert run_dag().state == "success"
@@ -200,7 +200,7 @@ def test_a_run_that_held_orders_back_does_not_end_an_alert(configured: Shop, led
     [
         pytest.param(
             finished("1", EIGHT),
-            {"limit_reached": False, "run_failed": False, "rejected_share": False},
+            {"limit_reached": False, "run_failed": False, "rejected_share": False, "reopened": False},
             id="success",
         ),
         pytest.param(
@@ -210,18 +210,23 @@ def test_a_run_that_held_orders_back_does_not_end_an_alert(configured: Shop, led
         ),
         pytest.param(
             failed("1", EIGHT),
-            {"limit_reached": False, "run_failed": True, "rejected_share": False},
+            {"limit_reached": False, "run_failed": True, "rejected_share": False, "reopened": False},
             id="failed-after-the-limits",
         ),
         pytest.param(
             failed("1", EIGHT, is_approved=False, exceeded_text="too much"),
-            {"limit_reached": True, "rejected_share": False},
+            {"limit_reached": True, "rejected_share": False, "reopened": False},
             id="stopped-by-a-limit",
         ),
         pytest.param(
             failed("1", EIGHT, is_validated=False, is_approved=False),
             {"run_failed": True},
             id="failed-before-its-rows-were-validated",
+        ),
+        pytest.param(
+            failed("1", EIGHT, is_approved=False),
+            {"run_failed": True, "rejected_share": False},
+            id="failed-before-its-rows-were-compared",
         ),
     ],
 )
@@ -230,6 +235,57 @@ def test_a_run_evaluates_only_the_alerts_of_the_steps_that_it_reached(
 ) -> None:
     evaluations = evaluate_run(configured, ledger, run)
     assert {evaluation.alert: evaluation.firing for evaluation in evaluations} == expected
+
+
+@pytest.mark.parametrize(
+    ("alert", "count", "read", "firing"),
+    [
+        pytest.param("rejected_share", 1, 10, False, id="one-of-ten-is-1-of-100"),
+        pytest.param("rejected_share", 2, 10, True, id="two-of-ten"),
+        pytest.param("rejected_share", 2, 200, False, id="at-the-threshold"),
+        pytest.param("rejected_share", 3, 200, True, id="above-the-threshold"),
+        pytest.param("reopened", 5, 10, False, id="five-of-ten-reopened-are-5-of-100"),
+        pytest.param("reopened", 6, 10, True, id="six-of-ten-reopened"),
+        pytest.param("reopened", 10, 200, False, id="reopened-at-the-threshold"),
+        pytest.param("reopened", 11, 200, True, id="reopened-above-the-threshold"),
+    ],
+)
+def test_an_alert_about_a_share_takes_it_of_at_least_a_hundred_rows(
+    configured: Shop, ledger: Ledger, alert: str, count: int, read: int, firing: bool
+) -> None:
+    counted = {"rejected_share": "rejected", "reopened": "reopened"}[alert]
+    run = finished("1", EIGHT, counts=new_account() | {"read": read, counted: count, "sent": read - count})
+
+    [evaluation] = [one for one in evaluate_run(configured, ledger, run) if one.alert == alert]
+
+    assert evaluation.firing is firing
+    assert evaluation.summary.startswith(f"{count} of {read} rows are ")
+
+
+def test_reopened_orders_fire_an_alert_until_no_run_holds_them_back(
+    shop: ShopUnderTest, configured: Shop, webhook: Webhook
+) -> None:
+    orders, at = [str(number) for number in range(6)], EIGHT - HOUR / 2
+    shop.add_rows([(order_id, "delivered", at) for order_id in orders])
+    run_dag()
+    shop.clear_rows()
+    shop.add_rows([(order_id, "paid", at + HOUR) for order_id in orders])
+    shop.configure(notify=[{"webhook": "/alerts"}])
+
+    for hour in (1, 2):
+        assert run_dag(logical_date=EIGHT + hour * HOUR).account["reopened"] == 6
+        assert webhook.subjects == ["[fired] test: many orders are held back as reopened"]
+    statuses = {"created": ["new"], "completed": ["delivered", "paid"], "cancelled": []}
+    shop.configure(notify=[{"webhook": "/alerts"}], statuses=statuses)
+    assert run_dag(logical_date=EIGHT + 3 * HOUR).account["unchanged"] == 6
+
+    assert webhook.subjects[1:] == ["[recovered] test: many orders are held back as reopened"]
+    fired = webhook.posts[0][1]
+    assert fired["metrics"] == {"reopened": 6, "read": 6, "share": 0.06, "threshold": 0.05}
+    assert (
+        "If that mapping is wrong, correct it; if the shop does reopen orders, set allow_reopen: true"
+        in fired["remedy"]
+    )
 
 
 @pytest.mark.clock

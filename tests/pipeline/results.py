@@ -12,7 +12,9 @@ Descriptor = dict[str, Any]
 def extraction(read: int = 100, superseded: int = 10, **more: Any) -> Descriptor:
     window = {"window_start": "2026-03-01T07:00:00+00:00", "window_end": "2026-03-01T08:00:00+00:00"}
     kind = {"is_regular": True, "is_resend": False, "held": 0, "missing": ""}
-    return {"extraction_id": "extraction-1", "read": read, "superseded": superseded, **window, **kind, **more}
+    data = {"newest": None, "empty_spans": [], "whole_days": False, "loaded_until": None}
+    counts = {"read": read, "superseded": superseded}
+    return {"extraction_id": "extraction-1", **counts, **window, **kind, **data, **more}
 
 
 def partition(index: int, rows: int) -> Descriptor:
@@ -20,12 +22,14 @@ def partition(index: int, rows: int) -> Descriptor:
 
 
 def validated(index: int, valid: int, rejected: int, **more: Any) -> Descriptor:
-    return {"index": index, "valid": valid, "rejected": rejected, "reasons": {}, "unmapped": [], **more}
+    counts = {"valid": valid, "rejected": rejected, "newly_rejected": rejected}
+    return {"index": index, **counts, "reasons": {}, "unmapped": [], **more}
 
 
 def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, **more: Any) -> Descriptor:
     by_status = {"0": 0, "1": orders - orders // 3, "2": orders // 3}
-    held_back = {"unchanged": unchanged, "stale": stale, "reopened": reopened, "held": 0, "resent": 0}
+    held_back: Descriptor = {"unchanged": unchanged, "stale": stale, "reopened": reopened, "held": 0, "resent": 0}
+    held_back |= {"newly_reopened": reopened, "reopened_examples": [f"r{number}" for number in range(reopened)][:5]}
     return {"index": index, "path": f"batches-{index}", "orders": orders, "by_status": by_status, **held_back, **more}
 
 

@@ -33,22 +33,34 @@ PREVIEWED = [with_preview(batches, f"order-{batches['index']}") for batches in B
 
 
 def test_a_request_names_the_exceeded_limits_with_their_numbers(definition: Shop) -> None:
-    request = request_for(definition, VALIDATED, PREVIEWED)
+    request = request_for(definition, [VALIDATED[0], VALIDATED[1] | {"newly_rejected": 1}], PREVIEWED)
 
     numbers = "70 orders would change (limit changed_orders: 60)"
-    share = "7 of 100 rows are rejected, a share of 0.0700 (limit rejected_share: 0.05)"
+    share = "7 of 100 rows are rejected, 6 of them for the first time, a share of 0.0600 (limit rejected_share: 0.05)"
     assert request["exceeded_text"] == f"{numbers}; {share}"
     assert request["subject"] == f"Shop test: {numbers}; {share}. Send all the same?"
     lines = request["body"].splitlines()
     for line in (
         "The run of **test** over `[2026-03-01 07:00:00, 2026-03-01 08:00:00) UTC` read 100 rows and exceeds a limit.",
         "- changed_orders: **70**, allowed 60",
-        "- rejected_share: **0.0700**, allowed 0.0500",
+        "- rejected_share: **0.0600**, allowed 0.0500",
         "- created: 0",
         "- completed: 48",
         "- cancelled: 22",
     ):
         assert line in lines
+
+
+def test_a_request_about_reopened_orders_says_that_an_approval_does_not_send_them(definition: Shop) -> None:
+    batches = [built(0, 0, reopened=101), built(1, 0, reopened=30, newly_reopened=0)]
+
+    request = request_for(definition, [validated(0, 55, 0)], batches)
+
+    numbers = "131 orders are held back as reopened, 101 of them for the first time (limit reopened_orders: 100)"
+    assert request["exceeded_text"] == numbers
+    assert "- reopened_orders: **101**, allowed 100" in request["body"]
+    assert "An approval does not send them." in request["body"]
+    assert "set allow_reopen: true" in request["body"]
 
 
 def test_a_request_lists_the_five_most_frequent_reasons(definition: Shop) -> None:

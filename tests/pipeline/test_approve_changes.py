@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -19,23 +20,27 @@ from tests.whole_run import IN_WINDOW, run_dag
 
 
 @pytest.mark.parametrize(
-    ("share", "changed", "exceeded"),
+    ("share", "changed", "reopened", "exceeded"),
     [
-        pytest.param(0, 0, [], id="nothing"),
-        pytest.param(0.049, 9, [], id="below"),
-        pytest.param(5 / 100, 10, [], id="at"),
-        pytest.param(0.1 / 2, 10, [], id="at-by-another-sum"),
-        pytest.param(0.05 + 1e-9, 10, ["rejected_share"], id="share-just-above"),
-        pytest.param(0.05, 11, ["changed_orders"], id="changed-just-above"),
-        pytest.param(1.0, 0, ["rejected_share"], id="all-rejected"),
-        pytest.param(0.0, 10**9, ["changed_orders"], id="very-many"),
-        pytest.param(0.5, 11, ["changed_orders", "rejected_share"], id="both"),
+        pytest.param(0, 0, 0, [], id="nothing"),
+        pytest.param(0.049, 9, 2, [], id="below"),
+        pytest.param(5 / 100, 10, 3, [], id="at"),
+        pytest.param(0.1 / 2, 10, 3, [], id="at-by-another-sum"),
+        pytest.param(0.05 + 1e-9, 10, 3, ["rejected_share"], id="share-just-above"),
+        pytest.param(0.05, 11, 3, ["changed_orders"], id="changed-just-above"),
+        pytest.param(0.05, 10, 4, ["reopened_orders"], id="reopened-just-above"),
+        pytest.param(1.0, 0, 0, ["rejected_share"], id="all-rejected"),
+        pytest.param(0.0, 10**9, 0, ["changed_orders"], id="very-many"),
+        pytest.param(0.5, 11, 4, ["changed_orders", "rejected_share", "reopened_orders"], id="all"),
     ],
 )
-def test_a_limit_is_exceeded_above_it_and_not_at_it(share: float, changed: int, exceeded: list[str]) -> None:
-    limits = Limits(rejected_share=0.05, changed_orders=10)
+def test_a_limit_is_exceeded_above_it_and_not_at_it(
+    share: float, changed: int, reopened: int, exceeded: list[str]
+) -> None:
+    limits = Limits(rejected_share=0.05, changed_orders=10, reopened_orders=3)
+    metrics = {"rejected_share": share, "changed_orders": changed, "reopened_orders": reopened}
 
-    assert exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
+    assert exceeded_limits(metrics, limits) == exceeded
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,9 @@ def test_a_limit_is_exceeded_above_it_and_not_at_it(share: float, changed: int, 
     ],
 )
 def test_each_shop_has_its_own_limits(limits: Limits, share: float, changed: int, exceeded: list[str]) -> None:
-    assert exceeded_limits({"rejected_share": share, "changed_orders": changed}, limits) == exceeded
+    metrics = {"rejected_share": share, "changed_orders": changed, "reopened_orders": 100}
+
+    assert exceeded_limits(metrics, limits) == exceeded
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,7 @@ def test_each_shop_has_its_own_limits(limits: Limits, share: float, changed: int
     [
         pytest.param({"rejected_share": 0.0}, "changed_orders", id="one-missing"),
         pytest.param({"changed_orders": 0}, "rejected_share", id="other-missing"),
+        pytest.param({"changed_orders": 0, "rejected_share": 0.0}, "reopened_orders", id="third-missing"),
         pytest.param({"rejected_share": "low", "changed_orders": 0}, "rejected_share", id="text"),
         pytest.param({"rejected_share": float("nan"), "changed_orders": 0}, "rejected_share", id="nan"),
     ],
@@ -73,7 +81,8 @@ def test_a_run_whose_metrics_cannot_be_compared_is_stopped(metrics: dict[str, An
 
 
 def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTest) -> None:
-    partition = {"extraction": {"read": 10, "is_resend": False}, "rejected": 0, "orders": 1}
+    counts = {"rejected": 0, "newly_rejected": 0, "orders": 1, "reopened": 0, "newly_reopened": 0}
+    partition = {"extraction": {"read": 10, "is_resend": False}, **counts}
     code = (
         "import json, sys; import airflow.sdk; before = set(sys.modules); "
         "from rees46_sync.pipeline.approve_changes import approve_changes; "
@@ -93,7 +102,10 @@ def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTe
     ("limits", "rows", "exceeded"),
     [
         pytest.param(
-            {"rejected_share": 0.4}, [("1", "on_hold"), ("2", "new")], "1 of 2 rows are rejected", id="rejected-share"
+            {"rejected_share": 0.009},
+            [("1", "on_hold"), ("2", "new")],
+            "1 of 2 rows are rejected, 1 of them for the first time, a share of 0.0100 of at least 100 rows (limit",
+            id="rejected-share",
         ),
         pytest.param(
             {"rejected_share": 1, "changed_orders": 1},
@@ -124,6 +136,61 @@ def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
     decided = run_dag(ignore_limits=True)
     assert decided.state == "success"
     assert decided.account["sent"] == stopped.account["failed"]
+
+
+def test_of_few_rows_some_may_be_rejected_unless_the_limit_is_0(shop: ShopUnderTest) -> None:
+    shop.configure(limits={"rejected_share": 0.05})
+    shop.add_rows([(str(number), "on_hold", IN_WINDOW) for number in range(5)] + [("sent", "new", IN_WINDOW)])
+    assert run_dag().account["sent"] == 1
+
+    shop.configure(limits={"rejected_share": 0})
+    assert run_dag().state == "success", "known rows do not count again, even for a limit of 0"
+    shop.add_rows([("6", "on_hold", IN_WINDOW)])
+    assert run_dag().state == "failed"
+
+
+def test_rows_that_a_limit_stopped_stop_the_next_run_too_until_one_has_let_them_through(
+    shop: ShopUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    shop.configure(limits={"rejected_share": 0.01})
+    shop.add_rows([("1", "on_hold", IN_WINDOW), ("2", "on_hold", IN_WINDOW), ("3", "new", IN_WINDOW)])
+    assert [run_dag().state, run_dag().state] == ["failed", "failed"]
+    assert run_dag(ignore_limits=True).account["sent"] == 1
+
+    shop.add_rows([("4", "on_hold", IN_WINDOW), ("5", "new", IN_WINDOW)])
+    run = run_dag()
+
+    assert (run.state, run.account["sent"], run.account["rejected"]) == ("success", 1, 3)
+    assert "3 of 5 rows are rejected, 1 of them for the first time, a share of 0.0100 of" in caplog.text
+
+
+def test_orders_newly_held_back_as_reopened_stop_the_run_until_one_has_let_them_through(
+    shop: ShopUnderTest, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    orders = ["1", "2", "3"]
+    shop.add_rows([(order_id, "delivered", IN_WINDOW) for order_id in orders])
+    run_dag()
+    shop.configure(limits={"rejected_share": 1, "reopened_orders": 2})
+    shop.clear_rows()
+    shop.add_rows([(order_id, "paid", IN_WINDOW) for order_id in orders] + [("4", "new", IN_WINDOW)])
+
+    stopped = [run_dag(), run_dag()]
+
+    assert [run.state for run in stopped] == ["failed", "failed"]
+    assert stopped[1].account["reopened"] == 3
+    log = capsys.readouterr().out
+    assert "3 orders are held back as reopened, 3 of them for the first time (limit reopened_orders: 2)" in log
+    assert "if the shop does reopen orders, set allow_reopen: true" in log
+    dry_run = run_dag(dry_run=True)
+    assert (dry_run.state, dry_run.account["reopened"]) == ("success", 3)
+    assert "(limit reopened_orders: 2). Going on, because nothing is sent in a dry run" in caplog.text
+    assert run_dag(ignore_limits=True).account["sent"] == 1
+
+    shop.add_rows([("5", "new", IN_WINDOW)])
+    run = run_dag()
+    assert (run.state, run.account["sent"], run.account["reopened"]) == ("success", 1, 3)
 
 
 def test_a_dry_run_goes_on_over_a_limit_because_it_is_the_way_to_look_first(shop: ShopUnderTest) -> None:

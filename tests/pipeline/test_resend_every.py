@@ -48,7 +48,7 @@ def test_after_that_time_a_run_sends_again_what_changed_in_it_and_the_next_one_d
     assert (run.account["read"], run.account["sent"], run.account["unchanged"]) == (1, 1, 0)
     assert shop_with_resend.sandbox.state() == {"1": 1}
     assert "of them 1 sent again although unchanged" in caplog.text
-    assert run_at(EIGHT + 7 * DAY + HOUR).account["read"] == 0
+    assert run_at(EIGHT + 7 * DAY + HOUR).account["requests"] == 0
     assert run_at(EIGHT + 14 * DAY - HOUR).account["requests"] == 0
     assert resents(shop_with_resend) == [None, None, None, 1, None, None]
     shop_with_resend.add_rows([("1", "delivered", CHANGED + 8 * DAY)])

@@ -32,6 +32,10 @@ def extraction(folder: str, window: Window) -> Extraction:
         superseded=0,
         held=0,
         missing="",
+        newest=None,
+        empty_spans=[],
+        whole_days=False,
+        loaded_until=None,
     )
 
 

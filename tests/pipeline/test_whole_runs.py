@@ -300,18 +300,27 @@ ROWS = st.lists(
 
 
 def expected_state(rows: list[tuple[object, str | None, int | None]]) -> dict[str, int]:
-    """What REES46 must end with, by plain rules: an order's last row (one without a time counts as last) decides."""
-    newest: dict[str, tuple[float, int]] = {}
-    for number, (order_id, _, minute) in enumerate(rows):
-        if order_id is not None and str(order_id).strip():
-            version = (float("inf") if minute is None else minute, number)
-            newest[str(order_id)] = max(newest.get(str(order_id), version), version)
-    state = {}
-    for order_id, (minute, number) in newest.items():
-        status = (rows[number][1] or "").strip()
-        if status in CODES and minute != float("inf") and len(order_id) <= 255 and "\n" not in order_id:
-            state[order_id] = CODES[status]
-    return state
+    """
+    What REES46 must end with, by plain rules.
+
+    The rows of an order's latest minute decide (one without a time counts as latest), if all of them mean the same.
+    """
+    latest: dict[str, tuple[float, set[int | None]]] = {}
+    for order_id, status, minute in rows:
+        key, time = str(order_id), float("inf") if minute is None else minute
+        if order_id is not None and key.strip() and time >= latest.get(key, (time, ()))[0]:
+            known = latest[key][1] if key in latest and latest[key][0] == time else set()
+            latest[key] = (time, {*known, CODES.get((status or "").strip())})
+    return {
+        order_id: code
+        for order_id, (time, codes) in latest.items()
+        for code in codes
+        if len(codes) == 1
+        and code is not None
+        and time != float("inf")
+        and len(order_id) <= 255
+        and "\n" not in order_id
+    }
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

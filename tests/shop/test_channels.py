@@ -18,7 +18,7 @@ def test_without_the_keys_no_alert_is_sent_and_freshness_is_a_day(shop: ShopUnde
     found = shop.configure()
     assert found.notify == ()
     assert found.freshness == timedelta(hours=24)
-    assert (found.alerts.rejected_share, found.alerts.volume_factor) == (0.01, 5)
+    assert found.alerts.model_dump() == {"rejected_share": 0.01, "reopened_share": 0.05, "volume_factor": 5}
 
 
 @pytest.mark.parametrize(

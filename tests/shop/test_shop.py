@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rees46_sync.exceptions import ShopFileError
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shop
 from rees46_sync.shop.statuses import CANCELLED, COMPLETED, CREATED
@@ -34,18 +35,19 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "schedule": "@hourly",
         "lookback": timedelta(hours=24),
         "partition_rows": 250_000,
-        "limits": {"rejected_share": 0.05, "changed_orders": 100_000},
+        "limits": LIMITS,
         "on_limit": "fail",
         "approval_timeout": timedelta(hours=12),
         "settle": timedelta(hours=1),
         "resend_every": None,
+        "loaded_until": None,
         "allow_reopen": False,
         "feed_asset": None,
         "staging": None,
         "keep_days": None,
         "freshness": timedelta(hours=24),
         "notify": (),
-        "alerts": {"rejected_share": 0.01, "volume_factor": 5},
+        "alerts": {"rejected_share": 0.01, "reopened_share": 0.05, "volume_factor": 5},
     }
 
 
@@ -61,6 +63,8 @@ def test_each_status_has_the_code_of_its_list(folder: Path) -> None:
     }
     assert (CREATED, COMPLETED, CANCELLED) == (0, 1, 2)
 
+
+LIMITS = {"rejected_share": 0.05, "changed_orders": 100_000, "reopened_orders": 100}
 
 USABLE = [
     pytest.param("shop", "007", "007", id="name-of-digits"),
@@ -78,10 +82,11 @@ USABLE = [
     pytest.param("partition_rows", "1", 1, id="one-row"),
     pytest.param("keep_days", "60", 60, id="fewest-days"),
     pytest.param("keep_days", "null", None, id="for-ever"),
-    pytest.param("limits", "{}", {"rejected_share": 0.05, "changed_orders": 100_000}, id="limits-of-the-defaults"),
-    pytest.param("limits.rejected_share", "0", {"rejected_share": 0, "changed_orders": 100_000}, id="no-rejected-row"),
-    pytest.param("limits.rejected_share", "1", {"rejected_share": 1, "changed_orders": 100_000}, id="every-row"),
-    pytest.param("limits.changed_orders", "0", {"rejected_share": 0.05, "changed_orders": 0}, id="no-changed-order"),
+    pytest.param("limits", "{}", LIMITS, id="limits-of-the-defaults"),
+    pytest.param("limits.rejected_share", "0", LIMITS | {"rejected_share": 0}, id="no-rejected-row"),
+    pytest.param("limits.rejected_share", "1", LIMITS | {"rejected_share": 1}, id="every-row"),
+    pytest.param("limits.changed_orders", "0", LIMITS | {"changed_orders": 0}, id="no-changed-order"),
+    pytest.param("limits.reopened_orders", "0", LIMITS | {"reopened_orders": 0}, id="no-reopened-order"),
     pytest.param("on_limit", "ask", "ask", id="ask"),
     pytest.param("approval_timeout", "1s", timedelta(seconds=1), id="shortest-wait"),
     pytest.param("approval_timeout", "6d", timedelta(days=6), id="longest-wait"),
@@ -125,26 +130,29 @@ REMEDIES = {
     "schedule": '"@hourly" or "30 * * * *"',
     "lookback": "a number and s, m, h, d or w",
     "partition_rows": "1 or more",
-    "limits": "rejected_share and changed_orders",
+    "limits": "rejected_share, changed_orders and reopened_orders",
     "limits.rejected_share": "0 to 1",
     "limits.changed_orders": "0 or more",
+    "limits.reopened_orders": "0 or more",
     "on_limit": "fail stops the run, ask waits for a person's approval",
     "approval_timeout": "from 1s to 6d",
     "settle": "up to 7d",
     "resend_every": "from 1h to 30d: 7d; or null for never",
+    "loaded_until": "a query that returns up to when the shop's loader has delivered, or null",
     "allow_reopen": "true or false",
     "feed_asset": "the URI of an Airflow asset",
     "staging": "an object storage URL",
     "keep_days": "60 or more, or null for ever",
     "freshness": "a number and s, m, h, d or w",
     "notify": "one of email, slack and webhook",
-    "alerts": "rejected_share and volume_factor",
+    "alerts": "rejected_share, reopened_share and volume_factor",
     "alerts.rejected_share": "0 to 1",
+    "alerts.reopened_share": "0 to 1",
     "alerts.volume_factor": "a number above 1",
 }
 
 
-NULLABLE = ("feed_asset", "staging", "keep_days", "resend_every")
+NULLABLE = ("feed_asset", "staging", "keep_days", "resend_every", "loaded_until")
 REQUIRED = [key for key in REMEDIES if Shop.model_fields[key.partition(".")[0]].is_required()]
 
 
@@ -229,6 +237,9 @@ WRONG_VALUES: list[tuple[str, str, str]] = [
     ("partition_rows", "1" + "0" * 30, "beyond-64-bits"),
     ("limits", "0.05", "number"),
     ("limits", "[0.05]", "list"),
+    ("limits.reopened_orders", "-1", "negative"),
+    ("limits.reopened_orders", "1.5", "half"),
+    ("alerts.reopened_share", "5%", "percent"),
     ("limits.rejected_share", "-0.01", "negative"),
     ("limits.rejected_share", "1.01", "above-1"),
     ("limits.rejected_share", "5", "percent-as-number"),
@@ -327,3 +338,20 @@ def test_a_repeated_status_is_named(folder: Path, changes: dict[str, str | None]
 
     assert problem.startswith("statuses lists 'lost' twice; give ")
     assert "each once" in problem
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("SELECT 1 WHERE 1 < :window_end", "binds :window_end; bind nothing"),
+        ("DELETE FROM loads", "begins with DELETE"),
+        ("SELECT 1; SELECT 2", "holds 2 statements"),
+    ],
+    ids=["a-window", "no-select", "two-statements"],
+)
+def test_loaded_until_is_one_select_about_no_window(folder: Path, query: str, problem: str) -> None:
+    (folder / "until.sql").write_text(query)
+    with pytest.raises(ShopFileError, match=problem):
+        load(folder, shop_text({"loaded_until": "until.sql"}))
+    (folder / "until.sql").write_text("SELECT max(finished_at) FROM loads -- of all")
+    assert load(folder, shop_text({"loaded_until": "until.sql"})).loaded_until == folder / "until.sql"

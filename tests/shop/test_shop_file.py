@@ -71,7 +71,7 @@ def test_the_query_is_found_from_the_shop_file(folder: Path, place: str, monkeyp
         pytest.param("Query", ["query"], id="upper-case"),
         pytest.param("7", ["schedule", "lookback"], id="number"),
         pytest.param("statuses.canceled", ["created, completed, cancelled"], id="in-statuses"),
-        pytest.param("limits.rejected", ["rejected_share, changed_orders"], id="in-limits"),
+        pytest.param("limits.rejected", ["rejected_share, changed_orders, reopened_orders"], id="in-limits"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_known_ones(folder: Path, key: str, known: list[str]) -> None:
@@ -184,7 +184,8 @@ def test_of_two_files_of_one_shop_the_first_is_used_and_the_second_reported(fold
 
     assert [shop.file.name for shop in shops] == ["one.yaml"]
     assert [str(error) for error in errors] == [
-        "Shop file two.yaml: shop is 'test', as in one.yaml; give each shop its own name."
+        "Shop file two.yaml: shop is 'test', as in one.yaml, which is in force: it comes first by name; give each shop "
+        "its own name, or remove one of the two files."
     ]
 
 

@@ -35,7 +35,15 @@ INSERT INTO cscart_orders (order_id, status, timestamp, updated_at) VALUES
   (404, 'C', UNIX_TIMESTAMP('2026-02-01'), UNIX_TIMESTAMP('2026-03-01 08:00:00')),
   -- a status of the shop's own, no time at all
   (501, 'A', UNIX_TIMESTAMP('2026-02-01'), UNIX_TIMESTAMP('2026-03-01 07:30')),
-  (502, 'P', 0, 0);
+  (502, 'P', 0, 0),
+  -- times of no window; an hour ahead, which a later window reads
+  (602, 'P', UNIX_TIMESTAMP('2026-02-01'), 1),
+  (603, 'P', UNIX_TIMESTAMP('2026-02-01'), 4294967295),
+  (604, 'P', UNIX_TIMESTAMP('2026-02-01'), UNIX_TIMESTAMP() + 2 * 86400),
+  (605, 'P', UNIX_TIMESTAMP('2026-02-01'), UNIX_TIMESTAMP() + 3600),
+  (612, 'P', 1, 0),
+  (614, 'P', UNIX_TIMESTAMP() + 2 * 86400, 0),
+  (615, 'P', UNIX_TIMESTAMP() + 3600, 0);
 -- an order over two vendors, and the two that it was split into
 INSERT INTO cscart_orders (order_id, is_parent_order, parent_order_id, company_id, status, timestamp, updated_at) VALUES
   (210, 'Y', 0, 0, 'T', UNIX_TIMESTAMP('2026-03-01 07:15'), UNIX_TIMESTAMP('2026-03-01 07:30')),

@@ -41,4 +41,10 @@ INSERT INTO sales_order (increment_id, state, status, store_id, updated_at) VALU
   ('000000404', 'complete', 'complete', 1, '2026-03-01 08:00:00'),
   -- a status of the shop's own, none
   ('000000501', 'processing', 'picked', 1, '2026-03-01 07:30'),
-  ('000000503', NULL, NULL, 1, '2026-03-01 07:30');
+  ('000000503', NULL, NULL, 1, '2026-03-01 07:30'),
+  -- times of no window; an hour ahead, which a later window reads
+  ('000000601', 'processing', 'processing', 1, '0000-00-00 00:00:00'),
+  ('000000602', 'processing', 'processing', 1, '1970-01-01 00:00:01'),
+  ('000000603', 'processing', 'processing', 1, '2037-01-01'),
+  ('000000604', 'processing', 'processing', 1, UTC_TIMESTAMP() + INTERVAL 2 DAY),
+  ('000000605', 'processing', 'processing', 1, UTC_TIMESTAMP() + INTERVAL 1 HOUR);

@@ -34,4 +34,9 @@ INSERT INTO oc_order (order_id, order_status_id, date_added, date_modified) VALU
   (404, 5, '2026-02-01', '2026-03-01 09:00:00'),
   -- an extension's status, no time
   (501, 17, '2026-02-01', '2026-03-01 08:30'),
-  (502, 2, '2026-02-01', '0000-00-00 00:00:00');
+  (502, 2, '2026-02-01', '0000-00-00 00:00:00'),
+  -- times of no window; an hour ahead, which a later window reads
+  (602, 2, '2026-02-01', '1970-01-01 00:00:01'),
+  (603, 2, '2026-02-01', '2647-01-01'),
+  (604, 2, '2026-02-01', UTC_TIMESTAMP() + INTERVAL 2 DAY),
+  (605, 2, '2026-02-01', CONVERT_TZ(UTC_TIMESTAMP() + INTERVAL 1 HOUR, '+00:00', 'Europe/Paris'));

@@ -40,4 +40,9 @@ INSERT INTO ps_orders (id_order, reference, id_cart, current_state, `date_add`, 
   (404, 'DDDDDDDDD', 44, 5, '2026-02-01', '2026-03-01 09:00:00'),
   -- a module's state, no time
   (501, 'EEEEEEEEA', 51, 14, '2026-02-01', '2026-03-01 08:30'),
-  (502, 'EEEEEEEEB', 52, 2, '2026-02-01', '0000-00-00 00:00:00');
+  (502, 'EEEEEEEEB', 52, 2, '2026-02-01', '0000-00-00 00:00:00'),
+  -- times of no window; an hour ahead, which a later window reads
+  (602, 'FFFFFFFFB', 602, 2, '2026-02-01', '1970-01-01 00:00:01'),
+  (603, 'FFFFFFFFC', 603, 2, '2026-02-01', '2647-01-01'),
+  (604, 'FFFFFFFFD', 604, 2, '2026-02-01', UTC_TIMESTAMP() + INTERVAL 2 DAY),
+  (605, 'FFFFFFFFE', 605, 2, '2026-02-01', CONVERT_TZ(UTC_TIMESTAMP() + INTERVAL 1 HOUR, '+00:00', 'Europe/Paris'));

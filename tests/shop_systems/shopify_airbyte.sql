@@ -39,7 +39,13 @@ INSERT INTO public.orders (id, financial_status, fulfillment_status, updated_at)
   -- a value that Shopify does not document, no time, no payment
   (5500000000501, 'paid', 'teleported', '2026-03-01 07:30Z'),
   (5500000000502, 'paid', NULL, NULL),
-  (5500000000503, NULL, NULL, '2026-03-01 07:30Z');
+  (5500000000503, NULL, NULL, '2026-03-01 07:30Z'),
+  -- times of no window; an hour ahead, which a later window reads
+  (5500000000601, 'paid', NULL, '0001-01-01Z'),
+  (5500000000602, 'paid', NULL, '1970-01-01Z'),
+  (5500000000603, 'paid', NULL, '2647-01-01Z'),
+  (5500000000604, 'paid', NULL, NOW() + INTERVAL '2 days'),
+  (5500000000605, 'paid', NULL, NOW() + INTERVAL '1 hour');
 INSERT INTO public.orders (id, financial_status, cancelled_at, test, deleted_at, updated_at) VALUES
   (5500000000141, 'paid', '2026-03-01 07:30Z', false, NULL, '2026-03-01 07:30Z'),
   (5500000000142, 'paid', NULL, true, NULL, '2026-03-01 07:30Z'),

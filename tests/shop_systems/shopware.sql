@@ -66,6 +66,16 @@ FROM (
   UNION ALL SELECT '10404', 'completed', '2026-02-01', '2026-03-01 08:00:00.000'
   -- a state of a plugin, no number
   UNION ALL SELECT '10501', 'on_hold', '2026-02-01', '2026-03-01 07:30:00.000'
+  -- times of no window; an hour ahead, which a later window reads
+  UNION ALL SELECT '10601', 'open', '2026-02-01', '0000-00-00 00:00:00'
+  UNION ALL SELECT '10602', 'open', '2026-02-01', '1970-01-01 00:00:01'
+  UNION ALL SELECT '10603', 'open', '2026-02-01', '2647-01-01'
+  UNION ALL SELECT '10604', 'open', '2026-02-01', UTC_TIMESTAMP() + INTERVAL 2 DAY
+  UNION ALL SELECT '10605', 'open', '2026-02-01', UTC_TIMESTAMP() + INTERVAL 1 HOUR
+  UNION ALL SELECT '10606', 'open', '0000-00-00', NULL
+  UNION ALL SELECT '10607', 'open', '2647-01-01', NULL
+  UNION ALL SELECT '10608', 'open', '2026-02-01', '2026-03-01 07:30'
+  UNION ALL SELECT '10609', 'open', '2026-02-01', '0000-00-00 00:00:00'
 ) AS orders;
 INSERT INTO `order` (id, version_id, state_id, order_number, created_at, updated_at) VALUES
   -- 10101 as the Administration edits it
@@ -85,4 +95,7 @@ FROM (
   UNION ALL SELECT '10214', 'cancelled', '2026-02-01', '2026-02-02'
   UNION ALL SELECT '10214', 'paid', '2026-02-02', '2026-02-02'
   UNION ALL SELECT '10221', 'refunded', '2026-02-01', '2026-03-01 08:00:00.001'
+  -- no window has the payment's time, or the order's
+  UNION ALL SELECT '10608', 'paid', '2026-02-01', '2647-01-01'
+  UNION ALL SELECT '10609', 'paid', '2026-02-01', '2026-03-01 07:30'
 ) AS payments;

@@ -36,4 +36,13 @@ INSERT INTO wp_wc_orders VALUES
   -- a status of a plugin, no time, no status
   (501, 'wc-awaiting-pickup', 'shop_order', '2026-02-01', '2026-03-01 07:30', 0),
   (502, 'wc-processing', 'shop_order', '2026-02-01', NULL, 0),
-  (503, NULL, 'shop_order', '2026-02-01', '2026-03-01 07:30', 0);
+  (503, NULL, 'shop_order', '2026-02-01', '2026-03-01 07:30', 0),
+  -- times of no window; an hour ahead, which a later window reads
+  (601, 'wc-processing', 'shop_order', '2026-02-01', '0000-00-00 00:00:00', 0),
+  (602, 'wc-processing', 'shop_order', '2026-02-01', '1970-01-01 00:00:01', 0),
+  (603, 'wc-processing', 'shop_order', '2026-02-01', '2647-01-01', 0),
+  (604, 'wc-processing', 'shop_order', '2026-02-01', UTC_TIMESTAMP() + INTERVAL 2 DAY, 0),
+  (605, 'wc-processing', 'shop_order', '2026-02-01', UTC_TIMESTAMP() + INTERVAL 1 HOUR, 0);
+-- a day that does not exist
+SET SESSION sql_mode = 'ALLOW_INVALID_DATES';
+INSERT INTO wp_wc_orders VALUES (606, 'wc-processing', 'shop_order', '2026-02-01', '2026-02-31 10:00', 0);

@@ -35,4 +35,9 @@ INSERT INTO wp_posts (ID, post_status, post_type, post_modified_gmt, post_parent
   (404, 'wc-completed', 'shop_order', '2026-03-01 08:00:00', 0),
   -- a status of a plugin, no time
   (501, 'wc-awaiting-pickup', 'shop_order', '2026-03-01 07:30', 0),
-  (502, 'wc-processing', 'shop_order', '0000-00-00 00:00:00', 0);
+  (502, 'wc-processing', 'shop_order', '0000-00-00 00:00:00', 0),
+  -- times of no window; an hour ahead, which a later window reads
+  (602, 'wc-processing', 'shop_order', '1970-01-01 00:00:01', 0),
+  (603, 'wc-processing', 'shop_order', '2647-01-01', 0),
+  (604, 'wc-processing', 'shop_order', UTC_TIMESTAMP() + INTERVAL 2 DAY, 0),
+  (605, 'wc-processing', 'shop_order', UTC_TIMESTAMP() + INTERVAL 1 HOUR, 0);

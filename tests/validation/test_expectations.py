@@ -43,7 +43,8 @@ def validator() -> RowValidator:
 def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
     """Rows of a warehouse, as validation reads them from a staged file."""
     table = staged_rows(*([row[column] for row in rows] for column in range(3)))
-    return table.append_column("copy", pa.array([1] * len(rows), pa.int64())).cast(SCHEMA).to_pandas()
+    table = table.append_column("copy", pa.array([1] * len(rows), pa.int64()))
+    return table.append_column("order_unambiguous", pa.array([True] * len(rows))).cast(SCHEMA).to_pandas()
 
 
 def validated(validator: RowValidator, *rows: Row) -> ValidationResult:
@@ -98,6 +99,7 @@ BROKEN: dict[str, dict[str, Row]] = {
         "lone-surrogate": ("a\ud800", "new", NOON),
     },
     "order_id_duplicated": {"one": ("twice", "new", NOON), "two": ("twice", "paid", NOON + TICK)},
+    "order_ambiguous": {"one": ("tied", "new", NOON), "two": ("tied", "delivered", NOON)},
     "status_missing": {"null": ("s1", None, NOON), "empty": ("s2", "", NOON), "blank": ("s3", " \u00a0", NOON)},
     "status_unmapped": {
         "unknown": ("s4", "lost", NOON),
@@ -126,9 +128,12 @@ TABLE = {f"clean-{what}": ("", row) for what, row in CLEAN.items()} | {
 def reasons(validator: RowValidator) -> dict[str, str]:
     """The reason why each row of the table is rejected, empty for a clean one; all are validated at once."""
     frame = frame_of([row for _, row in TABLE.values()])
-    frame["copy"] = range(len(frame))  # identifies the row among the rejected ones
+    copies = {name: position for position, name in enumerate(TABLE)}  # identify the row among the rejected ones
+    copies["order_id_duplicated-two"] = copies["order_id_duplicated-one"]
+    frame["copy"] = copies.values()
+    frame["order_unambiguous"] = [code != "order_ambiguous" for code, _ in TABLE.values()]
     by_row = {row.copy: row.reason for row in validator.validate(frame, STATUSES, WINDOW).rejected}
-    return {name: by_row.get(position, "") for position, name in enumerate(TABLE)}
+    return {name: by_row.get(copy, "") for name, copy in copies.items()}
 
 
 def test_the_table_breaks_each_code() -> None:
@@ -163,6 +168,17 @@ def test_a_rejected_row_keeps_the_values_of_the_warehouse(validator: RowValidato
 
 
 # Several reasons, several rows
+
+
+def test_an_ambiguous_order_is_no_duplicate_unless_one_of_its_rows_is(validator: RowValidator) -> None:
+    frame = frame_of([("tied", "new", NOON), ("tied", "paid", NOON), ("tied", "paid", NOON)])
+    frame["order_unambiguous"] = False
+    frame["copy"] = [1, 2, 2]
+
+    result = validator.validate(frame, STATUSES, WINDOW)
+
+    duplicated = "order_id_duplicated, order_ambiguous"
+    assert rejection_reasons(result) == ["order_ambiguous", duplicated, duplicated]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +288,7 @@ def test_only_mapped_statuses_are_accepted(validator: RowValidator) -> None:
         pytest.param([(None, "a", NOON)], [UnmappedStatus("a", 1, None)], id="no-example"),
         pytest.param([("1", None, NOON), ("2", "", NOON), ("3", "new", NOON)], [], id="missing-is-not-unmapped"),
         pytest.param([("1", "a", None), ("2", "a", "soon")], [UnmappedStatus("a", 2, "1")], id="in-rows-bad-otherwise"),
-        pytest.param([("1\x00", "a\nb", NOON)], [UnmappedStatus("a\\nb", 1, "1\\x00")], id="printable"),
+        pytest.param([("1\x00", "a\nb", NOON)], [UnmappedStatus("a\nb", 1, "1\\x00")], id="as-it-is"),
         pytest.param([("1", "x" * 251, NOON)], [UnmappedStatus("x" * 250 + "…", 1, "1")], id="cut"),
     ],
 )
@@ -282,6 +298,19 @@ def test_unmapped_statuses_are_counted_with_an_example(
     expected = [item if isinstance(item, UnmappedStatus) else UnmappedStatus(*item) for item in unmapped]
 
     assert validated(validator, *rows).unmapped == expected
+
+
+@pytest.mark.parametrize("status", ["on hold", "a\x00\u200b\n", "\\u200b", 'the "new" one', "заказ", "null"])
+def test_an_unmapped_status_is_passed_on_as_it_is_without_a_character_that_no_database_takes(status: str) -> None:
+    packed = UnmappedStatus(status, 2, "1").packed()
+
+    assert "\x00" not in packed[0]
+    assert UnmappedStatus.unpack(packed) == UnmappedStatus(status, 2, "1")
+
+
+@pytest.mark.parametrize("status", ["on hold", 'the "new" one', "new\\old", "null", "7"])
+def test_an_unmapped_status_that_an_earlier_version_passed_on_is_understood(status: str) -> None:
+    assert UnmappedStatus.unpack([status, 2, None]) == UnmappedStatus(status, 2, None)
 
 
 # Checks that cannot run
@@ -296,6 +325,8 @@ def test_unmapped_statuses_are_counted_with_an_example(
         ("updated_at", "updated_at_outside_window"),
         ("updated_at_given", "updated_at_missing"),
         ("updated_at_readable", "updated_at_unreadable"),
+        ("copy", "order_id_duplicated"),
+        ("order_unambiguous", "order_ambiguous"),
     ],
 )
 def test_a_missing_column_stops_the_run(validator: RowValidator, column: str, code: str) -> None:
@@ -382,6 +413,7 @@ def broken_by(row: Row, texts: Counter[tuple[str | None, bool]]) -> list[str]:
         "order_id_control_character": any(unicodedata.category(character) == "Cc" for character in order_id or ""),
         "order_id_inexact": not exact,
         "order_id_duplicated": order_id is not None and texts[order_id, exact] > 1,
+        "order_ambiguous": False,
         "status_missing": not trimmed,
         "status_unmapped": bool(trimmed) and trimmed not in STATUSES,
         "updated_at_missing": time in (None, " "),

@@ -63,9 +63,9 @@ def utc(text: str) -> datetime:
     [
         pytest.param([("new", NOON), ("paid", LATER)], "paid", id="newer-later"),
         pytest.param([("paid", LATER), ("new", NOON)], "paid", id="newer-first"),
-        pytest.param([("new", NOON), ("paid", NOON)], "paid", id="tie"),
-        pytest.param([("paid", NOON), ("new", NOON), ("old", "2026-02-01")], "new", id="tie-and-older"),
-        pytest.param([("a", NOON), ("b", LATER), ("c", LATER), ("d", NOON)], "c", id="two-ties"),
+        pytest.param([("paid", NOON), ("new", NOON)], "new", id="same-meaning"),
+        pytest.param([("new", NOON), ("paid", NOON), ("old", "2026-02-01")], "new", id="same-meaning-and-older"),
+        pytest.param([("a", NOON), ("b", LATER), ("b", LATER), ("d", NOON)], "b", id="older-tie"),
         pytest.param([("lost", None), ("paid", LATER)], "lost", id="missing-time-first"),
         pytest.param([("paid", LATER), ("lost", "")], "lost", id="missing-time-later"),
         pytest.param([("lost", "soon"), ("paid", "9999-12-31")], "lost", id="unreadable-time-first"),
@@ -89,6 +89,22 @@ def test_an_order_has_its_newest_version(
 
     assert staged.statuses == [("0", "other"), ("1", newest), ("2", "other")]
     assert (staged.extraction.read, staged.extraction.superseded) == (len(versions) + 2, len(versions) - 1)
+
+
+@pytest.mark.parametrize("statuses", [["new", "delivered"], ["delivered", "new"]])
+def test_an_order_whose_newest_rows_mean_different_things_is_ambiguous_and_has_all_of_them(
+    database: WarehouseUnderTest, statuses: list[str]
+) -> None:
+    database.fill([("1", "old", NOON), *(("1", status, LATER) for status in statuses), ("2", "new", LATER)])
+
+    staged = database.staged(partition_rows=1)
+
+    assert [(row["order_id"], row["status"], row["copy"], row["order_unambiguous"]) for row in staged.rows] == [
+        ("1", "delivered", 1, False),
+        ("1", "new", 2, False),
+        ("2", "new", 1, True),
+    ]
+    assert (staged.extraction.read, staged.extraction.superseded) == (4, 1)
 
 
 def test_the_newest_version_is_found_across_all_chunks_and_partitions(database: WarehouseUnderTest) -> None:
@@ -163,7 +179,7 @@ def test_an_odd_id_is_an_id(database: WarehouseUnderTest) -> None:
     ids = ["0", "\u00a00", "\u200b", "\ufeff", "nan", "NULL", "'", *["\x00"] * database.holds_nul]
     database.fill([(order_id, status, NOON) for status in ("new", "paid") for order_id in ids])
 
-    assert database.staged().statuses == [(order_id, "paid") for order_id in sorted(ids)]
+    assert database.staged().statuses == [(order_id, "new") for order_id in sorted(ids)]
 
 
 def test_ids_that_differ_in_anything_are_different_orders(database: WarehouseUnderTest) -> None:
@@ -217,13 +233,13 @@ def test_a_double_that_may_be_two_numbers_is_no_id(database: WarehouseUnderTest)
     assert [row["order_id_exact"] for row in database.staged().rows] == [False, False]
 
 
-def test_of_two_changes_within_a_microsecond_the_one_returned_last_is_the_newest(database: WarehouseUnderTest) -> None:
+def test_two_changes_within_a_microsecond_are_ambiguous(database: WarehouseUnderTest) -> None:
     database.fill([("1", "paid", LATER), ("1", "new", NOON), ("1", "cancelled", LATER)], "naive")
 
     staged = database.staged()
 
-    assert staged.statuses == [("1", "cancelled")]
-    assert staged.rows[0]["updated_at"] == utc(LATER)
+    assert staged.statuses == [("1", "cancelled"), ("1", "paid")]
+    assert [(row["updated_at"], row["order_unambiguous"]) for row in staged.rows] == [(utc(LATER), False)] * 2
 
 
 # Partitions
@@ -609,3 +625,32 @@ def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(database: Wareh
     assert [row[:2] for row in printed] == [[rows, rows // partition_rows] for rows in (few, many)]
     growth = (printed[1][2] - printed[0][2]) * 1024
     assert growth < (many - few) * id_length
+
+
+# How far the loader has come
+
+
+def test_the_loader_says_how_far_it_has_come(database: WarehouseUnderTest) -> None:
+    database.fill([("1", "new", NOON), ("2", "new", LATER)])
+    until = database.shop.shops / "until.sql"
+    until.write_text("SELECT max(updated_at) FROM orders -- of all loads")
+    assert reader.read_loaded_until(database.configured(loaded_until="until.sql")) == utc(LATER)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("SELECT NULL", "a value that is no time"),
+        ("SELECT 'soon'", "a value that is no time"),
+        ("SELECT 1, 2", "2 values in 2 columns"),
+        ("SELECT updated_at FROM orders WHERE 1 = 0", "0 values in 1 columns"),
+    ],
+    ids=["null", "no-time", "two-columns", "no-row"],
+)
+def test_an_answer_of_the_loader_that_is_no_time_is_an_error(
+    database: WarehouseUnderTest, query: str, found: str
+) -> None:
+    database.fill([("1", "new", NOON)])
+    (database.shop.shops / "until.sql").write_text(query)
+    with pytest.raises(QueryColumnsError, match=rf"until\.sql \(loaded_until\) returns {found}; return one row"):
+        reader.read_loaded_until(database.configured(loaded_until="until.sql"))

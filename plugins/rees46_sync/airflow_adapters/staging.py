@@ -129,11 +129,12 @@ def _staging_errors(path: UPath, action: str) -> Iterator[None]:
         raise StagingError(str(path), action, error) from error
 
 
-def read(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
+def read(path: UPath, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pa.Table:
     """
     Read a Parquet file that an earlier task staged.
 
     :param columns: the columns to read; None reads all.
+    :param optional: further columns, as far as the file has them.
     :raises RestartRunError: it does not exist, is not a whole Parquet file, or lacks one of the columns.
     :raises StagingError: it cannot be read now.
     """
@@ -146,6 +147,7 @@ def read(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
                         raise RestartRunError(
                             f"Staged file {path} has no column {column} (an older version of this project wrote it)"
                         )
+                columns = [*columns, *(column for column in optional if column in present)]
             return pq.read_table(path.path, columns=columns, filesystem=path.fs)
         except FileNotFoundError as error:
             raise RestartRunError(

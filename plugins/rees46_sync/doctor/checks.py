@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rees46_sync.airflow_adapters.pools import pool_name, pool_slots
-from rees46_sync.doctor import connections, ledger, query_plans, rows
+from rees46_sync.doctor import connections, ledger, out_of_reach, query_plans, rows
 from rees46_sync.doctor.findings import (
     TIMEOUT_S,
     Finding,
@@ -45,18 +45,19 @@ STAGING_TIMEOUT_S = 60
 """The client of an object store makes several attempts before it gives up."""
 
 
-def examine(shop: Shop, days: float, surroundings: Surroundings = no_surroundings) -> Report:
+def examine(shop: Shop, days: float, surroundings: Surroundings = no_surroundings, entity: str | None = None) -> Report:
     """
     Check everything that a run of this shop needs.
 
     :param days: length of the window that the query reads; it ends now.
     :param surroundings: entered while the shop is examined.
+    :param entity: a column of the query that tells entities apart which may share order ids, such as a store id.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     findings = [ok("shop.file", str(shop.file))]
     with surroundings(shop) as added:
         findings += added
-        findings += _guarded("warehouse.connection", _warehouse(shop, Window(now - timedelta(days=days), now)))
+        findings += _guarded("warehouse.connection", _warehouse(shop, Window(now - timedelta(days=days), now), entity))
         findings += _guarded("rees46.connection", _rees46(shop))
         findings += _guarded("ledger.connection", _ledger(shop))
         findings += _guarded("staging.shared", _shared(shop))
@@ -88,7 +89,7 @@ def _guarded(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         yield error(check, f"could not be examined: {type(problem).__name__} in {where}", "report this line, or fix it")
 
 
-def _warehouse(shop: Shop, window: Window) -> Iterator[Finding]:
+def _warehouse(shop: Shop, window: Window, entity: str | None) -> Iterator[Finding]:
     from rees46_sync.airflow_adapters.connections import get_database_hook
 
     hook = get_database_hook(shop.warehouse_conn_id)
@@ -103,11 +104,12 @@ def _warehouse(shop: Shop, window: Window) -> Iterator[Finding]:
     yield from _guarded("warehouse.clock", connections.clock("warehouse.clock", hook))
     hour = Window(window.end - EXPLAINED_WINDOW, window.end)
     yield from _guarded("query.plan", query_plans.explain("query.plan", hook, shop, hour))
-    yield from _guarded("query.rows", _rows(shop, window))
+    yield from _guarded("query.rows", _rows(shop, window, entity))
 
 
-def _rows(shop: Shop, window: Window) -> Iterator[Finding]:
-    yield from rows.findings(shop, rows.read(shop, window))
+def _rows(shop: Shop, window: Window, entity: str | None) -> Iterator[Finding]:
+    yield from rows.findings(shop, rows.read(shop, window), entity)
+    yield from _guarded("query.out_of_reach", out_of_reach.findings(shop))
 
 
 def _rees46(shop: Shop) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, ok, warning, within
 from rees46_sync.formatting import timestamp
@@ -12,6 +12,11 @@ from rees46_sync.shop.shop import Shop
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from rees46_sync.monitoring.freshness import SyncProgress
+
+MAX_GAPS = 10
+"""The gaps that get a finding each, the oldest first."""
 
 OVERDUE = timedelta(hours=24)
 """REES46's requirement: synchronise at least every 24 hours."""
@@ -40,6 +45,7 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     :raises ConnectionFieldsError: its database is of a kind that cannot hold a ledger.
     """
     from rees46_sync.ledger.database import Ledger, interactive_ledger
+    from rees46_sync.ledger.mappings import corrected_mapping
     from rees46_sync.ledger.quarantine import Quarantine
     from rees46_sync.monitoring.freshness import sync_progress
 
@@ -52,14 +58,13 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
     with interactive_ledger(shop.ledger_conn_id) as store:
         progress = sync_progress(store, shop.shop, shop.lookback)
         rejections = Quarantine(store).count(shop.shop)
+        corrected = corrected_mapping(store, shop.shop, shop.codes) if store.has_tables() else None
     yield ok("ledger.tables", "all exist", missing=[])
     yield _last_success(shop, progress.last_success, progress.failed_since)
-    until = progress.watermark
-    yield ok(
-        "ledger.covered_until",
-        f"{timestamp(until)} UTC" if until else "nothing yet",
-        covered_until=until and until.isoformat(),
-    )
+    yield from _coverage(shop, progress)
+    if corrected:
+        remedy = f"make remap SHOP={shop.shop} shows what a run would send, and how to start it"
+        yield warning("ledger.mapping", str(corrected), remedy, orders=corrected.orders)
     reasons = ", ".join(f"{code} {count:,}" for code, count in rejections.by_reason.most_common())
     yield ok(
         "ledger.quarantine",
@@ -67,6 +72,31 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
         rows=rejections.rows,
         reasons=dict(rejections.by_reason),
     )
+
+
+def _coverage(shop: Shop, progress: SyncProgress) -> Iterator[Finding]:
+    from rees46_sync.monitoring.gaps import closing_command
+
+    until, covered = progress.watermark, progress.coverage
+    since = f"from {timestamp(covered.start)} to " if covered.start and until else ""
+    value = f"{since}{timestamp(until)} UTC" if until else "nothing yet"
+    data: dict[str, Any] = {
+        "covered_from": covered.start and covered.start.isoformat(),
+        "covered_until": until and until.isoformat(),
+        "read_until": progress.read_until and progress.read_until.isoformat(),
+    }
+    if progress.is_data_late:
+        read = timestamp(progress.read_until) if progress.read_until else "then"
+        value += f": the data ended there, earlier than usual, when it was read at {read}"
+        yield warning("ledger.covered_until", value, "see whether the warehouse is loaded", **data)
+    else:
+        yield ok("ledger.covered_until", value, **data)
+    for gap in covered.gaps[:MAX_GAPS]:
+        start, end = (timestamp(moment) for moment in gap)
+        command = closing_command(shop.shop, gap)
+        yield warning("ledger.gap", f"no run has delivered {start} to {end} UTC", f"run {command}", command=command)
+    if (more := len(covered.gaps) - MAX_GAPS) > 0:
+        yield warning("ledger.gap", f"{more} more gaps", "close these first")
 
 
 def no_tables(missing: Sequence[str] | None = None) -> Finding:

@@ -77,6 +77,7 @@ def look_up(
         * order_id
         * known_id, known_status, known_updated_at: of the latest accepted row; 0, :data:`NOTHING_ACCEPTED` and missing
           if nothing was accepted, but something may have arrived
+        * accepted_at: when that row was recorded
         * sent_here: whether one of the order's accepted rows came from this extraction
         * uncertain: whether REES46 may have another status than known_status
         * may_be_final: whether REES46 has, or may have, the order as completed or cancelled
@@ -155,6 +156,7 @@ def _latest(arrays: Sequence[str | None]) -> tuple[pd.DataFrame, set[tuple[str, 
     known = rows.drop_duplicates("order_id", keep="last", ignore_index=True)
     since = known["known_updated_at"].where(known["extraction"] == _NOT_EARLIER)
     known = known.assign(
+        accepted_at=known["other_sent_at"],
         sent_here=known["order_id"].isin(rows["order_id"][rows["extraction"] == _OWN]),
         may_be_final=known["known_status"] > CREATED,
         newest_updated_at=known["known_updated_at"],

@@ -40,7 +40,7 @@ from rees46_sync.ledger.tables import (
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-VERSION = 4
+VERSION = 5
 """Of the tables in ``tables.py``; a change of an existing table needs a step as well."""
 
 STEP_TIMEOUT_S = 3600
@@ -180,6 +180,26 @@ def _to_version_4(connection: sa.Connection) -> None:
         _never_reuse_ids(connection, {"rees46_extractions"})
 
 
+def _to_version_5(connection: sa.Connection) -> None:
+    """Prepare for what a run records of the data that it read, and of the mapping that it used."""
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    operations = Operations(MigrationContext.configure(connection))
+    columns: dict[str, sa.types.TypeEngine[Any]] = {
+        "newest_updated_at": UtcDateTime(),
+        "data_until": UtcDateTime(),
+        "data_late": sa.Boolean(),
+        "whole_days": sa.Boolean(),
+        "mapping_hash": Exact(64),
+        "mapping": sa.Text(),
+    }
+    existing = _columns(connection, "rees46_sync_runs")
+    for name, kind in columns.items() if existing else ():
+        if name not in existing:
+            operations.add_column("rees46_sync_runs", sa.Column(name, kind))
+
+
 def _mark_uncertain(connection: sa.Connection, now: datetime) -> None:
     """Move the orders of former in-flight requests to the uncertain ones."""
     requests = connection.exec_driver_sql("SELECT id, shop, orders FROM rees46_in_flight_requests").all()
@@ -218,6 +238,7 @@ STEPS: dict[int, Callable[[sa.Connection], None]] = {
     2: _never_reuse_ids_of_version_2,
     3: _rename,
     4: _to_version_4,
+    5: _to_version_5,
 }
 """What migrates a ledger to a version from the one before. A step uses the names that tables had then."""
 

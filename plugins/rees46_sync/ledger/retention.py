@@ -4,7 +4,8 @@ Retention: the end of each run removes rows of the shop that are older than its 
 However old they are, these stay:
 
 * the last accepted status of every order, and requests and orders that are in flight or uncertain;
-* the runs that the next window depends on, and failed ones whose window no later run has covered;
+* the runs that the next window depends on, and failed ones whose window no later run has covered; of the others, the
+  windows that they delivered;
 * an alert and since when it fires, and messages that are not sent yet;
 * the shop's latest batch, and the latest uncertain order of all: change tokens contain their ids.
 
@@ -22,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from rees46_sync.ledger.coverage import merge_into_covered
 from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.runs import READ_UP_TO, has_delivered, recovered_later
 from rees46_sync.ledger.tables import (
@@ -75,7 +77,7 @@ def remove_older(ledger: Ledger, shop: str, before: datetime, settle: timedelta)
     for table, old_rows in _OLD_ROWS.items():
         while time.monotonic() < ends_at:
             with ledger.transaction(TIMEOUT_S) as connection:
-                count = _remove(connection, table, old_rows(connection, shop, before))
+                count = _remove(connection, table, shop, old_rows(connection, shop, before))
             removed[table.name] += count
             if count < CHUNK:
                 break
@@ -87,9 +89,11 @@ def remove_older(ledger: Ledger, shop: str, before: datetime, settle: timedelta)
     return +removed
 
 
-def _remove(connection: sa.Connection, table: sa.Table, old: sa.Select[int]) -> int:
+def _remove(connection: sa.Connection, table: sa.Table, shop: str, old: sa.Select[int]) -> int:
     ids = connection.scalars(old).all()
     if ids:
+        if table is sync_runs:
+            merge_into_covered(connection, shop, ids)
         connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
     return len(ids)
 
@@ -185,7 +189,8 @@ def _remove_superseded(ledger: Ledger, shop: str, before: datetime, settle: time
             .group_by(accepted.id, accepted.accepted_at)
         )
         settled = [number for number, at, last in connection.execute(superseded) if last >= at + settle]
-        count = _remove(connection, accepted_statuses, sa.select(accepted.id).where(accepted.id.in_(settled)))
+        old = sa.select(accepted.id).where(accepted.id.in_(settled))
+        count = _remove(connection, accepted_statuses, shop, old)
         if checked is None:
             connection.execute(sa.insert(retention).values(shop=shop, checked_up_to_id=end))
         else:

@@ -51,6 +51,9 @@ READ_UP_TO = sa.case(
 )
 """Up to when a run could see the changes of its window: no further than the moment when it read them."""
 
+_SHOWN_UP_TO = sa.func.coalesce(sync_runs.c.data_until, READ_UP_TO, type_=UtcDateTime)
+"""The same by the data; records of earlier versions do not say it."""
+
 
 class Runs:
     """The records of runs in a ledger."""
@@ -70,31 +73,86 @@ class Runs:
         """
         Return the time up to which the shop's changes were read and delivered; None before the first run.
 
+        It never passes what the data shows to be loaded: the newest row that was read, or what ``loaded_until`` says.
         Before the first success it is where the first run began: what that run could not deliver is still due. The
         windows of regular runs join up, so the end of the latest one counts. A run with a window of its own counts
-        only if it continues from there, and looks back for late rows as far as a regular run would have. A window
-        counts no further than the moment when it was read.
+        only if it continues from there, and looks back for late rows as far as a regular run would have.
         """
+        has_data = self.ledger.version >= 5
+        return self._joined(shop, lookback, _SHOWN_UP_TO if has_data else READ_UP_TO)
+
+    def read_until(self, shop: str, lookback: timedelta) -> datetime | None:
+        """Return the same by the clock: up to when the warehouse was read, whether or not its data was loaded."""
+        return self._joined(shop, lookback, READ_UP_TO)
+
+    def _joined(self, shop: str, lookback: timedelta, up_to: sa.ColumnElement[datetime]) -> datetime | None:
         runs = sync_runs.c
         successful = (runs.shop == shop) & has_delivered(sync_runs, self.ledger.version) & runs.window_end.is_not(None)
         with self.ledger.transaction() as connection:
-            watermark: datetime | None = connection.scalar(
-                sa.select(sa.func.max(READ_UP_TO, type_=UtcDateTime)).where(successful, runs.window_widened)
+            reached: datetime | None = connection.scalar(
+                sa.select(sa.func.max(up_to, type_=UtcDateTime)).where(successful, runs.window_widened)
             )
-            if watermark is None:
+            if reached is None:
                 first: datetime | None = connection.scalar(
                     sa.select(sa.func.min(runs.window_start)).where(runs.shop == shop, runs.window_widened)
                 )
                 return first + lookback if first else None
             later = connection.execute(
-                sa.select(runs.window_start, sa.type_coerce(READ_UP_TO, UtcDateTime))
-                .where(successful, watermark < READ_UP_TO)
+                sa.select(runs.window_start, sa.type_coerce(up_to, UtcDateTime))
+                .where(successful, reached < up_to)
                 .order_by(runs.window_start)
             )
             for window_start, window_end in later:
-                if window_start <= watermark - lookback and watermark < window_end:
-                    watermark = window_end
-        return watermark
+                if window_start <= reached - lookback and reached < window_end:
+                    reached = window_end
+        return reached
+
+    def latest_regular(self, shop: str) -> sa.Row[Any] | None:
+        """Return the record of the regular run with the latest window that was delivered; None before the first."""
+        runs = sync_runs.c
+        if self.ledger.version < 5:
+            return None
+        query = (
+            sa.select(sync_runs)
+            .where(runs.shop == shop, has_delivered(sync_runs), runs.window_widened)
+            .order_by(runs.window_end.desc(), runs.id.desc())
+            .limit(1)
+        )
+        with self.ledger.transaction() as connection:
+            return connection.execute(query).first()
+
+    def data_lags(self, shop: str, since: datetime, until: datetime) -> list[tuple[datetime, timedelta]]:
+        """
+        Return how far behind the data was when it was read, by the end of the window of each regular run.
+
+        :param since: the earliest end of a window.
+        :param until: runs that read later than this do not count.
+        """
+        runs = sync_runs.c
+        query = sa.select(runs.window_end, sa.type_coerce(READ_UP_TO, UtcDateTime), runs.data_until).where(
+            runs.shop == shop,
+            has_delivered(sync_runs),
+            runs.window_widened,
+            runs.window_end >= since,
+            runs.data_until.is_not(None),
+            until >= READ_UP_TO,
+        )
+        with self.ledger.transaction() as connection:
+            return [(end, read - shown) for end, read, shown in connection.execute(query)]
+
+    def waiting_since(self, shop: str, data_until: datetime) -> datetime | None:
+        """Return since when regular runs take the data to end at a moment although they read newer rows, or None."""
+        runs = sync_runs.c
+        query = sa.select(sa.func.min(READ_UP_TO, type_=UtcDateTime)).where(
+            runs.shop == shop,
+            has_delivered(sync_runs),
+            runs.window_widened,
+            runs.data_until == data_until,
+            runs.newest_updated_at > runs.data_until,
+        )
+        with self.ledger.transaction() as connection:
+            since: datetime | None = connection.scalar(query)
+        return since
 
     def last_resend(self, shop: str, dag_id: str, run_id: str) -> datetime | None:
         """

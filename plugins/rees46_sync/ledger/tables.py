@@ -18,6 +18,7 @@ a request is in flight only until it has a result, an extraction stays for a wee
 * ``rees46_refused_orders``: an order per row of a batch that REES46 refused, until it is accepted.
 * ``rees46_approvals``: a request for approval, or a decision about one, per row.
 * ``rees46_sync_runs``: a run per row: window, every count of the closed sum, outcome, times.
+* ``rees46_covered_windows``: a span per row that removed runs had delivered, see ``retention.py``.
 * ``rees46_alerts``: an alert of a shop per row: whether it fires, and since when.
 * ``rees46_alert_messages``: the outbox: a transition of an alert, and a channel that it is sent to, per row.
 * ``rees46_retention``: a shop whose old rows are removed per row, see ``retention.py``.
@@ -254,10 +255,26 @@ sync_runs = sa.Table(
     sa.Column("resent", sa.BigInteger, comment="sent again although unchanged; null: no resend by resend_every"),
     sa.Column("outcome", Exact(20), nullable=False, comment="success or failed"),
     sa.Column("cause", sa.Text, comment="of a failed run: what did not finish, and why"),
+    sa.Column("newest_updated_at", UtcDateTime, comment="of the rows that it read, not in the future"),
+    sa.Column("data_until", UtcDateTime, comment="up to when the data shows to be loaded; null: by an earlier version"),
+    sa.Column("data_late", sa.Boolean, comment="that is earlier than usual for this shop"),
+    sa.Column("whole_days", sa.Boolean, comment="the times of the rows are days"),
+    sa.Column("mapping_hash", Exact(64), comment="of the shop file's statuses"),
+    sa.Column("mapping", sa.Text, comment="JSON: REES46's code of each of the shop's statuses"),
     sa.Column("started_at", UtcDateTime, nullable=False, comment="when it started to read the warehouse"),
     sa.Column("finished_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("dag_id", "run_id"),
     sa.Index("rees46_sync_runs_shop", "shop", "outcome", "window_end"),
+)
+
+covered_windows = sa.Table(
+    "rees46_covered_windows",
+    metadata,
+    sa.Column("id", BIG_ID, primary_key=True),
+    sa.Column("shop", Exact(100), nullable=False),
+    sa.Column("window_start", UtcDateTime, nullable=False),
+    sa.Column("read_until", UtcDateTime, nullable=False),
+    sa.Index("rees46_covered_windows_shop", "shop", "window_start"),
 )
 
 alerts = sa.Table(

@@ -33,8 +33,10 @@ TITLES = {
     AlertName.HISTORY_RUN_FAILED: "a history run failed",
     AlertName.LIMIT_REACHED: "a limit stopped the run",
     AlertName.REJECTED_SHARE: "many rows are rejected",
+    AlertName.REOPENED: "many orders are held back as reopened",
     AlertName.FRESHNESS: "REES46 is not up to date",
     AlertName.VOLUME: "an unusual number of changes",
+    AlertName.LATE_DATA: "the warehouse's data is late",
 }
 
 

@@ -18,13 +18,15 @@ from functools import partial
 from statistics import median
 
 from rees46_sync.exceptions import FreshnessBreachedError
-from rees46_sync.formatting import duration
+from rees46_sync.formatting import duration, timestamp
 from rees46_sync.ledger.database import Ledger, interactive_ledger
 from rees46_sync.ledger.runs import Runs
 from rees46_sync.monitoring import volume
 from rees46_sync.monitoring.alert_messages import build_message, send_pending
 from rees46_sync.monitoring.alerts import AlertEvaluation, AlertName, Alerts
 from rees46_sync.monitoring.freshness import FreshnessStatus, freshness_status
+from rees46_sync.monitoring.late_data import HOLE_KEPT, DataState
+from rees46_sync.shop.shares import share_of, share_text
 from rees46_sync.shop.shop import Shop
 from rees46_sync.window import Window
 
@@ -47,6 +49,7 @@ class FinishedRun:
     :param is_validated: whether every partition was validated.
     :param is_approved: whether approve_changes, or a person, let the run through.
     :param exceeded_text: the limits that stopped the run, with the numbers; empty if none did.
+    :param data: up to when the data that it read shows to be loaded; None if it read none.
     """
 
     dag_id: str
@@ -60,6 +63,7 @@ class FinishedRun:
     is_validated: bool
     is_approved: bool
     exceeded_text: str = ""
+    data: DataState | None = None
 
 
 def after_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> None:
@@ -117,6 +121,9 @@ def evaluate_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> Iterator[Alert
     elif run.window is not None and run.window.is_regular and not run.counts["held"]:
         yield from _failure(run, run.window)
         yield from _rejections(shop, run, run.window)
+        yield from _reopened(shop, run, run.window)
+        if run.data is not None:
+            yield _late_data(shop, run, run.window, run.data)
         if run.is_scheduled and not run.unfinished:
             yield from _volume(shop, ledger, run, run.window)
 
@@ -194,20 +201,51 @@ def _rejections(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertE
     read, rejected = run.counts["read"], run.counts["rejected"]
     if not read or not run.is_validated:
         return
-    share, threshold = rejected / read, shop.alerts.rejected_share
+    share, threshold = share_of(rejected, read), shop.alerts.rejected_share
     firing = share > threshold
     reasons = ", ".join(f"{code} {count}" for code, count in run.reasons.most_common(3))
     yield AlertEvaluation(
         alert=AlertName.REJECTED_SHARE,
         firing=firing,
         as_of=window.end,
-        summary=f"{rejected} of {read} rows are rejected, a share of {share:.4f} ({'above' if firing else 'within'} "
-        f"{threshold:g})." + (f" Most frequent reasons: {reasons}." if firing else ""),
+        summary=f"{rejected} of {read} rows are rejected, {share_text(rejected, read)} "
+        f"({'above' if firing else 'within'} {threshold:g})."
+        + (f" Most frequent reasons: {reasons}." if firing else ""),
         remedy="see the quarantine on the page, and the lines that map a status in the log of account_for_rows; "
         f"correct the rows, the query or {shop.file.name}.",
         metrics={"rejected": rejected, "read": read, "share": round(share, 6), "threshold": threshold},
         dag_id=run.dag_id,
         run_id=run.run_id,
+    )
+
+
+def _reopened(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertEvaluation]:
+    read, reopened = run.counts["read"], run.counts["reopened"]
+    # Only a run that came as far as its limits has compared all of its rows.
+    if not read or not (run.is_approved or run.exceeded_text):
+        return
+    share, threshold = share_of(reopened, read), shop.alerts.reopened_share
+    firing = share > threshold
+    yield AlertEvaluation(
+        alert=AlertName.REOPENED,
+        firing=firing,
+        as_of=window.end,
+        summary=f"{reopened} of {read} rows are held back as reopened, {share_text(reopened, read)} "
+        f"({'above' if firing else 'within'} {threshold:g})."
+        + ("" if firing else " Those that it did not read again stay as they were: see the quarantine."),
+        remedy=f"{reopened_remedy(shop)}.",
+        metrics={"reopened": reopened, "read": read, "share": round(share, 6), "threshold": threshold},
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+    )
+
+
+def reopened_remedy(shop: Shop) -> str:
+    """Return what a person does about orders that are held back as reopened: a sentence, without its full stop."""
+    return (
+        f"REES46 has reopened orders as completed or cancelled, and {shop.file.name} maps their status to created. If "
+        "that mapping is wrong, correct it; if the shop does reopen orders, set allow_reopen: true. Then the next run "
+        "sends those that changed within lookback, and a run by hand with a window_start sends older ones"
     )
 
 
@@ -233,6 +271,37 @@ def _volume(shop: Shop, ledger: Ledger, run: FinishedRun, window: Window) -> Ite
     )
 
 
+def _late_data(shop: Shop, run: FinishedRun, window: Window, data: DataState) -> AlertEvaluation:
+    usual, lag = data.usual.usual, duration(data.lag)
+    usually = f"usually it is {duration(usual)}" if usual is not None else "what is usual is not known yet"
+    limit = f"more than {duration(data.usual.limit)} is late"
+    if data.hole:
+        start, end = (timestamp(moment) for moment in data.hole)
+        summary = f"no row is dated between {start} and {end} UTC, and that is unusual: {usually}, {limit}."
+    elif shop.loaded_until:
+        summary = f"the loader had delivered up to {timestamp(data.until)} UTC, {lag} before the run; "
+        summary += f"{usually}, {limit}."
+    else:
+        summary = f"the newest row was {lag} old when the run read it ({timestamp(data.until)} UTC); "
+        summary += f"{usually}, {limit}."
+    return AlertEvaluation(
+        alert=AlertName.LATE_DATA,
+        firing=data.is_late,
+        as_of=window.end,
+        summary=summary,
+        remedy="see whether the warehouse is loaded. What is loaded later is read: windows start where the data ends, "
+        f"less lookback. A hole is waited for during {duration(HOLE_KEPT)}; rows that fill it later need a run by hand "
+        "with a window.",
+        metrics={
+            "lag_seconds": round(data.lag.total_seconds()),
+            "usual_seconds": None if usual is None else round(usual.total_seconds()),
+            "limit_seconds": round(data.usual.limit.total_seconds()),
+        },
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+    )
+
+
 def _freshness(shop: Shop, status: FreshnessStatus, now: datetime) -> AlertEvaluation:
     success, change = status.success_age, status.change_age
     ages = (
@@ -243,12 +312,15 @@ def _freshness(shop: Shop, status: FreshnessStatus, now: datetime) -> AlertEvalu
     )
     if change is not None:
         ages += f", and a change that is not accepted yet is at most {duration(change)} old"
+    if status.is_data_late:
+        ages += ", because the warehouse's data ends there, earlier than usual"
     return AlertEvaluation(
         alert=AlertName.FRESHNESS,
         firing=status.breached,
         as_of=now,
         summary=f"{ages} ({'more than' if status.breached else 'within'} freshness: {duration(shop.freshness)}).",
-        remedy=f"see whether order_status_sync_{shop.shop} is paused, whether its latest runs failed, and why.",
+        remedy=f"see whether order_status_sync_{shop.shop} is paused, whether its latest runs failed, and why"
+        + ("; and whether the warehouse is loaded." if status.is_data_late else "."),
         metrics={
             "success_age_seconds": None if success is None else round(success.total_seconds()),
             "change_age_seconds": None if change is None else round(change.total_seconds()),

@@ -38,8 +38,10 @@ class AlertName(StrEnum):
     HISTORY_RUN_FAILED = "history_run_failed"
     LIMIT_REACHED = "limit_reached"
     REJECTED_SHARE = "rejected_share"
+    REOPENED = "reopened"
     FRESHNESS = "freshness"
     VOLUME = "volume"
+    LATE_DATA = "late_data"
 
     @property
     def event(self) -> Event:

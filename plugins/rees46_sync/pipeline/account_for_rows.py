@@ -11,6 +11,8 @@ from rees46_sync.exceptions import AccountingError, RunFailedError, WindowError
 from rees46_sync.pipeline.run import BuiltBatches, Extraction, RunContext, ValidatedPartition, extracted_window
 
 if TYPE_CHECKING:
+    from rees46_sync.ledger.mappings import CorrectedMapping
+    from rees46_sync.monitoring.late_data import DataState
     from rees46_sync.pipeline.closed_sum import RunAccount, RunResults
     from rees46_sync.window import Window
 
@@ -49,13 +51,21 @@ def account_for_rows(
     try:
         account = close_sum(results)
     except AccountingError as error:
-        _update_alerts(run, results, window, RunAccount(unfinished=[str(error)]), history)
+        _update_alerts(run, results, window, RunAccount(unfinished=[str(error)]), history, None)
         raise
-    log.info("%s", report(run.shop, results, account))
+    data = _data_state(run, results.extraction, window) if results.extraction and window else None
+    log.info("%s", report(run.shop, results, account, data))
+    if corrected := _corrected_mapping(run):
+        log.warning(
+            "The mapping was corrected since the last run: %s. make remap SHOP=%s shows what a run would send, and how "
+            "to start it.",
+            corrected,
+            run.shop.shop,
+        )
     if not run.is_dry_run:
-        _record(run, results.extraction, window, account)
+        _record(run, results.extraction, window, account, data)
         _emit_metrics(run, results.extraction, account)
-    _update_alerts(run, results, window, account, history)
+    _update_alerts(run, results, window, account, history, data)
     if not run.is_dry_run:
         retention.after_run(run.shop, run.ledger)
     if account.unfinished:
@@ -83,8 +93,8 @@ def _collect_results(
     pull = run.ti.xcom_pull
     extraction: Extraction | None = pull(task_ids="extract_orders", key="extraction")
     partitions = pull(task_ids="extract_orders")
-    # "held" is the newest key of an extraction.
-    if (extraction is None and partitions is not None) or (extraction is not None and "held" not in extraction):
+    # "loaded_until" is the newest key of an extraction.
+    if (extraction is None and partitions is not None) or (extraction is not None and "loaded_until" not in extraction):
         return RunResults(None, is_of_earlier_version=True, dry_run=run.is_dry_run)
     extraction_id = extraction["extraction_id"] if extraction else ""
     is_requested = bool(pull(task_ids="approve_changes", key="approval_request"))
@@ -119,8 +129,44 @@ def _intended_window(run: RunContext, history: bool) -> Window | None:
         return None
 
 
-def _record(run: RunContext, extraction: Extraction | None, window: Window | None, account: RunAccount) -> None:
+def _data_state(run: RunContext, extraction: Extraction, window: Window) -> DataState:
+    """Return up to when the data that was read shows to be loaded."""
+    from rees46_sync.monitoring.late_data import DataRead, data_state
+
+    def moment(text: str | None) -> datetime | None:
+        return datetime.fromisoformat(text) if text else None
+
+    read = DataRead(
+        window=window,
+        read_until=min(window.end, datetime.fromisoformat(extraction["started_at"])),
+        newest=moment(extraction["newest"]),
+        empty_spans=[
+            (datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in extraction["empty_spans"]
+        ],
+        whole_days=extraction["whole_days"],
+        loaded_until=moment(extraction["loaded_until"]),
+    )
+    return data_state(run.ledger, run.shop, read)
+
+
+def _corrected_mapping(run: RunContext) -> CorrectedMapping | None:
+    """Return the correction of the mapping, if this is the first run that uses it."""
+    from rees46_sync.ledger.mappings import corrected_mapping, is_new_mapping
+
+    shop = run.shop
+    is_new = is_new_mapping(run.ledger, shop.shop, shop.codes)
+    return corrected_mapping(run.ledger, shop.shop, shop.codes) if is_new else None
+
+
+def _record(
+    run: RunContext,
+    extraction: Extraction | None,
+    window: Window | None,
+    account: RunAccount,
+    data: DataState | None,
+) -> None:
     """Store the run's row in ``rees46_sync_runs``."""
+    from rees46_sync.ledger.mappings import mapping_hash, mapping_text
     from rees46_sync.ledger.runs import Runs
 
     now = datetime.now(UTC)
@@ -136,6 +182,12 @@ def _record(run: RunContext, extraction: Extraction | None, window: Window | Non
         started_at=datetime.fromisoformat(extraction["started_at"]) if extraction else now,
         finished_at=now,
         resent=account.resent,
+        newest_updated_at=datetime.fromisoformat(extraction["newest"]) if extraction and extraction["newest"] else None,
+        data_until=data and data.until,
+        data_late=data and data.is_late,
+        whole_days=extraction and extraction["whole_days"],
+        mapping_hash=mapping_hash(run.shop.codes),
+        mapping=mapping_text(run.shop.codes),
         **account.counts,
     )
 
@@ -155,7 +207,12 @@ def _emit_metrics(run: RunContext, extraction: Extraction | None, account: RunAc
 
 
 def _update_alerts(
-    run: RunContext, results: RunResults, window: Window | None, account: RunAccount, history: bool
+    run: RunContext,
+    results: RunResults,
+    window: Window | None,
+    account: RunAccount,
+    history: bool,
+    data: DataState | None,
 ) -> None:
     """Evaluate the alerts of the run, and send what is pending; a dry run has none."""
     from rees46_sync.monitoring import alert_rules
@@ -180,6 +237,7 @@ def _update_alerts(
             reasons=count_reasons(results.validated),
             is_validated=len(results.validated) == len(results.partitions),
             is_approved=results.approved is not None,
+            data=data,
             exceeded_text=limit["exceeded_text"] if is_current and results.approved is None else "",
         ),
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from rees46_sync.formatting import duration
+from rees46_sync.monitoring.alert_rules import reopened_remedy
 from rees46_sync.pipeline import preview
 from rees46_sync.pipeline.closed_sum import count_reasons
 from rees46_sync.pipeline.run import extracted_window
@@ -65,6 +66,8 @@ def build_approval_request(
     ]
     if reasons := count_reasons(validated).most_common(5):
         lines += ["Rejected rows by reason:", "", *(f"- {code}: {count:,}" for code, count in reasons), ""]
+    if "reopened_orders" in check.exceeded:
+        lines += [f"{reopened_remedy(shop)}. An approval does not send them.", ""]
     if by_status.total():
         lines += ["~~~~text", _examples([batches["preview"] for batches in built if batches["preview"]]), "~~~~", ""]
     lines.append(

@@ -1,4 +1,4 @@
-"""Task 4: stop the run before anything is sent if it would reject or change more than the shop file allows."""
+"""Task 4: stop the run before anything is sent if it would reject, change or hold back more than the shop allows."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def _stop(
     run: RunContext, check: LimitCheck, validated: Sequence[ValidatedPartition], built: Sequence[BuiltBatches]
 ) -> None:
     """Ask a person for approval, or raise, as the shop file says."""
+    from rees46_sync.monitoring import alert_rules
     from rees46_sync.pipeline.closed_sum import count_reasons
 
     shop, extraction, text = run.shop, check.extraction, check.exceeded_text
@@ -67,7 +68,6 @@ def _stop(
     limit = {"extraction_id": extraction["extraction_id"], "exceeded_text": text}
     run.ti.xcom_push(key="limit", value=limit)
     if shop.on_limit == "ask":
-        from rees46_sync.monitoring import alert_rules
         from rees46_sync.pipeline.approval_request import build_approval_request
 
         # The caller returns nothing: without approval nothing may be sent, even by a DAG version that has no task
@@ -86,5 +86,6 @@ def _stop(
     raise LimitExceededError(
         f"Shop {shop.shop}: {text}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}",
         f"if this is right, start a run by hand with ignore_limits{window}; if not, correct the rows or "
-        f"{shop.file.name}, and the next run sends them. dry_run shows what would be sent",
+        f"{shop.file.name}, and the next run sends them. dry_run shows what would be sent"
+        + (f". {alert_rules.reopened_remedy(shop)}" if "reopened_orders" in check.exceeded else ""),
     )

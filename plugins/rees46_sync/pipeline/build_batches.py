@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from rees46_sync.exceptions import RestartRunError
+from rees46_sync.formatting import printable
 from rees46_sync.pipeline.run import (
     BuiltBatches,
     Partition,
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+REOPENED_EXAMPLES = 5
+"""How many ids of reopened orders a partition passes on."""
+
+ID_CHARACTERS = 40
+"""How much is shown of each."""
 
 
 def build_batches(shop_file: str, partition: Partition, **context: Any) -> BuiltBatches:
@@ -34,12 +41,14 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
     :raises StagingError: the staging root cannot be read or written.
     """
     from rees46_sync.airflow_adapters import staging
+    from rees46_sync.ledger.mappings import former_mappings
     from rees46_sync.pipeline import comparison, diff
     from rees46_sync.pipeline.preview import build_preview
 
     run, extraction = RunContext(shop_file, context, partition), get_extraction(partition)
     validated = _validated(run, partition)
-    orders = diff.add_codes(staging.read(staging.open_path(validated["path"])).to_pandas(), run.shop)
+    former = former_mappings(run.ledger, run.shop.shop, run.shop.codes)
+    orders = diff.add_codes(staging.read(staging.open_path(validated["path"])).to_pandas(), run.shop, former)
     diff_context = diff.DiffContext.from_extraction(
         extraction, settle=run.shop.settle, allow_reopen=run.shop.allow_reopen
     )
@@ -54,20 +63,18 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
         actions = actions.mask(is_sent, diff.SEND)
     if found.confirmed:
         log.info("Partition %d: confirmed %d orders.", partition["index"], found.confirmed)
-    _quarantine_reopened(run, orders[actions == diff.REOPENED])
+    reopened = orders[actions == diff.REOPENED]
+    newly_reopened = _quarantine_reopened(run, reopened)
     due = orders[actions == diff.SEND]
     token = diff.comparison_token(found.token, diff_context)
-    # One file per comparison: a zombie attempt may still write results based on an older state of the ledger.
-    name = "-".join([f"batches-{partition['index']:04}", *map(str, token.values())])
-    # With the shop's own status: the connection decides which of them is sent, and is read when it is sent.
-    path = stage_frame(due[["order_id", "status", "code", "updated_at"]], extraction, f"{name}.parquet")
+    path = _stage(due, partition, token)
     counts = diff.count_actions(actions)
     log.info("Partition %d: %s.", partition["index"], ", ".join(f"{count} {name}" for name, count in counts.items()))
     return BuiltBatches(
         index=partition["index"],
         name=partition["name"],
         extraction=extraction,
-        path=str(path),
+        path=path,
         orders=len(due),
         comparison_token=token,
         by_status={str(code): int(count) for code, count in due["code"].value_counts().items()},
@@ -76,16 +83,31 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
         held=0,
         unchanged=counts[diff.UNCHANGED],
         stale=counts[diff.STALE],
-        reopened=counts[diff.REOPENED],
+        reopened=len(reopened),
+        newly_reopened=newly_reopened,
+        reopened_examples=[printable(one, ID_CHARACTERS) or "" for one in reopened["order_id"][:REOPENED_EXAMPLES]],
     )
 
 
-def _quarantine_reopened(run: RunContext, orders: pd.DataFrame) -> None:
-    from rees46_sync.ledger.quarantine import RejectedRow
-    from rees46_sync.pipeline.diff import REOPENED
+def _stage(due: pd.DataFrame, partition: Partition, token: dict[str, int]) -> str:
+    """Write the orders that are to be sent into a file; return its path."""
+    from rees46_sync.pipeline.diff import FORMER
+
+    # One file per comparison: a zombie attempt may still write results based on an older state of the ledger.
+    name = "-".join([f"batches-{partition['index']:04}", *map(str, token.values())])
+    # With the shop's own status: the connection decides which of them is sent, and is read when it is sent.
+    columns = ["order_id", "status", "code", "updated_at", *(column for column in FORMER if column in due)]
+    return str(stage_frame(due[columns], partition["extraction"], f"{name}.parquet"))
+
+
+def _quarantine_reopened(run: RunContext, orders: pd.DataFrame) -> int:
+    """Store orders that are held back as reopened; return how many no run has let through in this version yet."""
+    from rees46_sync.ledger.quarantine import REOPENED, RejectedRow
 
     rows = orders[["order_id", "status", "updated_at"]].itertuples(index=False, name=None)
-    run.quarantine([RejectedRow(order_id, status, str(updated_at), REOPENED) for order_id, status, updated_at in rows])
+    return run.quarantine(
+        [RejectedRow(order_id, status, str(updated_at), REOPENED) for order_id, status, updated_at in rows]
+    )
 
 
 def _validated(run: RunContext, partition: Partition) -> ValidatedPartition:

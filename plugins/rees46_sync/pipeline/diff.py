@@ -8,7 +8,7 @@ run's window is. The one thing to find out is whether the row at hand could be o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from rees46_sync.exceptions import RestartRunError
 from rees46_sync.shop.shop import CREATED, Shop
 
 if TYPE_CHECKING:
+    from rees46_sync.ledger.mappings import FormerMapping
     from rees46_sync.ledger.requests import ChangeToken
 
 SEND, UNCHANGED, STALE, REOPENED = "send", "unchanged", "stale", "reopened"
@@ -62,16 +63,35 @@ def comparison_token(token: ChangeToken, context: DiffContext) -> dict[str, int]
     return {**asdict(token), "allow_reopen": int(context.allow_reopen), "settle": settle_s}
 
 
-def add_codes(orders: pd.DataFrame, shop: Shop) -> pd.DataFrame:
+FORMER = ("former_code", "former_until")
+"""The columns of a corrected mapping, see :func:`add_codes`."""
+
+
+def add_codes(orders: pd.DataFrame, shop: Shop, former: Sequence[FormerMapping] = ()) -> pd.DataFrame:
     """
     Add REES46's status (0, 1 or 2) as the column ``code``.
 
+    If an earlier mapping made a status completed or cancelled that is created now, also as what (``former_code``) and
+    until when (``former_until``): what REES46 has of such an order was our mistake, and to correct it reopens nothing.
+
+    :param former: the earlier mappings, the latest last.
     :raises RestartRunError: the shop file changed since the rows were validated and does not map all of them any more.
     """
     code = orders["status"].map(shop.codes)
     if code.isna().any():
         raise RestartRunError(f"Shop file {shop.file.name}: its statuses changed during this run")
-    return orders.assign(code=code.astype("int64"))
+    coded = orders.assign(code=code.astype("int64"))
+    corrected = {
+        status: (mapping.codes[status], mapping.until)
+        for mapping in former
+        for status, now in shop.codes.items()
+        if now == CREATED and mapping.codes.get(status, CREATED) != CREATED
+    }
+    if not corrected:
+        return coded
+    former_codes = {status: code for status, (code, _) in corrected.items()}
+    ends = orders["status"].map({status: until for status, (_, until) in corrected.items()})
+    return coded.assign(former_code=orders["status"].map(former_codes), former_until=pd.to_datetime(ends, utc=True))
 
 
 def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> pd.Series:
@@ -88,12 +108,12 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
       other). Or its extraction started after this one had read everything, and its window holds
       the time of the row at hand: if its version is older, the row has gone back since.
     * ``reopened``: REES46 has the order as completed or cancelled, which are final, or may have it so, and the row says
-      created.
+      created; unless an earlier, wrong mapping made it so.
     * ``send``: everything else. What an extraction found that had ended before this one started has just been read
       again, so the row at hand is the truth even if its timestamp is older (the clocks of two writers of the warehouse
       disagree).
 
-    :param orders: columns order_id, code, updated_at.
+    :param orders: columns order_id, code, updated_at; and :data:`FORMER` if the mapping was corrected.
     :param known: what REES46 has, as :func:`rees46_sync.ledger.lookup.look_up` returns it for this extraction.
     :return: one action for each row, with the index of ``orders``.
     """
@@ -106,7 +126,8 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
     newer = after_window | newer_since | _was_read_later(both)
     action = pd.Series(SEND, index=orders.index)
     if not context.allow_reopen:
-        action = action.mask((both["may_be_final"] == True) & (both["code"] == CREATED), REOPENED)  # noqa: E712
+        is_final = both["may_be_final"] == True  # noqa: E712 - absent orders have NaN
+        action = action.mask(is_final & (both["code"] == CREATED) & ~_is_correction(both), REOPENED)
     action = action.mask(newer & ~same, STALE)
     return action.mask(same & newer if context.resend or context.is_resend else same, UNCHANGED)
 
@@ -118,6 +139,14 @@ def count_unchanged(orders: pd.DataFrame, known: pd.DataFrame) -> int:
 
 def _has_status(both: pd.DataFrame) -> pd.Series:
     return (both["known_status"] == both["code"]) & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
+
+
+def _is_correction(both: pd.DataFrame) -> pd.Series:
+    """Return whether REES46 has, for certain, what an earlier mapping made of the shop's status."""
+    if FORMER[0] not in both:
+        return pd.Series(False, index=both.index)
+    was_ours = (both["known_status"] == both["former_code"]) & (both["accepted_at"] <= both["former_until"])
+    return was_ours & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
 
 
 def _was_read_later(both: pd.DataFrame) -> pd.Series:
@@ -143,7 +172,7 @@ def select_confirmable(orders: pd.DataFrame, known: pd.DataFrame, actions: pd.Se
 
 
 def _with_known(orders: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    rows = orders[["order_id", "code", "updated_at"]]
+    rows = orders[["order_id", "code", "updated_at", *(column for column in FORMER if column in orders)]]
     return rows.merge(known, on="order_id", how="left").set_axis(orders.index)
 
 

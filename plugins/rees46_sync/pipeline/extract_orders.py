@@ -30,14 +30,15 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     :return: a descriptor for each partition; the extraction itself is the XCom ``extraction``.
     :raises UnknownParamError: the run's conf has a key that is no param.
     :raises WindowError: the params name a window that does not exist, or an order that the ledger does not know.
-    :raises QueryColumnsError: the query does not return the columns that the sync needs.
+    :raises QueryColumnsError: the query does not return the columns that the sync needs, or ``loaded_until`` not one
+        time.
     :raises WarehouseError: the warehouse does not answer, or the query fails.
     :raises LedgerError: the ledger does not answer.
     :raises StagingError: the staging root cannot be written.
     """
     from rees46_sync.airflow_adapters import staging
     from rees46_sync.ledger.extractions import Extractions
-    from rees46_sync.warehouse.reader import extract
+    from rees46_sync.warehouse.reader import extract, read_loaded_until
 
     run = RunContext(shop_file, context)
     _check_conf(run, sorted(context["task"].dag.params))
@@ -55,6 +56,8 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
     extractions, ref = Extractions(run.ledger), run.ref(extraction_id)
     if not run.is_dry_run:
         extractions.start(ref, now, (window.start, window.end))
+    # Before the rows: what is loaded meanwhile is not promised.
+    loaded_until = read_loaded_until(shop) if shop.loaded_until else None
     rows = extract(shop, window, root / extraction_id, run.order_ids)
     if not run.is_dry_run:
         extractions.finish_reading(ref)
@@ -66,7 +69,13 @@ def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Par
         len(rows.partitions),
     )
     _check_mappable(shop, rows)
-    extraction = _descriptor(run, window, rows, root / extraction_id, now)
+    if rows.times.whole_days and window.is_regular:
+        log.warning(
+            "updated_at of %s holds days, not times: windows start a day earlier, and the order of two changes of a "
+            "day is not known. Return a time if the shop has one.",
+            shop.query.name,
+        )
+    extraction = _descriptor(run, window, rows, root / extraction_id, now, loaded_until)
     run.ti.xcom_push(key="extraction", value=extraction)
     return [
         Partition(index=staged.index, name=staged.name, extraction=extraction, path=staged.path, rows=staged.rows)
@@ -89,7 +98,14 @@ def _check_conf(run: RunContext, params: Sequence[str]) -> None:
     )
 
 
-def _descriptor(run: RunContext, window: Window, rows: ExtractedRows, folder: UPath, now: datetime) -> Extraction:
+def _descriptor(
+    run: RunContext,
+    window: Window,
+    rows: ExtractedRows,
+    folder: UPath,
+    now: datetime,
+    loaded_until: datetime | None,
+) -> Extraction:
     return Extraction(
         extraction_id=folder.name,
         folder=str(folder),
@@ -103,6 +119,10 @@ def _descriptor(run: RunContext, window: Window, rows: ExtractedRows, folder: UP
         superseded=rows.superseded,
         held=rows.held,
         missing=listed(rows.missing),
+        newest=rows.times.newest.isoformat() if rows.times.newest else None,
+        empty_spans=[(start.isoformat(), end.isoformat()) for start, end in rows.times.empty_spans],
+        whole_days=rows.times.whole_days,
+        loaded_until=loaded_until.isoformat() if loaded_until else None,
     )
 
 

@@ -12,6 +12,7 @@ from rees46_sync.pipeline.run import (
     Extraction,
     ValidatedPartition,
 )
+from rees46_sync.shop.shares import share_of, share_text
 from rees46_sync.shop.shop import Limits
 
 
@@ -39,16 +40,29 @@ class LimitCheck:
         built: Sequence[BuiltBatches],
         limits: Limits,
     ) -> LimitCheck:
-        """Check the results of a run's partitions."""
-        read = extraction["read"]
-        rejected, changed = sum(part["rejected"] for part in validated), sum(part["orders"] for part in built)
+        """
+        Check the results of a run's partitions.
+
+        Rows and reopened orders that an earlier run has let through do not count again.
+        """
+        read, rejected = extraction["read"], sum(part["rejected"] for part in validated)
+        newly_rejected = sum(part["newly_rejected"] for part in validated)
+        changed, reopened = sum(part["orders"] for part in built), sum(part["reopened"] for part in built)
+        newly_reopened = sum(part["newly_reopened"] for part in built)
         resent = sum(part["resent"] for part in built) if extraction["is_resend"] else None
-        metrics = {"rejected_share": rejected / read, "changed_orders": changed}
+        metrics = {
+            "rejected_share": share_of(newly_rejected, read),
+            "changed_orders": changed,
+            "reopened_orders": newly_reopened,
+        }
         texts = {
-            "rejected_share": f"{rejected} of {read} rows are rejected, a share of {rejected / read:.4f}",
+            "rejected_share": f"{rejected} of {read} rows are rejected, {newly_rejected} of them for the first time, "
+            f"{share_text(newly_rejected, read)}",
             "changed_orders": f"{changed} orders would change"
             if resent is None
             else f"{changed} orders would be sent, {resent} of them again although unchanged",
+            "reopened_orders": f"{reopened} orders are held back as reopened, {newly_reopened} of them for the first "
+            "time",
         }
         return cls(extraction, limits, metrics, texts, exceeded_limits(metrics, limits))
 
@@ -62,10 +76,10 @@ def exceeded_limits(metrics: Mapping[str, float], limits: Limits) -> list[str]:
     """
     Return the names of the limits that a run exceeds; a value equal to its limit is within it.
 
-    Two comparisons of numbers, so they are made here: importing Great Expectations, which validates the rows, would
+    Comparisons of a few numbers, so they are made here: importing Great Expectations, which validates the rows, would
     take many times as long as this task.
 
-    :param metrics: ``rejected_share`` and ``changed_orders``.
+    :param metrics: the value for each limit.
     :raises RowValidationError: a metric is missing, or is not a number.
     """
     exceeded = []

@@ -151,10 +151,11 @@ class Rees46SyncOrdersOperator(BaseOperator):
 
     def _read_orders(self, hook: Rees46Hook) -> pd.DataFrame:
         from rees46_sync.airflow_adapters import staging
+        from rees46_sync.pipeline.diff import FORMER
         from rees46_sync.rees46.payload import staged_columns
 
         path = staging.open_path(self.batches["path"])
-        staged = staging.read(path, staged_columns(hook.settings.status_text))
+        staged = staging.read(path, staged_columns(hook.settings.status_text), optional=FORMER)
         # Of a run with first_orders the file may hold more.
         orders: pd.DataFrame = staged.slice(0, self.batches["orders"]).to_pandas()
         return orders

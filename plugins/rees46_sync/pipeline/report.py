@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from rees46_sync.formatting import duration, timestamp
+from rees46_sync.monitoring.alert_rules import reopened_remedy
 from rees46_sync.pipeline import preview
+from rees46_sync.pipeline.build_batches import REOPENED_EXAMPLES
 from rees46_sync.pipeline.closed_sum import RunAccount, RunResults, count_reasons
 from rees46_sync.pipeline.run import extracted_window
+from rees46_sync.shop.mapping_lines import mapping_lines
 from rees46_sync.shop.shop import STATUS_NAMES, Shop
-from rees46_sync.shop.shop_file import mapping_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from rees46_sync.monitoring.late_data import DataState
 
-def report(shop: Shop, results: RunResults, account: RunAccount) -> str:
-    """Return the account as a text that a person reads in the task's log."""
+
+def report(shop: Shop, results: RunResults, account: RunAccount, data: DataState | None = None) -> str:
+    """
+    Return the account as a text that a person reads in the task's log.
+
+    :param data: up to when the data that was read shows to be loaded; None if none was read.
+    """
     from rich.console import Console
 
     out = io.StringIO()
@@ -32,7 +42,14 @@ def report(shop: Shop, results: RunResults, account: RunAccount) -> str:
         notes.append(
             f"{account.sent_twice:,} orders were sent twice in the same status: two attempts of a task overlapped."
         )
-    for line in [*_rejections(results), *_unmapped(shop, results), *_first_orders(results, account), *notes]:
+    for line in [
+        *_rejections(results),
+        *_reopened(shop, results),
+        *_unmapped(shop, results),
+        *_first_orders(results, account),
+        *_data(data),
+        *notes,
+    ]:
         console.print(line, soft_wrap=True)
     return out.getvalue().rstrip()
 
@@ -57,7 +74,7 @@ def _table(shop: Shop, results: RunResults, account: RunAccount) -> Table:
         "unchanged": "REES46 has this status already",
         "superseded": "older versions of orders that were read in a newer one",
         "stale": "REES46 has a newer version",
-        "reopened": "held back: a final status would become created",
+        "reopened": "held back: completed or cancelled would become created",
         "rejected": f"failed a check: {quarantine}",
         "held": "not sent on purpose: first_orders or order_ids",
         "failed": "not sent: a later run sends them",
@@ -85,6 +102,24 @@ def _first_orders(results: RunResults, account: RunAccount) -> list[str]:
     ]
 
 
+def _reopened(shop: Shop, results: RunResults) -> list[str]:
+    """Return what to look at if orders are held back as reopened."""
+    count = sum(batches["reopened"] for batches in results.built)
+    examples = [order_id for batches in results.built for order_id in batches["reopened_examples"]][:REOPENED_EXAMPLES]
+    if not count:
+        return []
+    return [f"Held back as reopened: {count:,}, for example {', '.join(map(repr, examples))}. {reopened_remedy(shop)}."]
+
+
+def _data(data: DataState | None) -> list[str]:
+    """Return up to when the warehouse's data goes."""
+    if data is None:
+        return []
+    late = f": later than usual (more than {duration(data.usual.limit)})" if data.is_late else ""
+    hole = f"; no row is dated between then and {timestamp(data.hole[1])} UTC" if data.hole else ""
+    return [f"The data goes up to {timestamp(data.until)} UTC, {duration(data.lag)} before it was read{late}{hole}."]
+
+
 def _window(results: RunResults) -> str:
     if results.extraction is None:
         return "window unknown"
@@ -100,15 +135,19 @@ def _rejections(results: RunResults) -> list[str]:
 
 
 def _unmapped(shop: Shop, results: RunResults) -> list[str]:
-    found: dict[str, tuple[int, str | None]] = {}
-    for validated in results.validated:
-        for status, count, example in validated["unmapped"]:
-            seen, known_example = found.get(status, (0, None))
-            found[status] = (seen + count, known_example or example)
-    if not found:
+    """Return the unmapped statuses, the most frequent first, and the lines to paste, as they stand, into the file."""
+    from rees46_sync.validation.expectations import UnmappedStatus
+
+    counts: Counter[str] = Counter()
+    examples: dict[str, str | None] = {}
+    for unmapped in (UnmappedStatus.unpack(packed) for one in results.validated for packed in one["unmapped"]):
+        counts[unmapped.status] += unmapped.count
+        examples[unmapped.status] = examples.get(unmapped.status) or unmapped.example_id
+    if not counts:
         return []
-    lines = [f"Statuses that {shop.file.name} does not map; add each to the line of what it means:"]
-    for status, (count, example) in sorted(found.items(), key=lambda item: -item[1][0]):
-        lines.append(f"  {count:>8,}  {status!r}, for example order {example or 'without id'!r}")
-        lines += [f"                {line}" for line in mapping_lines(shop, status)]
-    return lines
+    found = [f"Statuses that {shop.file.name} does not map:"]
+    for status, count in counts.most_common():
+        found.append(f"  {count:>8,}  {status!r}, for example order {examples[status] or 'without id'!r}")
+    for to_paste in mapping_lines(shop, [status for status, _ in counts.most_common()]):
+        found += [f"To map them, {to_paste.action}{':' * bool(to_paste.lines)}", *to_paste.lines]
+    return found

@@ -43,6 +43,8 @@ class Extraction(TypedDict):
     :param is_resend: whether what it read is sent again although unchanged, because of ``resend_every``.
     :param held: rows that it read and left out, because ``order_ids`` does not name their orders.
     :param missing: the orders of ``order_ids`` that it did not find, in words; empty if it found all.
+    :param newest, empty_spans, whole_days: see :class:`rees46_sync.warehouse.times.DataTimes`; times are ISO 8601, UTC.
+    :param loaded_until: the answer of the shop's query ``loaded_until``; None if it has none.
     """
 
     extraction_id: str
@@ -57,6 +59,10 @@ class Extraction(TypedDict):
     superseded: int
     held: int
     missing: str
+    newest: str | None
+    empty_spans: list[tuple[str, str]]
+    whole_days: bool
+    loaded_until: str | None
 
 
 class Partition(TypedDict):
@@ -73,7 +79,8 @@ class ValidatedPartition(TypedDict):
     """
     A partition after validation; ``path`` is the file of its valid rows.
 
-    :param unmapped: status, count and an example id of each unmapped status.
+    :param newly_rejected: how many of the rejected rows no run has let through yet.
+    :param unmapped: what :meth:`rees46_sync.validation.expectations.UnmappedStatus.packed` returns of each one.
     :param data_docs: the address of its Data Docs, relative to Airflow's; None in a dry run.
     """
 
@@ -82,6 +89,7 @@ class ValidatedPartition(TypedDict):
     path: str
     valid: int
     rejected: int
+    newly_rejected: int
     reasons: dict[str, int]
     unmapped: list[tuple[str, int, str | None]]
     data_docs: str | None
@@ -95,6 +103,8 @@ class BuiltBatches(TypedDict):
     :param preview: what a dry run, or a request for approval, shows of them; None in other runs.
     :param resent: how many of them are sent although REES46 has their status.
     :param held: how many more were to be sent, and are left out because of ``first_orders``.
+    :param newly_reopened: how many of the reopened orders no run has let through in this version yet.
+    :param reopened_examples: ids of some of the reopened orders.
     """
 
     index: int
@@ -110,6 +120,8 @@ class BuiltBatches(TypedDict):
     unchanged: int
     stale: int
     reopened: int
+    newly_reopened: int
+    reopened_examples: list[str]
 
 
 class RunContext:
@@ -178,12 +190,14 @@ class RunContext:
         named_start = self.params["window_start"]
         if self.order_ids and not named_start:
             named_start = oldest_update(self.ledger, shop.shop, self.order_ids).isoformat()
+        latest = runs.latest_regular(shop.shop)
         may_resend = shop.resend_every and not (self.is_dry_run or self.first_orders)
         return compute_window(
             interval=(run.data_interval_start, run.data_interval_end) if run.data_interval_start else None,
             requested_at=run.run_after,
             watermark=runs.watermark(shop.shop, shop.lookback),
             lookback=shop.lookback,
+            whole_days=bool(latest and latest.whole_days),
             is_history=is_history or run.run_type == "backfill",
             named_start=named_start,
             named_end=self.params["window_end"],
@@ -191,14 +205,22 @@ class RunContext:
             last_resend=runs.last_resend(shop.shop, self.ti.dag_id, self.ti.run_id) if may_resend else None,
         )
 
-    def quarantine(self, rows: Sequence[RejectedRow]) -> None:
-        """Store rejected rows; a dry run stores none."""
+    def quarantine(self, rows: Sequence[RejectedRow]) -> int:
+        """
+        Store rejected rows; a dry run stores none.
+
+        :return: how many of them no run has let through yet.
+        """
         from rees46_sync.ledger.quarantine import Quarantine
 
-        if not rows or self.is_dry_run:
-            return
-        new = Quarantine(self.ledger).store(self.shop.shop, self.ti.run_id, rows)
-        log.info("Quarantine: %d rows, %d of them new.", len(rows), new)
+        if not rows:
+            return 0
+        quarantine = Quarantine(self.ledger)
+        new = quarantine.count_new(self.shop.shop, rows)
+        if not self.is_dry_run:
+            stored = quarantine.store(self.shop.shop, self.ti.run_id, rows)
+            log.info("Quarantine: %d rows, %d of them new.", len(rows), stored)
+        return new
 
 
 def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:

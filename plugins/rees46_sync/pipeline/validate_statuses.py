@@ -31,7 +31,7 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> V
     :param shop_file: path of the shop file.
     :param partition: a descriptor of :func:`rees46_sync.pipeline.extract_orders.extract_orders`.
     :return: the descriptor of its valid rows.
-    :raises RestartRunError: the staged file is gone, or an earlier version of the project wrote the descriptor.
+    :raises RestartRunError: the staged file is gone, or an earlier version of the project wrote it or the descriptor.
     :raises RowValidationError: Great Expectations could not run a check.
     :raises LedgerError: the ledger does not answer.
     :raises StagingError: the staging root cannot be read or written.
@@ -39,11 +39,12 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> V
     from rees46_sync.airflow_adapters import staging
     from rees46_sync.validation import data_docs
     from rees46_sync.validation.expectations import RowValidator
+    from rees46_sync.warehouse.values import SCHEMA
 
     run, extraction = RunContext(shop_file, context, partition), get_extraction(partition)
-    rows = staging.read(staging.open_path(partition["path"])).to_pandas()
+    rows = staging.read(staging.open_path(partition["path"]), SCHEMA.names).to_pandas()
     result = RowValidator().validate(rows, run.shop.codes, extracted_window(extraction))
-    run.quarantine(result.rejected)
+    newly_rejected = run.quarantine(result.rejected)
     for unmapped in result.unmapped:
         log.warning(
             "%s does not map status %r: %d rows, for example order %s. See the account for the line to add.",
@@ -61,8 +62,9 @@ def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> V
         path=str(path),
         valid=len(result.valid),
         rejected=len(result.rejected),
+        newly_rejected=newly_rejected,
         reasons=result.reasons,
-        unmapped=[(item.status, item.count, item.example_id) for item in result.unmapped],
+        unmapped=[item.packed() for item in result.unmapped],
         data_docs=docs,
     )
 

@@ -13,9 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from rees46_sync.exceptions import Problem
 
-Event = Literal["run_failed", "limit_reached", "rejected_share", "freshness", "volume"]
+Event = Literal["run_failed", "limit_reached", "rejected_share", "reopened", "freshness", "volume", "late_data"]
 
-EVENTS: tuple[Event, ...] = ("run_failed", "limit_reached", "rejected_share", "freshness", "volume")
+EVENTS: tuple[Event, ...] = (
+    "run_failed",
+    "limit_reached",
+    "rejected_share",
+    "reopened",
+    "freshness",
+    "volume",
+    "late_data",
+)
 
 CONNECTIONS = {"email": "smtp_default", "slack": "slack_api_default", "webhook": "http_default"}
 """The default Airflow connection of each kind of channel: that of its provider."""
@@ -76,6 +84,13 @@ class Thresholds(BaseModel):
 
     rejected_share: float = Field(
         0.01, ge=0, le=1, description="the share of rejected rows of a run above which an alert fires, 0 to 1"
+    )
+    reopened_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="the share of a run's rows above which orders that are held back as reopened make an alert fire, "
+        "0 to 1",
     )
     volume_factor: float = Field(
         5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,14 @@ class Query:
         return text, tuple(bounds[name] for name in names)
 
 
-def read_query(path: Path) -> Query:
+def read_query(path: Path, parameters: Sequence[str] = WINDOW_PARAMETERS) -> Query:
     """
     Read a query file: one SELECT. Comments and a semicolon at the end are removed.
 
+    :param parameters: what it has to bind.
+
     :raises Problem: the file is missing or unreadable, holds no or several statements, is not a SELECT, or does not
-        bind exactly ``:window_start`` and ``:window_end``.
+        bind exactly these parameters.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -92,13 +94,14 @@ def read_query(path: Path) -> Query:
     full = [parts for parts in statements if "".join(parts).strip()]
     if len(full) != 1:
         raise Problem(f"holds {len(full)} statements", "write one SELECT")
-    missing = [name for name in WINDOW_PARAMETERS if name not in binds]
-    unknown = sorted(binds - set(WINDOW_PARAMETERS))
+    missing = [name for name in parameters if name not in binds]
+    unknown = sorted(binds - set(parameters))
     if missing:
         raise Problem(
             f"does not bind {' and '.join(missing)} outside comments and quotes",
             "write updated_at >= :window_start AND updated_at < :window_end",
         )
     if unknown:
-        raise Problem(f"binds {', '.join(unknown)}", "bind only :window_start and :window_end")
+        only = "bind only :window_start and :window_end" if parameters else "bind nothing: it is about no window"
+        raise Problem(f"binds {', '.join(unknown)}", only)
     return Query(tuple(full[0]))

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from rees46_sync.shop.channels import Channel, Thresholds, no_place_twice
-from rees46_sync.shop.query import read_query
+from rees46_sync.shop.query import WINDOW_PARAMETERS, read_query
 from rees46_sync.shop.statuses import CANCELLED as CANCELLED
 from rees46_sync.shop.statuses import COMPLETED as COMPLETED
 from rees46_sync.shop.statuses import CREATED as CREATED
@@ -111,15 +111,18 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rejected_share: float = Field(
-        0.05, ge=0, le=1, description="the largest share of rejected rows that a run may have, 0 to 1"
+        0.05, ge=0, le=1, description="the largest share of newly rejected rows that a run may have, 0 to 1"
     )
     changed_orders: int = Field(
         100_000, ge=0, description="the largest number of orders that one run may change, 0 or more"
     )
+    reopened_orders: int = Field(
+        100, ge=0, description="the largest number of orders that one run may newly hold back as reopened, 0 or more"
+    )
 
 
 class Shop(BaseModel):
-    """One shop file, checked. Durations are timedeltas, ``query`` is an absolute path."""
+    """One shop file, checked. Durations are timedeltas, the paths of queries are absolute."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -142,7 +145,7 @@ class Shop(BaseModel):
     partition_rows: int = Field(
         250_000, ge=1, le=100_000_000, description="the largest number of rows of a partition, 1 or more"
     )
-    limits: Limits = Field(Limits.model_validate({}), description="rejected_share and changed_orders")
+    limits: Limits = Field(Limits.model_validate({}), description="rejected_share, changed_orders and reopened_orders")
     on_limit: Literal["fail", "ask"] = Field(
         "fail", description="what a reached limit does: fail stops the run, ask waits for a person's approval"
     )
@@ -161,6 +164,11 @@ class Shop(BaseModel):
         None,
         description="after how long a run sends again what changed in that time although REES46 has it, as a number "
         "and s, m, h, d or w, from 1h to 30d: 7d; or null for never",
+    )
+    loaded_until: Path | None = Field(
+        None,
+        description="the path, relative to the shop file, of a query that returns up to when the shop's loader has "
+        "delivered, or null",
     )
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
     feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(
@@ -184,7 +192,9 @@ class Shop(BaseModel):
     notify: Annotated[tuple[Channel, ...], AfterValidator(no_place_twice)] = Field(
         (), description="a list of places that receive alerts, each with one of email, slack and webhook"
     )
-    alerts: Thresholds = Field(Thresholds.model_validate({}), description="rejected_share and volume_factor")
+    alerts: Thresholds = Field(
+        Thresholds.model_validate({}), description="rejected_share, reopened_share and volume_factor"
+    )
 
     _file: Path = PrivateAttr(Path("shop.yaml"))
 
@@ -198,12 +208,14 @@ class Shop(BaseModel):
         """REES46's code (0, 1 or 2) of each of the shop's statuses."""
         return self.statuses.codes
 
-    @field_validator("query", mode="after")
+    @field_validator("query", "loaded_until", mode="after")
     @classmethod
-    def _usable_query(cls, query: Path, info: ValidationInfo) -> Path:
+    def _usable_query(cls, query: Path | None, info: ValidationInfo) -> Path | None:
+        if query is None:
+            return None
         shop_file: Path = (info.context or {})["file"]
         path = (shop_file.parent / query).resolve()
-        read_query(path)
+        read_query(path, WINDOW_PARAMETERS if info.field_name == "query" else ())
         return path
 
     def model_post_init(self, context: Any) -> None:

@@ -8,9 +8,7 @@ shop.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +19,6 @@ from pydantic_core import ErrorDetails
 
 from rees46_sync.exceptions import Problem, ShopFileError
 from rees46_sync.shop.shop import Shop
-from rees46_sync.shop.statuses import STATUS_NAMES
 
 
 def shops_dir(project: Path) -> Path:
@@ -47,7 +44,11 @@ def load_shops(folder: Path) -> tuple[list[Shop], list[ShopFileError]]:
             if shop.shop in shops:
                 other = shops[shop.shop].file.name
                 raise ShopFileError(
-                    file.name, Problem(f"shop is {shop.shop!r}, as in {other}", "give each shop its own name")
+                    file.name,
+                    Problem(
+                        f"shop is {shop.shop!r}, as in {other}, which is in force: it comes first by name",
+                        "give each shop its own name, or remove one of the two files",
+                    ),
                 )
         except ShopFileError as error:
             errors.append(error)
@@ -157,16 +158,3 @@ def _remedy(loc: tuple[int | str, ...]) -> str:
 
 def _is_model(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def mapping_lines(shop: Shop, status: str) -> list[str]:
-    """Return the three lines under ``statuses`` that would map one more status: one for each meaning it may have."""
-    return [
-        f"{name}: [{', '.join([*map(_yaml, getattr(shop.statuses, name)), _yaml(status)])}]" for name in STATUS_NAMES
-    ]
-
-
-def _yaml(text: str) -> str:
-    """Return a text as it is written in a YAML list, in quotes if it is not plain words."""
-    is_plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9_-])?", text) and text.lower() != "null"
-    return text if is_plain else json.dumps(text, ensure_ascii=False)

@@ -7,9 +7,11 @@ Expectations cannot run a check, the task fails: no row is rejected for that, an
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARACTERS = 255
 
+MAX_STATUS_CHARACTERS = 250
+"""How much of an unmapped status is kept; a longer one cannot be mapped."""
+
 REASONS = {
     "order_id_missing": "the row has no order id",
     "order_id_blank": "the order id is blank",
@@ -37,6 +42,7 @@ REASONS = {
     "order_id_control_character": "the order id holds a control character",
     "order_id_inexact": "the order id is a float with a fraction or from 2^53 on, or no text: cast it in the query",
     "order_id_duplicated": "the order id occurs twice in a partition",
+    "order_ambiguous": "the order has different statuses at its newest updated_at",
     "status_missing": "the row has no status",
     "status_unmapped": "the shop file does not map the status",
     "updated_at_missing": "the row has no updated_at",
@@ -56,11 +62,28 @@ _THIN = {
 
 @dataclass(frozen=True)
 class UnmappedStatus:
-    """A status of the warehouse that the shop file does not map; its texts are made printable."""
+    """
+    A status of the warehouse that the shop file does not map.
+
+    :param status: as the warehouse has it, cut after :data:`MAX_STATUS_CHARACTERS`; it may hold any character.
+    :param example_id: the id of an order that has it, made printable; None if no such row has an id.
+    """
 
     status: str
     count: int
     example_id: str | None
+
+    def packed(self) -> tuple[str, int, str | None]:
+        """Return the fields for an XCom. In its database no text may hold NUL, so the status is escaped as in JSON."""
+        return json.dumps(self.status, ensure_ascii=False)[1:-1], self.count, self.example_id
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> UnmappedStatus:
+        """Return what was packed, also by an earlier version of the project, which did not escape the status."""
+        status, count, example_id = packed
+        with suppress(ValueError):
+            status = json.loads(f'"{status}"')
+        return cls(status, count, example_id)
 
 
 @dataclass(frozen=True)
@@ -195,8 +218,9 @@ def _row_suite(statuses: Collection[str], window: Window) -> ExpectationSuite:
             ),
             "order_id_inexact": expect.ExpectColumnValuesToBeInSet(column="order_id_exact", value_set=[True]),
             "order_id_duplicated": expect.ExpectCompoundColumnsToBeUnique(
-                column_list=["order_id", "order_id_exact"], ignore_row_if="any_value_is_missing"
+                column_list=["order_id", "order_id_exact", "copy"], ignore_row_if="any_value_is_missing"
             ),
+            "order_ambiguous": expect.ExpectColumnValuesToBeInSet(column="order_unambiguous", value_set=[True]),
             "status_missing": expect.ExpectColumnValuesToNotBeNull(column="status"),
             "status_unmapped": expect.ExpectColumnValuesToBeInSet(column="status", value_set=sorted(statuses)),
             "updated_at_missing": expect.ExpectColumnValuesToBeInSet(column="updated_at_given", value_set=[True]),
@@ -222,9 +246,13 @@ def _unmapped(rows: pd.DataFrame, positions: list[int]) -> list[UnmappedStatus]:
     counts = Counter(found["status"])
     examples = found.dropna().drop_duplicates("status").set_index("status")["order_id"].to_dict()
     return [
-        UnmappedStatus(printable(status, 250) or "", count, printable(examples.get(status), 100))
+        UnmappedStatus(_cut(status), count, printable(examples.get(status), 100))
         for status, count in counts.most_common()
     ]
+
+
+def _cut(status: str) -> str:
+    return status if len(status) <= MAX_STATUS_CHARACTERS else f"{status[:MAX_STATUS_CHARACTERS]}…"
 
 
 def _text(value: Any) -> str | None:

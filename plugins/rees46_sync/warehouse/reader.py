@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -33,11 +33,14 @@ from rees46_sync.shop.query import Query, read_query
 from rees46_sync.shop.shop import Shop
 from rees46_sync.warehouse.databases import READ_ONLY, find_by_dialect, find_by_driver, get_paramstyle
 from rees46_sync.warehouse.newest import StagedPartition, newest_versions, stage_partitions
-from rees46_sync.warehouse.values import COLUMNS, SCHEMA, Chunk, staged_rows
+from rees46_sync.warehouse.times import DataTimes, TimesSeen
+from rees46_sync.warehouse.values import COLUMNS, READ_SCHEMA, Chunk, exact_texts, staged_rows
 from rees46_sync.window import Window
 
 FETCH_ROWS = 10_000
 """Rows that are fetched from the warehouse at once, and held in memory as one chunk before the sort."""
+
+PAIRS = pa.schema([("order_id", pa.string()), ("value", pa.string())])
 
 QueryResult: TypeAlias = tuple[list[str], Iterable[Chunk]]
 """What a query returns: the names of its columns, and its rows in chunks."""
@@ -57,6 +60,7 @@ class ExtractedRows:
     :param columns: the names of the query's columns, as the database returns them.
     :param held: how many of them are of orders that the caller did not choose; they are not in the partitions either.
     :param missing: the chosen orders that no row is of.
+    :param times: what the times of all rows show of the data.
     """
 
     read: int
@@ -65,6 +69,7 @@ class ExtractedRows:
     columns: tuple[str, ...]
     held: int = 0
     missing: tuple[str, ...] = ()
+    times: DataTimes = field(default_factory=DataTimes)
 
 
 class _SpooledRows(NamedTuple):
@@ -72,6 +77,7 @@ class _SpooledRows(NamedTuple):
     kept: int
     columns: tuple[str, ...]
     found: set[str | None]
+    times: DataTimes
 
 
 def extract(shop: Shop, window: Window, folder: UPath, order_ids: Sequence[str] = ()) -> ExtractedRows:
@@ -87,7 +93,7 @@ def extract(shop: Shop, window: Window, folder: UPath, order_ids: Sequence[str] 
     with tempfile.TemporaryDirectory(prefix="rees46-extract-") as scratch:
         spool = Path(scratch) / "rows.parquet"
         rows = _spool(shop, window, spool, order_ids)
-        partitions = list(stage_partitions(newest_versions(spool), shop.partition_rows, folder))
+        partitions = list(stage_partitions(newest_versions(spool, shop.codes), shop.partition_rows, folder))
     return ExtractedRows(
         read=rows.read,
         superseded=rows.kept - sum(partition.rows for partition in partitions),
@@ -95,7 +101,37 @@ def extract(shop: Shop, window: Window, folder: UPath, order_ids: Sequence[str] 
         columns=rows.columns,
         held=rows.read - rows.kept,
         missing=tuple(order_id for order_id in order_ids if order_id not in rows.found),
+        times=rows.times,
     )
+
+
+def stream(shop: Shop, window: Window) -> Generator[pa.Table]:
+    """
+    Read the rows of a window and return them in chunks (:data:`READ_SCHEMA`), without staging them.
+
+    If the generator is closed before its end, the rest of the rows is not read.
+
+    :raises SyncError: as :func:`extract`, when the first chunk is read or a later one.
+    """
+    with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
+        columns = _positions(names, shop)
+        for chunk in chunks:
+            yield staged_rows(*(chunk[position] for position in columns))
+
+
+def stream_pairs(shop: Shop, window: Window, column: str) -> Iterator[pa.Table]:
+    """
+    Read the rows of a window again: the order id and another column of the query, both as text (:data:`PAIRS`).
+
+    :param column: the query returns it once; case does not matter.
+    :raises SyncError: as :func:`extract`, when the first chunk is read or a later one.
+    """
+    with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
+        ids, values = _positions(names, shop)[0], [name.lower() for name in names].index(column.lower())
+        for chunk in chunks:
+            other = chunk[values]
+            texts = exact_texts(other.to_pylist() if isinstance(other, pa.Array) else other)[0]  # of any type
+            yield pa.table([exact_texts(chunk[ids])[0], texts], PAIRS)
 
 
 def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) -> _SpooledRows:
@@ -103,7 +139,8 @@ def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) ->
     read = seq = 0
     found: set[str | None] = set()
     chosen = pa.array(order_ids, pa.string()) if order_ids else None
-    schema = SCHEMA.remove(SCHEMA.get_field_index("copy")).append(pa.field("seq", pa.int64()))
+    times = TimesSeen(window.start, min(window.end, datetime.now(UTC)))
+    schema = READ_SCHEMA.append(pa.field("seq", pa.int64()))
     with _warehouse_errors(shop), _open_query(shop, window) as (names, chunks):
         columns = _positions(names, shop)
         with pq.ParquetWriter(
@@ -112,13 +149,14 @@ def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) ->
             for chunk in chunks:
                 table = staged_rows(*(chunk[position] for position in columns))
                 read += table.num_rows
+                times.add(table["updated_at"])
                 if chosen is not None:
                     table = table.filter(pc.is_in(table["order_id"], value_set=chosen))
                     found.update(table["order_id"].to_pylist())
                 numbers = pa.array(np.arange(seq, seq + table.num_rows))
                 writer.write_table(table.append_column("seq", numbers))
                 seq += table.num_rows
-    return _SpooledRows(read, seq, tuple(names), found)
+    return _SpooledRows(read, seq, tuple(names), found, times.result())
 
 
 @contextmanager
@@ -147,10 +185,15 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
 @contextmanager
 def _open_query(shop: Shop, window: Window) -> Iterator[QueryResult]:
     """Run the shop's query over a window, with a server-side cursor if the database has them."""
-    hook = get_database_hook(shop.warehouse_conn_id)
-    query = read_query(shop.query)
     # Every database accepts UTC without a zone. databases.py has the settings that make a session UTC.
     bounds = {"window_start": window.start.replace(tzinfo=None), "window_end": window.end.replace(tzinfo=None)}
+    with _run(shop, read_query(shop.query), bounds) as result:
+        yield result
+
+
+@contextmanager
+def _run(shop: Shop, query: Query, bounds: dict[str, datetime]) -> Iterator[QueryResult]:
+    hook = get_database_hook(shop.warehouse_conn_id)
     try:
         engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
     except sa.exc.NoSuchModuleError:
@@ -166,7 +209,7 @@ def _sqlalchemy_query(engine: sa.Engine, query: Query, bounds: dict[str, datetim
     parameters = {name: database.time_parameter(value) for name, value in bounds.items()}
     try:
         with engine.connect().execution_options(**READ_ONLY) as connection:
-            if database.arrow_reader:
+            if database.arrow_reader and bounds:
                 with database.arrow_reader(connection, query, bounds, COLUMNS) as arrow_result:
                     if arrow_result:
                         names, batches = arrow_result
@@ -196,6 +239,28 @@ def _native_query(hook: DbApiHook, query: Query, bounds: dict[str, datetime]) ->
         cursor.execute(*query.for_driver(get_paramstyle(connection), bounds))
         rows = iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
         yield [column[0] for column in cursor.description], map(_columns, rows)
+
+
+def read_loaded_until(shop: Shop) -> datetime:
+    """
+    Ask the warehouse up to when the shop's loader has delivered, by the query ``loaded_until`` of the shop file.
+
+    :return: an aware time, in UTC; a time without a zone is UTC.
+    :raises QueryColumnsError: the query does not return one row with one time.
+    :raises WarehouseError: the warehouse cannot be reached, or the query fails.
+    """
+    assert shop.loaded_until is not None  # the caller asks only then
+    query = shop.loaded_until.name
+    with _warehouse_errors(shop), _run(shop, read_query(shop.loaded_until, ()), {}) as (names, chunks):
+        values = [value for chunk in chunks for column in chunk for value in column]
+    moment: datetime | None = staged_rows([None], [None], values)["updated_at"][0].as_py() if len(values) == 1 else None
+    if moment is None:
+        found = "a value that is no time" if len(values) == 1 else f"{len(values)} values in {len(names)} columns"
+        raise QueryColumnsError(
+            f"Shop {shop.shop}: query {query} (loaded_until) returns {found}",
+            "return one row with one time: up to when every change is in the warehouse",
+        )
+    return moment.astimezone(UTC)
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> Chunk:

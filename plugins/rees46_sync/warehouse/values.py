@@ -20,7 +20,7 @@ COLUMNS = ("order_id", "status", "updated_at")
 EXACT_FLOAT = 2**53
 """From here on a float cannot tell neighbouring whole numbers apart, so it cannot be an order id."""
 
-SCHEMA = pa.schema(
+READ_SCHEMA = pa.schema(
     [
         pa.field("order_id", pa.string()),
         pa.field("order_id_exact", pa.bool_()),
@@ -29,11 +29,14 @@ SCHEMA = pa.schema(
         pa.field("updated_at_given", pa.bool_()),
         pa.field("updated_at_readable", pa.bool_()),
         pa.field("updated_at_text", pa.string()),
-        pa.field("copy", pa.int64()),
     ]
 )
-"""A staged row: the three columns as text and timestamp; ``updated_at_text`` is the warehouse's value if that is a text
-or a number instead of a timestamp; ``copy`` numbers equal rows without an id, from 1."""
+"""A row as it was read: the three columns as text and timestamp; ``updated_at_text`` is the warehouse's value if that
+is a text or a number instead of a timestamp."""
+
+SCHEMA = READ_SCHEMA.append(pa.field("copy", pa.int64())).append(pa.field("order_unambiguous", pa.bool_()))
+"""A staged row. An order has several if its newest time has statuses of different meanings: then ``order_unambiguous``
+is false. ``copy`` numbers the rows of such an order, and equal rows without an id, from 1."""
 
 Chunk: TypeAlias = Sequence[Sequence[Any] | pa.Array]
 """Some rows, column by column: Python values of a database driver, or Arrow arrays."""
@@ -45,15 +48,15 @@ def staged_rows(
     order_ids: Sequence[Any] | pa.Array, statuses: Sequence[Any] | pa.Array, updated_at: Sequence[Any] | pa.Array
 ) -> pa.Table:
     """
-    Turn a database driver's values into staged rows (:data:`SCHEMA` without ``copy``).
+    Turn a database driver's values into rows of :data:`READ_SCHEMA`.
 
     Order ids keep their exact text, numbers their exact digits; statuses are trimmed, and blank ones count as missing;
     timestamps without a zone are UTC.
 
     :param order_ids, statuses, updated_at: Python values, or Arrow arrays of texts, integers or timestamps.
     """
-    ids, exact = _texts(order_ids)
-    trimmed = pc.utf8_trim_whitespace(_texts(statuses)[0])
+    ids, exact = exact_texts(order_ids)
+    trimmed = pc.utf8_trim_whitespace(exact_texts(statuses)[0])
     times, times_text = _timestamps(updated_at)
     given = pc.or_(pc.is_valid(times), pc.is_valid(times_text))
     return pa.table(
@@ -69,8 +72,12 @@ def staged_rows(
     )
 
 
-def _texts(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return the values as text, and for each one whether the text is exact, as :func:`exact_text` does."""
+def exact_texts(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
+    """
+    Return the values as text, and for each one whether the text is exact, as :func:`exact_text` does.
+
+    :param values: Python values, or an Arrow array of texts, integers or timestamps.
+    """
     if isinstance(values, pa.Array):
         return values.cast(pa.string()), pa.repeat(True, len(values))
     if {*map(type, values)} <= {str, NoneType}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.routing import Mount
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from tests.conftest import ShopUnderTest
+from tests.monitoring.builders import save_success
 from tests.monitoring.page.conftest import Login
 from tests.monitoring.page.requests import SECTIONS, get_text
 
@@ -69,3 +71,18 @@ def test_an_unusable_shop_file_is_counted_without_showing_its_content(log_in: Lo
     assert "1 shop file cannot be used" in page
     assert "secret" not in page
     assert "hidden" not in page
+
+
+@pytest.mark.clock
+def test_a_shop_that_vanished_is_as_hidden_as_before(
+    log_in: Login, ledger: Ledger, two_shops: ShopUnderTest, frozen_now: datetime
+) -> None:
+    save_success(ledger, "1", frozen_now, shop="secret", dag_id="order_status_sync_secret")
+    duplicate = (two_shops.shops / "secret.yaml").read_text()
+    (two_shops.shops / "zz.yaml").write_text(duplicate)
+    assert "zz.yaml" not in get_text(log_in("stranger"), "/")
+    for name in ("secret", "zz"):
+        (two_shops.shops / f"{name}.yaml").unlink()
+
+    assert "secret" not in get_text(log_in("stranger"), "/")
+    assert "<strong>secret</strong> has no shop file" in get_text(log_in("viewer"), "/")

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import yaml
 from fastapi.testclient import TestClient
 
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.mappings import mapping_text
 from rees46_sync.ledger.migrations import VERSION
-from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
+from rees46_sync.ledger.quarantine import MEANINGS, REOPENED, Quarantine, RejectedRow
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import RunRef
+from rees46_sync.ledger.shop_names import retire
 from rees46_sync.ledger.tables import alert_messages, in_flight_requests, schema_versions
 from rees46_sync.ledger.tables import alerts as alerts_table
 from rees46_sync.monitoring.alerts import AlertEvaluation, AlertName, Alerts
 from rees46_sync.monitoring.page import queries as queries_module
 from tests.conftest import PROJECT, ShopUnderTest, accept, open_request
-from tests.monitoring.builders import orders_of, save_run, save_success
+from tests.monitoring.builders import NOON, orders_of, save_run, save_success
 from tests.monitoring.page.requests import SECTIONS, get_text
+from tests.whole_run import CODES
 
 RUN_ID = "manual__2026-03-01T12:00:00+00:00/ä"
 RUN = RunRef("test", "order_status_sync_test", RUN_ID, "extraction-1")
@@ -49,6 +55,11 @@ def test_the_page_follows_its_own_policy(viewer: TestClient, ledger: Ledger) -> 
         assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page)
 
 
+def health_of_test(viewer: TestClient) -> dict[str, Any]:
+    [found] = [one for one in viewer.get("/rees46/health").json()["shops"] if one["shop"] == "test"]
+    return dict(found)
+
+
 # What it shows
 
 
@@ -67,6 +78,39 @@ def test_the_overview_shows_the_progress_of_the_sync(viewer: TestClient, ledger:
     assert "1 run failed since" in page
     assert page.count("<svg") == 2
     assert "2 in the last 48 hours" in page
+
+
+def test_the_overview_says_what_was_read_and_how_a_gap_is_closed(viewer: TestClient, ledger: Ledger) -> None:
+    day = NOON - timedelta(days=2)
+    save_run(ledger, "1")
+    save_run(ledger, "2", window_start=day - timedelta(hours=1), window_end=day, window_widened=False)
+    page = get_text(viewer, "/shops/test")
+    assert "Orders that changed from 2026-02-27 11:00:00 to 2026-03-01 12:00:00 UTC, except in 1 gap." in page
+    assert "2026-02-27 12:00:00 to 2026-02-28 12:00:00" in page
+    assert "&#34;window_start&#34;: &#34;2026-02-27T12:00:00&#34;" in page
+    assert health_of_test(viewer)["gaps"] == 1
+
+
+@pytest.mark.clock
+def test_data_that_ends_early_is_said_and_counts_as_old(viewer: TestClient, ledger: Ledger) -> None:
+    now = datetime.now(UTC)
+    times = {"window_end": now, "started_at": now, "finished_at": now}
+    save_run(ledger, "1", **times, data_until=now - timedelta(days=3), data_late=True)
+    page = get_text(viewer, "/shops/test")
+    assert "The warehouse's data ends there, earlier than usual." in page
+    assert "at most 3 d 0 h old" in page
+    health = health_of_test(viewer)
+    assert (health["fresh"], health["data_late"]) == (False, True)
+
+
+@pytest.mark.clock
+def test_a_corrected_mapping_is_said_until_it_is_applied(viewer: TestClient, ledger: Ledger) -> None:
+    accept(ledger, RUN, 0, orders_of(("1", 1)))
+    mapping = mapping_text(CODES | {"new": 1})
+    save_run(ledger, "1", mapping=mapping, mapping_hash="of another shop file", finished_at=datetime.now(UTC))
+    page = get_text(viewer, "/shops/test")
+    assert "&#39;new&#39; was completed and is now created: this concerns at most 1 orders" in page
+    assert "make remap SHOP=test" in page
 
 
 def test_orders_by_status_are_loaded_after_the_page(viewer: TestClient, ledger: Ledger) -> None:
@@ -106,12 +150,43 @@ def test_lists_continue_on_older_pages(viewer: TestClient, ledger: Ledger, monke
         assert ">one<" in get_text(viewer, older.replace("&amp;", "&"))
 
 
-def test_an_unmapped_status_is_shown_with_the_line_for_the_shop_file(viewer: TestClient, ledger: Ledger) -> None:
-    Quarantine(ledger).store("test", "run", [RejectedRow("A-1", "on hold: no", None, "status_unmapped")])
+@pytest.mark.parametrize("reason", MEANINGS)
+def test_a_reason_that_is_no_failed_check_has_a_meaning(viewer: TestClient, ledger: Ledger, reason: str) -> None:
+    Quarantine(ledger).store("test", "run", [RejectedRow("A-1", "paid", None, reason)])
+
+    assert f"<td>{MEANINGS[reason]}</td>" in get_text(viewer, "/shops/test/quarantine")
+
+
+def test_the_overview_counts_the_orders_that_are_held_back_as_reopened(viewer: TestClient, ledger: Ledger) -> None:
+    save_run(ledger, "run")
+    assert "reopened</a>" not in get_text(viewer, "/shops/test")
+
+    Quarantine(ledger).store("test", "run", [RejectedRow(one, "paid", None, REOPENED) for one in ("A-1", "A-2")])
+
+    assert 'quarantine?reason=reopened">2 reopened</a>' in get_text(viewer, "/shops/test")
+    assert 'quarantine?reason=reopened">held back</a>' in get_text(viewer, "/shops/test/runs")
+
+
+def test_unmapped_statuses_are_shown_with_the_lines_for_the_shop_file(viewer: TestClient, ledger: Ledger) -> None:
+    statuses = ["on hold: no", "new\u200b", "x\x00"]
+    Quarantine(ledger).store(
+        "test", "run", [RejectedRow(f"A-{status}", status, None, "status_unmapped") for status in statuses]
+    )
     page = get_text(viewer, "/shops/test/quarantine")
-    assert "completed: [delivered, &#34;on hold: no&#34;]" in page
     assert "for example order" in page
-    assert "A-1" in page
+    assert "A-on hold" in page
+    lines = [html.unescape(line) for line in re.findall('<code class="copy text">(.*?)</code>', page)]
+    # Of a status that is stored with an escape, it is not known whether the warehouse has the escape itself.
+    assert {yaml.safe_load(line)[0] for line in lines} == {*statuses, r"new\u200b", r"x\x00"}
+    assert all(line.startswith("  - ") for line in lines)
+
+
+def test_a_status_that_is_mapped_by_now_is_no_longer_shown_as_unmapped(
+    shop: ShopUnderTest, viewer: TestClient, ledger: Ledger
+) -> None:
+    Quarantine(ledger).store("test", "run", [RejectedRow("A-1", "new\u200b", None, "status_unmapped")])
+    shop.configure(statuses={"created": ["new", "new\u200b"], "completed": ["delivered"], "cancelled": []})
+    assert "Unmapped statuses" not in get_text(viewer, "/shops/test/quarantine")
 
 
 def test_an_order_shows_its_statuses_and_whether_one_is_in_flight_or_uncertain(
@@ -257,13 +332,13 @@ def test_a_ledger_that_no_run_has_migrated_yet_is_no_new_one(viewer: TestClient,
 # The health
 
 
-HEALTH_KEYS = {"shop", "fresh", "age_seconds", "change_age_seconds", "freshness_seconds"}
+HEALTH_KEYS = {"shop", "fresh", "age_seconds", "change_age_seconds", "data_late", "gaps", "freshness_seconds"}
 
 
 def get_health(client: TestClient) -> tuple[int, dict[str, int | None]]:
     response = client.get("/rees46/health")
     content = response.json()
-    assert content.keys() == {"healthy", "shops"}
+    assert content.keys() == {"healthy", "shops", "vanished"}
     assert content["healthy"] == (response.status_code == 200)
     assert all(shop.keys() == HEALTH_KEYS for shop in content["shops"])
     return response.status_code, {shop["shop"]: shop["age_seconds"] for shop in content["shops"]}
@@ -343,6 +418,74 @@ def test_an_api_server_without_shop_files_is_not_healthy(anonymous: TestClient, 
     for file in two_shops.shops.glob("*.yaml"):
         file.unlink()
     assert get_health(anonymous) == (503, {})
+
+
+# Shops without a file
+
+
+def vanish(shop: ShopUnderTest, name: str) -> None:
+    (shop.shops / f"{name}.yaml").unlink()
+
+
+@pytest.mark.clock
+def test_a_shop_whose_file_is_gone_is_missed_until_it_is_taken_out(
+    anonymous: TestClient, viewer: TestClient, ledger: Ledger, two_shops: ShopUnderTest, frozen_now: datetime
+) -> None:
+    save_success(ledger, "1", frozen_now)
+    save_success(ledger, "2", frozen_now, shop="secret", dag_id="order_status_sync_secret")
+    assert get_health(anonymous)[0] == 200
+    assert "has no shop file" not in get_text(viewer, "/")
+
+    vanish(two_shops, "secret")
+
+    assert get_health(anonymous) == (503, {"test": 0})
+    assert anonymous.get("/rees46/health").json()["vanished"] == ["secret"]
+    page = get_text(viewer, "/")
+    assert "<strong>secret</strong> has no shop file" in page
+    assert f"<code>shop_ledger</code> knows it: its last run ended at {frozen_now:%Y-%m-%d %H:%M:%S}" in page
+    assert "make rename-shop FROM=secret TO=" in page
+    assert "make retire-shop SHOP=secret" in page
+
+    retire(ledger, "secret")
+
+    assert get_health(anonymous) == (200, {"test": 0})
+    assert "secret" not in get_text(viewer, "/")
+
+
+@pytest.mark.clock
+def test_a_shop_whose_file_cannot_be_used_has_not_vanished(
+    anonymous: TestClient, viewer: TestClient, ledger: Ledger, two_shops: ShopUnderTest
+) -> None:
+    save_success(ledger, "1", datetime.now(UTC))
+    save_success(ledger, "2", datetime.now(UTC), shop="secret", dag_id="order_status_sync_secret")
+    vanish(two_shops, "secret")
+    (two_shops.shops / "another_name.yaml").write_text("shop: secret # as before\nquery: nowhere.sql\n")
+
+    assert get_health(anonymous)[0] == 503
+    assert anonymous.get("/rees46/health").json()["vanished"] == []
+    assert "has no shop file" not in get_text(viewer, "/")
+
+
+@pytest.mark.clock
+def test_a_ledger_that_does_not_answer_hides_no_other_shop(
+    anonymous: TestClient, viewer: TestClient, ledger: Ledger, two_shops: ShopUnderTest
+) -> None:
+    save_success(ledger, "1", datetime.now(UTC))
+    save_success(ledger, "2", datetime.now(UTC), shop="gone", dag_id="order_status_sync_gone")
+    two_shops.connect("ledger_of_test", "sqlite:////nowhere/at/all/ledger.db")
+    two_shops.configure(ledger_conn_id="ledger_of_test")
+
+    assert anonymous.get("/rees46/health").json()["vanished"] == ["gone"]
+    assert "<strong>gone</strong> has no shop file" in get_text(viewer, "/")
+
+
+def test_of_two_files_of_one_shop_the_page_says_which_is_in_force(viewer: TestClient, two_shops: ShopUnderTest) -> None:
+    (two_shops.shops / "zz.yaml").write_text((two_shops.shops / "test.yaml").read_text())
+
+    page = get_text(viewer, "/")
+
+    assert "Two files are about shop <strong>test</strong>: <code>test.yaml</code> is in force" in page
+    assert "<code>zz.yaml</code> is not used" in page
 
 
 # In Airflow

@@ -17,7 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from rees46_sync.exceptions import ConnectionFieldsError, LedgerError, LedgerSchemaError, SyncError
+from rees46_sync.exceptions import ConnectionFieldsError, LedgerError, LedgerSchemaError, ShopFileError, SyncError
+from rees46_sync.formatting import unescape_unprintable
 from rees46_sync.monitoring.page.access import can_read_shop, current_user
 from rees46_sync.monitoring.page.views import csv_lines, run_path, templates
 from rees46_sync.shop.shop import Shop
@@ -69,10 +70,13 @@ async def _with_headers(request: Request, respond: Callable[[Request], Awaitable
     return response
 
 
-def _all_shops(request: Request) -> tuple[list[Shop], int]:
-    """Return the usable shops, and the number of unusable shop files; they are read each time, as they may change."""
-    shops, errors = load_shops(shops_dir(request.app.state.project))
-    return shops, len(errors)
+def _shops_dir(request: Request) -> Path:
+    return shops_dir(request.app.state.project)
+
+
+def _all_shops(request: Request) -> tuple[list[Shop], list[ShopFileError]]:
+    """Return the usable shops, and the errors of other shop files; they are read each time, as they may change."""
+    return load_shops(_shops_dir(request))
 
 
 def _requested_shop(request: Request, shop: str, user: Annotated[Any, Depends(current_user)]) -> Shop:
@@ -102,12 +106,14 @@ def health(request: Request) -> JSONResponse:
     Answer a monitor: 200 if every shop is fresh, otherwise 503.
 
     It needs no login, so it holds nothing but names and ages in seconds: the time since the last successful hourly run,
-    and the largest possible age of a change that is not accepted yet. They are null if no run succeeded yet, or the
-    ledger does not answer. An unusable shop file is 503 as well. So is no shop at all: then the api-server reads
-    another folder than the scheduler.
+    and the largest possible age of a change that is not accepted yet; whether the warehouse's data ends earlier than
+    usual; and how many gaps are between the delivered windows, which make no shop unhealthy. They are null if no run
+    succeeded yet, or the ledger does not answer. An unusable shop file is 503 as well. So is no shop at all: then the
+    api-server reads another folder than the scheduler. So is a shop that a ledger knows and no shop file names.
     """
     from rees46_sync.ledger.database import interactive_ledger
     from rees46_sync.monitoring.freshness import freshness_status
+    from rees46_sync.monitoring.vanished_shops import vanished_shops
 
     shops, unusable = _all_shops(request)
     now = datetime.now(UTC)
@@ -126,11 +132,14 @@ def health(request: Request) -> JSONResponse:
                 "age_seconds": _seconds(status.success_age if status else None),
                 "change_age_seconds": _seconds(status.change_age if status else None),
                 "freshness_seconds": _seconds(shop.freshness),
+                "data_late": bool(status and status.is_data_late),
+                "gaps": status.gaps if status else None,
             }
         )
+    vanished = [one.shop for one in vanished_shops(_shops_dir(request), shops, unusable)]
     # A folder without any shop file counts as unusable, too.
-    healthy = not unusable and all(answer["fresh"] for answer in answers)
-    return JSONResponse({"healthy": healthy, "shops": answers}, 200 if healthy else 503)
+    healthy = not unusable and not vanished and all(answer["fresh"] for answer in answers)
+    return JSONResponse({"healthy": healthy, "shops": answers, "vanished": vanished}, 200 if healthy else 503)
 
 
 def _seconds(passed: timedelta | None) -> int | None:
@@ -147,10 +156,17 @@ def static(name: str) -> FileResponse:
 
 @router.get("/")
 def index(request: Request, user: Annotated[Any, Depends(current_user)]) -> HTMLResponse:
-    """List the shops that the user may read, each with the progress of its sync."""
+    """
+    List the shops that the user may read, each with the progress of its sync, and those of them that nobody serves.
+
+    Who may read a shop that has vanished? Whoever may read its DAG: Airflow answers that for each id, also after the
+    DAG is gone, and so nobody learns of a shop that was hidden before.
+    """
     from rees46_sync.monitoring.freshness import sync_progress
     from rees46_sync.monitoring.page.queries import open_queries
+    from rees46_sync.monitoring.vanished_shops import shop_of, vanished_shops
 
+    folder = _shops_dir(request)
     every, unusable = _all_shops(request)
     rows = []
     for shop in every:
@@ -163,15 +179,27 @@ def index(request: Request, user: Annotated[Any, Depends(current_user)]) -> HTML
             rows.append((shop, progress, ""))
         except SyncError as error:
             rows.append((shop, None, _reason(error, shop)))
-    return _page(request, "index.html", rows=rows, unusable=unusable, any_shop=bool(every))
+    in_force = {shop.shop: shop.file.name for shop, _, _ in rows}
+    named_twice = [(shop_of(folder, error), error.file) for error in unusable]
+    return _page(
+        request,
+        "index.html",
+        rows=rows,
+        unusable=len(unusable),
+        any_shop=bool(every),
+        named_twice=[(name, in_force[name], file) for name, file in named_twice if name in in_force],
+        vanished=[one for one in vanished_shops(folder, every, unusable) if can_read_shop(user, one.shop)],
+    )
 
 
 @router.get("/shops/{shop}")
 def overview(request: Request, shop: RequestedShop) -> HTMLResponse:
     """Show the progress of a shop's sync, its firing alerts, and the changes sent."""
+    from rees46_sync.ledger.mappings import corrected_mapping
     from rees46_sync.ledger.quarantine import Quarantine
     from rees46_sync.monitoring.alerts import Alerts
     from rees46_sync.monitoring.freshness import sync_progress
+    from rees46_sync.monitoring.gaps import closing_command
     from rees46_sync.monitoring.page.queries import open_queries
 
     now = datetime.now(UTC)
@@ -191,6 +219,8 @@ def overview(request: Request, shop: RequestedShop) -> HTMLResponse:
                 ("day", f"the last {DAYS} days", [(f"{day:%d %b}", count) for day, count in days]),
             ],
             firing=Alerts(queries.ledger, shop.shop).firing(),
+            closing_command=closing_command,
+            corrected=corrected_mapping(queries.ledger, shop.shop, shop.codes),
         )
 
 
@@ -225,16 +255,18 @@ def quarantine(
     request: Request, shop: RequestedShop, reason: Text = "", q: Text = "", before: Before = None
 ) -> HTMLResponse:
     """Show a shop's rejected rows, their reasons, and the statuses that the shop file does not map."""
-    from rees46_sync.ledger.quarantine import Quarantine
+    from rees46_sync.ledger.quarantine import MEANINGS, Quarantine
     from rees46_sync.monitoring.page.queries import PAGE_ROWS, open_queries
-    from rees46_sync.shop.shop_file import mapping_lines
+    from rees46_sync.shop.mapping_lines import mapping_lines
     from rees46_sync.validation.expectations import REASONS
 
     with open_queries(shop) as queries:
         if not queries.ledger.has_tables():
             return _page(request, "no_run.html")
         rows = queries.rejected(reason, q, before)
-        unmapped = [(*found, mapping_lines(shop, found[0])) for found in queries.unmapped(list(shop.codes))]
+        unmapped = queries.unmapped(list(shop.codes))
+        # A stored status is escaped. If it may have held the escape from the start, both are mapped: no harm is done.
+        statuses = [text for status, *_ in unmapped for text in dict.fromkeys((unescape_unprintable(status), status))]
         return _page(
             request,
             "quarantine.html",
@@ -242,8 +274,9 @@ def quarantine(
             more=rows[-1].id if len(rows) == PAGE_ROWS else None,
             before=before,
             reasons=Quarantine(queries.ledger).count(shop.shop).by_reason.most_common(),
-            meaning=REASONS,
+            meaning=REASONS | MEANINGS,
             unmapped=unmapped,
+            to_paste=mapping_lines(shop, statuses),
             reason=reason,
             q=q,
         )

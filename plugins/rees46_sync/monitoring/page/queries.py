@@ -190,7 +190,7 @@ class ShopQueries:
         table = rejected_orders.c
         query = (
             sa.select(table.status, sa.func.count(), sa.func.min(table.order_id))
-            .where(*self._rejected("status_unmapped", ""), table.status.not_in(list(mapped)))
+            .where(*self._rejected("status_unmapped", ""), table.status.not_in([_stored(status) for status in mapped]))
             .group_by(table.status)
             .order_by(sa.func.count().desc(), table.status)
             .limit(MAX_UNMAPPED)
