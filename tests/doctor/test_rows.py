@@ -47,6 +47,13 @@ def test_ambiguous_orders_are_counted_once_each_and_are_no_older_versions(
     assert about(findings, "query.duplicate_ids")[0].data == {"rows": 0}
 
 
+@pytest.mark.parametrize(("time", "warned"), [("00:00:00", True), ("00:00:01", False)], ids=["a-day", "a-time"])
+def test_days_in_place_of_times_are_warned_of(healthy: ShopUnderTest, time: str, warned: bool) -> None:
+    healthy.clear_rows()
+    healthy.add_rows([("1", "new", f"{NOW - timedelta(days=1):%Y-%m-%d} {time}")])
+    assert bool(about(examine_shop(healthy.configure(), days=3), "query.whole_days")) is warned
+
+
 # Orders of several stores
 
 

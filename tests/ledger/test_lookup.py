@@ -32,6 +32,7 @@ def test_a_ledger_without_rows_knows_nothing(ledger: Ledger) -> None:
         "known_id": "int64",
         "known_status": "int64",
         "known_updated_at": "datetime64[us, UTC]",
+        "accepted_at": "datetime64[us, UTC]",
         "sent_here": "bool",
         "may_be_final": "bool",
         "newest_updated_at": "datetime64[us, UTC]",

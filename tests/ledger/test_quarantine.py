@@ -167,6 +167,7 @@ def test_counting_new_rows_stores_none(ledger: Ledger) -> None:
     assert select_rows(ledger, rejected_orders) == []
 
 
+@pytest.mark.clock
 def test_of_more_rows_than_a_statement_takes_each_is_counted(ledger: Ledger) -> None:
     rows = many_rejected(2 * QUARANTINE_CHUNK + 50)
     Quarantine(ledger).store("test", "first", rows[:-7])

@@ -303,6 +303,7 @@ def test_a_staged_row_has_all_its_columns(database: WarehouseUnderTest) -> None:
             "updated_at_readable": True,
             "updated_at_text": "2026-03-01 12:00:00.5+03:00",
             "copy": 1,
+            "order_unambiguous": True,
         },
         {
             "order_id": "8",
@@ -313,6 +314,7 @@ def test_a_staged_row_has_all_its_columns(database: WarehouseUnderTest) -> None:
             "updated_at_readable": False,
             "updated_at_text": "soon",
             "copy": 1,
+            "order_unambiguous": True,
         },
     ]
 

@@ -155,6 +155,13 @@ def _volume(sample: Sample, entity: str | None) -> Iterator[Finding]:
     older = extraction.superseded
     value = f"{older:,} rows are older versions of an order that has a newer row" if older else "no older versions"
     yield ok("query.duplicate_ids", value, ASK_WITH_ENTITY if older and not entity else "", rows=older)
+    if extraction.times.whole_days:
+        yield warning(
+            "query.whole_days",
+            "updated_at holds days, not times",
+            "return a time if the shop has one; else windows start a day earlier, and an order with two statuses of a "
+            "day is rejected as order_ambiguous",
+        )
 
 
 def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
