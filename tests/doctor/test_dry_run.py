@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ShopUnderTest
-from tests.whole_run import make_metadata_database
+from tests.whole_run import make_metadata_database, run_dag
 
 pytestmark = pytest.mark.clock
 
 
-def dry_run(shop: str, env_file: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rees46_sync.doctor.dry_run", shop, "--env-file", str(env_file)]
+def dry_run(shop: str, env_file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rees46_sync.doctor.dry_run", shop, "--env-file", str(env_file), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
@@ -43,6 +44,30 @@ def test_it_reads_env_without_interpolation_and_sends_nothing(
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"\b2\b.* would be sent", done.stdout + done.stderr)
     assert shop.sandbox.stats()["requests"] == 0
+
+
+def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(shop: ShopUnderTest, tmp_path: Path) -> None:
+    wrong = {"created": ["new"], "completed": ["delivered", "packed"], "cancelled": ["cancelled"]}
+    shop.configure(statuses=wrong)
+    long_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=9)
+    shop.add_rows([("1", "packed", long_ago), ("2", "delivered", long_ago)])
+    run_dag(window_start=str(long_ago - timedelta(days=1)), logical_date=None)
+    shop.configure(statuses=wrong | {"created": ["new", "packed"], "completed": ["delivered"]})
+    before = shop.sandbox.stats()["requests"]
+
+    done = dry_run("test", tmp_path / "none.env", "--remap")
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "The mapping was corrected: 'packed' was completed and is now created" in done.stdout
+    assert re.search(r"\b1\b.* would be sent", done.stdout + done.stderr)
+    assert shop.sandbox.stats()["requests"] == before
+    *command, conf = shlex.split(done.stdout.splitlines()[-1])
+    assert command == ["airflow", "dags", "trigger", "order_status_sync_test", "--conf"]
+    run_dag(**json.loads(conf), logical_date=None)
+    assert shop.sandbox.state() == {"1": 0, "2": 1}
+    assert (
+        "Everything that was sent is as the shop file maps it" in dry_run("test", tmp_path / "none", "--remap").stdout
+    )
 
 
 def test_an_unknown_shop_ends_with_2_and_the_names_of_the_known_ones(shop: ShopUnderTest, tmp_path: Path) -> None:

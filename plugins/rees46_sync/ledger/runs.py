@@ -121,12 +121,11 @@ class Runs:
         with self.ledger.transaction() as connection:
             return connection.execute(query).first()
 
-    def data_lags(self, shop: str, since: datetime, until: datetime) -> list[tuple[datetime, timedelta]]:
+    def data_lags(self, shop: str, since: datetime) -> list[tuple[datetime, datetime, timedelta]]:
         """
-        Return how far behind the data was when it was read, by the end of the window of each regular run.
+        Return of each regular run the end of its window, up to when it read, and how far behind the data was then.
 
         :param since: the earliest end of a window.
-        :param until: runs that read later than this do not count.
         """
         runs = sync_runs.c
         query = sa.select(runs.window_end, sa.type_coerce(READ_UP_TO, UtcDateTime), runs.data_until).where(
@@ -135,10 +134,9 @@ class Runs:
             runs.window_widened,
             runs.window_end >= since,
             runs.data_until.is_not(None),
-            until >= READ_UP_TO,
         )
         with self.ledger.transaction() as connection:
-            return [(end, read - shown) for end, read, shown in connection.execute(query)]
+            return [(end, read, read - shown) for end, read, shown in connection.execute(query)]
 
     def waiting_since(self, shop: str, data_until: datetime) -> datetime | None:
         """Return since when regular runs take the data to end at a moment although they read newer rows, or None."""

@@ -30,6 +30,8 @@ MIN_WEEKS = 4
 FACTOR = 2
 MIN_LIMIT = timedelta(hours=1)
 HOLE_KEPT = timedelta(days=7)
+MAX_HOLE_AGE_WEEKS = 2
+"""How much further back lags are read, for a hole some time ago."""
 
 _WEEK, _HOUR, _DAY = timedelta(days=7), timedelta(hours=1), timedelta(days=1)
 
@@ -96,34 +98,34 @@ def data_state(ledger: Ledger, shop: Shop, read: DataRead) -> DataState:
     runs, is_regular = Runs(ledger), read.window.is_regular
     known = runs.watermark(shop.shop, shop.lookback) if is_regular else None
     floor = min(known or read.window.start + (shop.lookback if is_regular else timedelta(0)), read.read_until)
+    lags = _Lags(runs.data_lags(shop.shop, read.window.end - (WEEKS + MAX_HOLE_AGE_WEEKS) * _WEEK), shop.freshness)
     hole = None
     if read.loaded_until:
         until = min(read.loaded_until, read.read_until)
     else:
         newest = read.newest + (_DAY if read.whole_days else timedelta(0)) if read.newest else floor
         until = min(max(newest, floor), read.read_until)
-        hole = _hole(runs, shop, read, floor) if is_regular else None
+        hole = _hole(lags, runs.waiting_since(shop.shop, floor), read, floor) if is_regular else None
     if hole is None:
-        lag, usual = read.read_until - until, _usual_lag(runs, shop, read.window.end, until)
+        lag, usual = read.read_until - until, lags.usual(read.window.end, until)
         return DataState(until, lag, usual, is_late=is_regular and lag > usual.limit)
     until = max(hole[0], floor)
-    usual = _usual_lag(runs, shop, hole[1], hole[0])
+    usual = lags.usual(hole[1], hole[0])
     return DataState(until, read.read_until - until, usual, is_late=_length(hole, read) > usual.limit, hole=hole)
 
 
-def _hole(runs: Runs, shop: Shop, read: DataRead, floor: datetime) -> Span | None:
+def _hole(lags: _Lags, waiting_since: datetime | None, read: DataRead, floor: datetime) -> Span | None:
     """
     Return the first span without a row, after what is delivered already, that is longer than usual.
 
     What remains of the hole that the last run saw counts as long as it is a hole: its oldest rows may come last.
     """
-    waiting_since = runs.waiting_since(shop.shop, floor)
     if waiting_since and waiting_since < read.read_until - HOLE_KEPT:
         return None
     for span in read.empty_spans:
         start, end = span
         remains = waiting_since and start <= floor
-        if end > floor and (remains or _length(span, read) > _usual_lag(runs, shop, end, start).limit):
+        if end > floor and (remains or _length(span, read) > lags.usual(end, start).limit):
             return span
     return None
 
@@ -132,23 +134,30 @@ def _length(hole: Span, read: DataRead) -> timedelta:
     return hole[1] - hole[0] - (_DAY if read.whole_days else timedelta(0))
 
 
-def _usual_lag(runs: Runs, shop: Shop, at: datetime, until: datetime) -> UsualLag:
-    """
-    Return which lag is usual at an hour of the week.
+@dataclass(frozen=True)
+class _Lags:
+    """How far behind the data was in the last weeks, as :meth:`rees46_sync.ledger.runs.Runs.data_lags` returns it."""
 
-    :param at: the moment.
-    :param until: runs that read later do not count: they saw the lag that is in question.
-    """
-    lags = runs.data_lags(shop.shop, at - WEEKS * _WEEK - _HOUR, until)
-    same_hour = [
-        [lag for end, lag in lags if abs(at - week * _WEEK - end) <= _HOUR / 2] for week in range(1, WEEKS + 1)
-    ]
-    weeks = [max(found) for found in same_hour if found]
-    if len(weeks) >= MIN_WEEKS:
-        return UsualLag(_median(weeks), max(MIN_LIMIT, FACTOR * max(weeks)))
-    every = [lag for _, lag in lags]
-    largest = max(every, default=timedelta(0))
-    return UsualLag(_median(every) if every else None, max(shop.freshness, FACTOR * largest))
+    runs: Sequence[tuple[datetime, datetime, timedelta]]
+    freshness: timedelta
+
+    def usual(self, at: datetime, until: datetime) -> UsualLag:
+        """
+        Return which lag is usual at an hour of the week.
+
+        :param at: the moment.
+        :param until: runs that read later do not count: they saw the lag that is in question.
+        """
+        lags = [(end, lag) for end, read, lag in self.runs if read <= until]
+        same_hour = [
+            [lag for end, lag in lags if abs(at - week * _WEEK - end) <= _HOUR / 2] for week in range(1, WEEKS + 1)
+        ]
+        weeks = [max(found) for found in same_hour if found]
+        if len(weeks) >= MIN_WEEKS:
+            return UsualLag(_median(weeks), max(MIN_LIMIT, FACTOR * max(weeks)))
+        every = [lag for _, lag in lags]
+        largest = max(every, default=timedelta(0))
+        return UsualLag(_median(every) if every else None, max(self.freshness, FACTOR * largest))
 
 
 def _median(lags: Sequence[timedelta]) -> timedelta:
