@@ -32,7 +32,7 @@ def configured(shop: ShopUnderTest) -> Shop:
 def save_read(ledger: Ledger, end: datetime, lag: timedelta) -> None:
     """Store a regular run that found the data so far behind the end of its window."""
     times = {"window_start": end - DAY, "window_end": end, "started_at": end, "finished_at": end}
-    save_run(ledger, f"run-{end}", **times, data_until=end - lag)
+    save_run(ledger, f"run-{end}", **times, data_until=end - lag, newest_updated_at=end - lag)
 
 
 def read(newest: datetime | None, *, end: datetime = NOON, is_regular: bool = True, **more: Any) -> DataRead:
@@ -144,6 +144,13 @@ def test_a_run_with_a_window_of_its_own_covers_what_it_read_and_is_never_late(le
 def test_without_a_row_nothing_more_is_covered_than_before(ledger: Ledger, configured: Shop) -> None:
     save_read(ledger, NOON - HOUR, HOUR)
     assert state(ledger, configured, None).until == NOON - 2 * HOUR
+
+
+@pytest.mark.parametrize("had_rows", [False, True], ids=["it-may-be-new", "they-are-gone"])
+def test_a_shop_without_rows_is_late_only_if_it_had_some(ledger: Ledger, configured: Shop, had_rows: bool) -> None:
+    if had_rows:
+        save_read(ledger, NOON - 9 * DAY, HOUR)
+    assert state(ledger, configured, None).is_late is had_rows
 
 
 def test_the_first_window_of_an_empty_shop_is_covered_from_its_interval_on(ledger: Ledger, configured: Shop) -> None:

@@ -189,10 +189,10 @@ def test_of_two_loaders_the_one_that_is_down_is_waited_for_if_the_shop_says_so(s
 
 def test_a_change_of_a_day_that_is_loaded_after_midnight_is_read(simulated: SimulatedShop) -> None:
     with closing(sqlite3.connect(simulated.under_test.warehouse)) as db, db:
-        db.executemany("INSERT INTO orders VALUES (?, 'new', ?)", [(f"d{n}", f"2026-02-{20 + n}") for n in range(9)])
-    for hour in range(0, 24, 3):
+        db.executemany("INSERT INTO orders VALUES (?, 'new', ?)", [(f"d{n}", f"2026-03-0{n}") for n in (1, 2, 3)])
+    for hour in (0, 24, 25):
         simulated.run(START + hour * HOUR)
     with closing(sqlite3.connect(simulated.under_test.warehouse)) as db, db:
         db.execute("INSERT INTO orders VALUES ('late', 'cancelled', '2026-03-02')")
-    simulated.run(START + 47 * HOUR)
+    simulated.run(START + 26 * HOUR)
     assert simulated.known["late"] == "cancelled"

@@ -125,6 +125,8 @@ class Runs:
         """
         Return of each regular run the end of its window, up to when it read, and how far behind the data was then.
 
+        Runs that read no row are left out.
+
         :param since: the earliest end of a window.
         """
         runs = sync_runs.c
@@ -134,9 +136,17 @@ class Runs:
             runs.window_widened,
             runs.window_end >= since,
             runs.data_until.is_not(None),
+            runs.newest_updated_at.is_not(None),
         )
         with self.ledger.transaction() as connection:
             return [(end, read, read - shown) for end, read, shown in connection.execute(query)]
+
+    def has_read_rows(self, shop: str) -> bool:
+        """Return whether any run of a shop has read a row with a time."""
+        runs = sync_runs.c
+        query = sa.select(runs.id).where(runs.shop == shop, runs.newest_updated_at.is_not(None)).limit(1)
+        with self.ledger.transaction() as connection:
+            return connection.scalar(query) is not None
 
     def waiting_since(self, shop: str, data_until: datetime) -> datetime | None:
         """Return since when regular runs take the data to end at a moment although they read newer rows, or None."""

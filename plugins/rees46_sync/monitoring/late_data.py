@@ -108,7 +108,9 @@ def data_state(ledger: Ledger, shop: Shop, read: DataRead) -> DataState:
         hole = _hole(lags, runs.waiting_since(shop.shop, floor), read, floor) if is_regular else None
     if hole is None:
         lag, usual = read.read_until - until, lags.usual(read.window.end, until)
-        return DataState(until, lag, usual, is_late=is_regular and lag > usual.limit)
+        # A shop that never had a row may be new.
+        can_tell = is_regular and bool(read.newest or read.loaded_until or runs.has_read_rows(shop.shop))
+        return DataState(until, lag, usual, is_late=can_tell and lag > usual.limit)
     until = max(hole[0], floor)
     usual = lags.usual(hole[1], hole[0])
     return DataState(until, read.read_until - until, usual, is_late=_length(hole, read) > usual.limit, hole=hole)
