@@ -17,6 +17,7 @@ from rees46_sync.doctor.__main__ import main
 from rees46_sync.doctor.reconcile import Example, Kind, Reconciliation, compare
 from rees46_sync.doctor.reconcile_report import as_json, as_text, commands
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.mappings import mapping_text
 from rees46_sync.ledger.refused_orders import RefusedOrders
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import RunRef, Runs, new_account
@@ -25,7 +26,7 @@ from rees46_sync.warehouse import reader
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest, accept, open_request
 from tests.ledger.builders import build_orders
-from tests.whole_run import EIGHT, IN_WINDOW, run_dag
+from tests.whole_run import CODES, EIGHT, IN_WINDOW, run_dag
 
 from .conftest import command_line
 
@@ -117,6 +118,21 @@ def test_an_order_that_may_be_reopened_is_only_different(one_of_each: tuple[Shop
     conn_id = one_of_each[0].ledger_conn_id
 
     found = compare(shop.configure(ledger_conn_id=conn_id, allow_reopen=True), SPAN, NOW)
+
+    assert example_ids(found)[Kind.DIFFERENT] == ["different", "reopened"]
+    assert Kind.REOPENED not in totals(found)
+
+
+@pytest.mark.clock
+def test_an_order_that_an_earlier_mapping_made_final_is_only_different(one_of_each: tuple[Shop, Ledger]) -> None:
+    configured, ledger = one_of_each
+    now = datetime.now(UTC)
+    times = {"window_end": NOW, "started_at": now, "finished_at": now, "window_start": NOW - SPAN}
+    record = {**new_account(), **times, "shop": "test", "dag_id": RUN.dag_id, "run_id": "run-0", "outcome": "success"}
+    mapping = mapping_text(CODES | {"new": 1})
+    Runs(ledger).save(**record, window_widened=False, mapping=mapping, mapping_hash="of an earlier shop file")
+
+    found = compare(configured, SPAN, NOW)
 
     assert example_ids(found)[Kind.DIFFERENT] == ["different", "reopened"]
     assert Kind.REOPENED not in totals(found)

@@ -168,15 +168,16 @@ def _compare_rows(
     from upath import UPath
 
     from rees46_sync.airflow_adapters import staging
+    from rees46_sync.ledger.mappings import former_mappings
     from rees46_sync.pipeline.diff import add_codes
     from rees46_sync.validation.expectations import RowValidator
 
-    validator = RowValidator()
+    validator, former = RowValidator(), former_mappings(ledger, shop.shop, shop.codes)
     for path in paths:
         rows = staging.read(UPath(path)).to_pandas()
         result = validator.validate(rows, shop.codes, window)
         _add_rejected(rows, result, found)
-        orders = _look_up(ledger, shop, add_codes(result.valid, shop))
+        orders = _look_up(ledger, shop, add_codes(result.valid, shop, former))
         orders = orders.assign(kind=_kinds(orders, shop, latest_id, found.due_before))
         _add_orders(orders, found)
 
@@ -197,8 +198,11 @@ def _kinds(orders: pd.DataFrame, shop: Shop, latest_id: int, due_before: datetim
     """Return the kind of each order; of several that apply, the first of these."""
     import numpy as np
 
+    from rees46_sync.pipeline.diff import is_correction
+
     is_due = (orders["updated_at"] < due_before) if due_before else np.full(len(orders), fill_value=True)
     is_held = (orders["code"] == CREATED) & (orders["may_be_final"] == True) & (not shop.allow_reopen)  # noqa: E712 - NaN
+    is_held &= ~is_correction(orders)
     return np.select(
         [
             orders["known_id"] > latest_id,  # a run sent it meanwhile

@@ -127,7 +127,7 @@ def compare(orders: pd.DataFrame, known: pd.DataFrame, context: DiffContext) -> 
     action = pd.Series(SEND, index=orders.index)
     if not context.allow_reopen:
         is_final = both["may_be_final"] == True  # noqa: E712 - absent orders have NaN
-        action = action.mask(is_final & (both["code"] == CREATED) & ~_is_correction(both), REOPENED)
+        action = action.mask(is_final & (both["code"] == CREATED) & ~is_correction(both), REOPENED)
     action = action.mask(newer & ~same, STALE)
     return action.mask(same & newer if context.resend or context.is_resend else same, UNCHANGED)
 
@@ -141,8 +141,12 @@ def _has_status(both: pd.DataFrame) -> pd.Series:
     return (both["known_status"] == both["code"]) & (both["uncertain"] == False)  # noqa: E712 - absent orders have NaN
 
 
-def _is_correction(both: pd.DataFrame) -> pd.Series:
-    """Return whether REES46 has, for certain, what an earlier mapping made of the shop's status."""
+def is_correction(both: pd.DataFrame) -> pd.Series:
+    """
+    Return whether REES46 has, for certain, what an earlier mapping made of the shop's status.
+
+    :param both: orders with :data:`FORMER`, if the mapping was corrected, beside what REES46 has of them.
+    """
     if FORMER[0] not in both:
         return pd.Series(False, index=both.index)
     was_ours = (both["known_status"] == both["former_code"]) & (both["accepted_at"] <= both["former_until"])
