@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -61,6 +61,7 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
     listener._start()
 
 
+@pytest.mark.clock
 def test_each_count_of_a_run_and_its_times_are_sent_under_both_names(shop: ShopUnderTest, statsd: StatsD) -> None:
     shop.add_rows([("1", "new", IN_WINDOW), ("2", "delivered", IN_WINDOW), ("3", "on_hold", IN_WINDOW)])
 
@@ -77,6 +78,9 @@ def test_each_count_of_a_run_and_its_times_are_sent_under_both_names(shop: ShopU
             assert sent_kind == kind
             assert value > 0
     assert ours == {}
+    # Since the end of the window, and not since the newest row: a quiet shop is not late.
+    [(age, _)] = received["rees46.sync.age_seconds"]
+    assert age <= (datetime.now(UTC) - EIGHT).total_seconds()
 
 
 def test_a_failed_run_is_counted_as_failed(shop: ShopUnderTest, statsd: StatsD) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,7 +49,36 @@ def test_it_reads_env_without_interpolation_and_sends_nothing(
     assert shop.sandbox.stats()["requests"] == 0
 
 
-def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(shop: ShopUnderTest, tmp_path: Path) -> None:
+@contextmanager
+def ledger_connection_stored_in_airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the ledger's connection in Airflow's metadata database alone meanwhile."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    uri = os.environ["AIRFLOW_CONN_SHOP_LEDGER"]
+    with create_session() as session:
+        session.add(Connection(conn_id="shop_ledger", uri=uri))
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP_LEDGER")
+    yield
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_LEDGER", uri)
+    with create_session() as session:
+        session.query(Connection).filter_by(conn_id="shop_ledger").delete()
+
+
+def test_a_ledger_that_does_not_answer_is_said_without_a_traceback(
+    shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_LEDGER", "sqlite:////nowhere/at/all/ledger.db")
+    done = dry_run("test", tmp_path / "none.env", "--remap")
+    assert done.returncode == 1
+    assert "Ledger sqlite" in done.stderr
+    assert "check the database of ledger_conn_id" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(
+    shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = {"created": ["new"], "completed": ["delivered", "packed"], "cancelled": ["cancelled"]}
     shop.configure(statuses=wrong)
     long_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=9)
@@ -55,7 +87,8 @@ def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(shop: Sho
     shop.configure(statuses=wrong | {"created": ["new", "packed"], "completed": ["delivered"]})
     before = shop.sandbox.stats()["requests"]
 
-    done = dry_run("test", tmp_path / "none.env", "--remap")
+    with ledger_connection_stored_in_airflow(monkeypatch):
+        done = dry_run("test", tmp_path / "none.env", "--remap")
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "The mapping was corrected: 'packed' was completed and is now created" in done.stdout

@@ -10,7 +10,7 @@ import yaml
 
 from rees46_sync.ledger.__main__ import main
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.ledger.shop_names import unserved_shops
+from rees46_sync.ledger.shop_names import shops_without_file
 from tests.conftest import ShopUnderTest
 from tests.whole_run import EIGHT, IN_WINDOW, run_dag
 
@@ -22,9 +22,9 @@ def rename_file(shop: ShopUnderTest, name: str) -> Path:
     return file
 
 
-def unserved(*served: str) -> list[str]:
+def without_file(*with_file: str) -> list[str]:
     ledger = Ledger.from_conn_id("shop_ledger")
-    names = list(unserved_shops(ledger, served))
+    names = list(shops_without_file(ledger, with_file))
     ledger.engine.dispose()
     return names
 
@@ -55,7 +55,7 @@ def test_the_first_run_of_a_renamed_shop_continues_and_sends_nothing_twice(
         ("renamed", "order_status_sync_renamed", 2)
     ]
     assert shop.ledger_rows("SELECT order_id FROM rees46_rejected_orders") == [("3",)]
-    assert unserved("renamed") == []
+    assert without_file("renamed") == []
 
 
 def test_a_shop_that_still_has_a_file_is_neither_renamed_nor_taken_out(
@@ -68,7 +68,7 @@ def test_a_shop_that_still_has_a_file_is_neither_renamed_nor_taken_out(
         assert main(command) == 1
         assert "Shop file test.yaml is the file of shop 'test'; nothing was changed" in capsys.readouterr().err
 
-    assert unserved() == ["test"]
+    assert without_file() == ["test"]
 
 
 def test_a_shop_is_taken_out_by_moving_its_file_away_and_saying_so(
@@ -81,7 +81,7 @@ def test_a_shop_is_taken_out_by_moving_its_file_away_and_saying_so(
     assert main(["--retire", "test"]) == 0
 
     assert "shop test is taken out; its rows stay." in capsys.readouterr().out
-    assert unserved("another") == []
+    assert without_file("another") == []
     assert shop.ledger_rows("SELECT count(*) FROM rees46_accepted_statuses WHERE shop = 'test'") == [(1,)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rees46_sync.ledger import mappings
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.mappings import corrected_mapping, former_mappings, mapping_hash, mapping_text
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
@@ -67,6 +68,15 @@ def test_a_status_that_was_not_mapped_concerns_the_rows_in_the_quarantine(ledger
     found = corrected_mapping(ledger, "test", WRONG | {"packed": 0})
     assert found is not None
     assert (found.moved, found.orders) == ([("packed", None, 0)], 3)
+
+
+@pytest.mark.parametrize("counted", [1, 2], ids=["more-than-are-counted", "as-many"])
+def test_no_more_than_some_orders_are_counted(ledger: Ledger, counted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mappings, "MAX_COUNTED", counted)
+    accept(ledger, RUN, 0, build_orders(("1", 1), ("2", 1)))
+    save(ledger, "1", WRONG)
+    expected = "perhaps more than 1 orders" if counted == 1 else "at most 2 orders"
+    assert f"this concerns {expected} sent or rejected before" in str(corrected_mapping(ledger, "test", RIGHT))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.refused_orders import RefusedOrders
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import RunRef, Runs
-from rees46_sync.ledger.shop_names import rename, retire, unserved_shops
+from rees46_sync.ledger.shop_names import rename, retire, shops_without_file
 from rees46_sync.ledger.tables import alerts, metadata, rejected_orders, retention, sync_runs
 from rees46_sync.monitoring.alerts import AlertName, Alerts
 from tests.conftest import accept, open_request
@@ -196,14 +196,14 @@ def test_a_shop_without_a_file_is_missed_with_the_end_of_its_last_run(ledger: Le
     save_run(ledger, OLD, finished_at=NOON)
     save_run(ledger, HISTORY, finished_at=NOON - timedelta(hours=1))
 
-    assert unserved_shops(ledger, ["test"]) == {"old": NOON, "other": None}
-    assert unserved_shops(ledger, ["old", "other"]) == {}
+    assert shops_without_file(ledger, ["test"]) == {"old": NOON, "other": None}
+    assert shops_without_file(ledger, ["old", "other"]) == {}
 
 
 def test_a_database_without_a_ledger_knows_no_shop_and_gets_no_tables(empty_database: str) -> None:
     ledger = Ledger.from_conn_id(empty_database)
 
-    assert unserved_shops(ledger, []) == {}
+    assert shops_without_file(ledger, []) == {}
     assert not [name for name in sa.inspect(ledger.engine).get_table_names() if name.startswith("rees46_")]
     ledger.engine.dispose()
 
@@ -216,11 +216,11 @@ def test_a_shop_that_was_taken_out_is_not_missed_until_it_runs_again(ledger: Led
     for _ in range(2):
         retire(ledger, "old")
 
-    assert unserved_shops(ledger, []) == {}
+    assert shops_without_file(ledger, []) == {}
     assert rows_by_shop(ledger, "old") == rows | {"rees46_alerts": 1}
     assert not Alerts(ledger, "old").firing()
     save_run(ledger, HISTORY, finished_at=frozen_now + timedelta(hours=1))
-    assert unserved_shops(ledger, []) == {"old": frozen_now + timedelta(hours=1)}
+    assert shops_without_file(ledger, []) == {"old": frozen_now + timedelta(hours=1)}
 
 
 def test_a_shop_that_the_ledger_does_not_know_cannot_be_taken_out(ledger: Ledger) -> None:

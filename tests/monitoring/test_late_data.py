@@ -70,6 +70,13 @@ def test_of_a_known_shop_it_is_late_beyond_what_is_usual_at_this_hour_of_the_wee
     assert found.usual.usual == 45 * MINUTE
 
 
+@pytest.mark.parametrize(("lag", "is_late"), [(HOUR, False), (HOUR + MINUTE, True)], ids=["an-hour", "more"])
+def test_less_than_an_hour_is_never_late(ledger: Ledger, configured: Shop, lag: timedelta, is_late: bool) -> None:
+    for week in range(1, 5):
+        save_read(ledger, NOON - week * WEEK, MINUTE)
+    assert state(ledger, configured, NOON - lag).is_late is is_late
+
+
 def test_a_shop_that_closes_at_weekends_is_not_late_on_a_sunday(ledger: Ledger, configured: Shop) -> None:
     assert NOON.isoweekday() == 7
     for week in range(1, 5):

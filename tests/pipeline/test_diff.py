@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rees46_sync.exceptions import RestartRunError
+from rees46_sync.ledger.mappings import FormerMapping
 from rees46_sync.pipeline.diff import (
     REOPENED,
     SEND,
@@ -383,3 +384,32 @@ def test_a_status_that_is_no_longer_mapped_stops_the_run_and_is_never_guessed(sh
     message = r"test\.yaml: its statuses changed during this run; clear this run from extract_orders"
     with pytest.raises(RestartRunError, match=message):
         add_codes(orders, shop.configure(statuses=mapped | {"created": ["new"]}))
+
+
+# A corrected mapping
+
+
+@pytest.mark.parametrize(
+    ("status", "known", "accepted", "uncertain", "action"),
+    [
+        pytest.param("packed", COMPLETED, -A_MOMENT, False, SEND, id="by-the-earlier-mapping"),
+        pytest.param("packed", COMPLETED, timedelta(0), False, SEND, id="by-its-last-run"),
+        pytest.param("packed", COMPLETED, A_MOMENT, False, REOPENED, id="after-the-correction"),
+        pytest.param("packed", CANCELLED, -A_MOMENT, False, REOPENED, id="as-something-else"),
+        pytest.param("packed", COMPLETED, -A_MOMENT, True, REOPENED, id="perhaps"),
+        pytest.param("new", COMPLETED, -A_MOMENT, False, REOPENED, id="a-status-that-was-always-created"),
+    ],
+)
+def test_only_what_the_earlier_mapping_made_final_becomes_created(
+    shop: ShopUnderTest, status: str, known: int, accepted: timedelta, uncertain: bool, action: str
+) -> None:
+    configured = shop.configure(statuses={"created": ["new", "packed"], "completed": ["delivered"], "cancelled": []})
+    former = FormerMapping({"new": CREATED, "packed": COMPLETED}, since=NOON, until=NOON, window_start=NOON)
+    rows = orders_of(("1", CREATED, NOON)).drop(columns="code").assign(status=status)
+    in_ledger = known_of(("1", BEFORE, known, NOON)).assign(
+        accepted_at=pd.Timestamp(NOON + accepted), uncertain=uncertain
+    )
+
+    found = compare(add_codes(rows, configured, [former]), in_ledger, DiffContext(WINDOW_END))
+
+    assert found.item() == action

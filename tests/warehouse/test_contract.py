@@ -639,6 +639,13 @@ def test_the_loader_says_how_far_it_has_come(database: WarehouseUnderTest) -> No
     assert reader.read_loaded_until(database.configured(loaded_until="until.sql")) == utc(LATER)
 
 
+def test_a_query_of_the_loader_that_fails_is_named(database: WarehouseUnderTest) -> None:
+    database.fill([("1", "new", NOON)])
+    (database.shop.shops / "until.sql").write_text("SELECT max(at) FROM no_such_table")
+    with pytest.raises(WarehouseError, match=r"Shop test: reading until\.sql from connection shop_warehouse failed: "):
+        reader.read_loaded_until(database.configured(loaded_until="until.sql"))
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

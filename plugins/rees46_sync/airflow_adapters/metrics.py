@@ -34,7 +34,7 @@ class Metrics:
 
         :param counts: the account of the run.
         :param duration: from the start of the extraction to the account; None if there was no extraction.
-        :param age: how long ago the watermark lies; None before the first success.
+        :param age: the largest possible age of a change that is not accepted yet; None before the first success.
         """
         from airflow.sdk.observability import stats
 

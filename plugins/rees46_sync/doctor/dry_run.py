@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rees46_sync.doctor import environment
+from rees46_sync.exceptions import SyncError
 from rees46_sync.monitoring.gaps import closing_command
 from rees46_sync.shop.shop_file import load_shops, shops_dir
 
@@ -24,15 +25,14 @@ if TYPE_CHECKING:
     from rees46_sync.ledger.coverage import Span
     from rees46_sync.shop.shop import Shop
 
-WRONG_USAGE = 2
+FAILED, WRONG_USAGE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run the shop's hourly DAG by ``airflow dags test``.
 
-    :return: its exit code, or 2 if there is no such shop.
-    :raises LedgerError: with ``--remap``: the ledger does not answer.
+    :return: its exit code; 2 if there is no such shop, 1 if its ledger does not say what an earlier mapping has sent.
     """
     parser = argparse.ArgumentParser("python -m rees46_sync.doctor.dry_run", description=__doc__)
     parser.add_argument("shop")
@@ -52,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error, file=sys.stderr)
         return WRONG_USAGE
     conf: dict[str, object] = {"dry_run": True}
-    gap = _remapped_span(shops[names.index(options.shop)]) if options.remap else None
+    try:
+        gap = _remapped_span(shops[names.index(options.shop)]) if options.remap else None
+    except SyncError as problem:
+        print(problem, file=sys.stderr)
+        return FAILED
     if options.remap and gap is None:
         print("Everything that was sent is as the shop file maps it now.")
         return 0
@@ -67,11 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _remapped_span(shop: Shop) -> Span | None:
-    """Return the span of all that was sent by an earlier mapping, and log what was corrected; None if there is none."""
-    from rees46_sync.ledger.database import Ledger
-    from rees46_sync.ledger.mappings import corrected_mapping
+    """Return the span of all that an earlier mapping has sent, and print what was corrected; None if there is none."""
+    with environment.stored_connections():
+        from rees46_sync.ledger.database import Ledger
+        from rees46_sync.ledger.mappings import corrected_mapping
 
-    corrected = corrected_mapping(Ledger.open(shop.ledger_conn_id), shop.shop, shop.codes)
+        ledger = Ledger.open(shop.ledger_conn_id)
+    corrected = corrected_mapping(ledger, shop.shop, shop.codes)
     if corrected is None:
         return None
     print(f"The mapping was corrected: {corrected}.")

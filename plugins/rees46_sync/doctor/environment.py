@@ -7,11 +7,16 @@ Variables that are already set stay. Next comes ``.env``, which ``make up`` read
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 PROJECT = Path(__file__).resolve().parents[3]
+
+STORED_CONNECTIONS = {"_AIRFLOW_PROCESS_CONTEXT": "server"}
+"""As Airflow's own commands about connections do: otherwise it does not search its metadata database for them."""
 
 
 def read_env_file(env_file: Path) -> None:
@@ -27,5 +32,15 @@ def configure_environment(env_file: Path) -> None:
     """Do the same, log errors only, and let Airflow use the connections of its metadata database."""
     read_env_file(env_file)
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
-    # As Airflow's own commands about connections do: otherwise it does not search its metadata database for them.
-    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    os.environ |= STORED_CONNECTIONS
+
+
+@contextmanager
+def stored_connections() -> Iterator[None]:
+    """Let Airflow use the connections of its metadata database meanwhile; processes that are started later do not."""
+    os.environ |= STORED_CONNECTIONS
+    try:
+        yield
+    finally:
+        for name in STORED_CONNECTIONS:
+            del os.environ[name]

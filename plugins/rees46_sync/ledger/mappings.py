@@ -18,6 +18,9 @@ from rees46_sync.shop.statuses import STATUS_NAMES
 MAX_SHOWN = 5
 """How many moved statuses a message names."""
 
+MAX_COUNTED = 10_000
+"""Rows that are counted: the page counts each time it is loaded, and a ledger may have millions."""
+
 
 @dataclass(frozen=True)
 class FormerMapping:
@@ -84,7 +87,8 @@ class CorrectedMapping:
     A mapping that was corrected, and that no run has applied yet to all that was sent by the earlier one.
 
     :param moved: each moved status with its former and its new code; None is not mapped.
-    :param orders: how many orders were accepted in a former code, and rows quarantined: at most these are concerned.
+    :param orders: how many orders were accepted in a former code, and rows quarantined: at most these are concerned;
+        above :data:`MAX_COUNTED` there are more.
     :param start: the earliest change that a run with the earlier mapping may have read.
     """
 
@@ -99,7 +103,8 @@ class CorrectedMapping:
             for status, before, now in self.moved[:MAX_SHOWN]
         ]
         more = f", and {len(self.moved) - MAX_SHOWN} more" if len(self.moved) > MAX_SHOWN else ""
-        return f"{'; '.join(names)}{more}: this concerns at most {self.orders:,} orders sent or rejected before"
+        most = f"at most {self.orders:,}" if self.orders <= MAX_COUNTED else f"perhaps more than {MAX_COUNTED:,}"
+        return f"{'; '.join(names)}{more}: this concerns {most} orders sent or rejected before"
 
 
 def corrected_mapping(ledger: Ledger, shop: str, codes: Mapping[str, int]) -> CorrectedMapping | None:
@@ -146,12 +151,17 @@ def _is_applied(ledger: Ledger, shop: str, codes: Mapping[str, int], start: date
 
 
 def _count(ledger: Ledger, shop: str, moved: Sequence[tuple[str, int | None, int | None]], until: datetime) -> int:
+    """Return how many orders and rows are concerned at most; one more than :data:`MAX_COUNTED` if there are more."""
     former_codes = {before for _, before, _ in moved if before is not None}
     new = [status for status, before, _ in moved if before is None]
     accepted, rejected = accepted_statuses.c, rejected_orders.c
-    orders = sa.select(sa.func.count(sa.distinct(accepted.order_id))).where(
+    orders = sa.select(accepted.order_id).where(
         accepted.shop == shop, accepted.status.in_(former_codes), accepted.accepted_at <= until
     )
-    rows = sa.select(sa.func.count()).where(rejected.shop == shop, rejected.status.in_(new))
+    rows = sa.select(rejected.id).where(rejected.shop == shop, rejected.status.in_(new))
     with ledger.transaction() as connection:
-        return (connection.scalar(orders) or 0 if former_codes else 0) + (connection.scalar(rows) or 0 if new else 0)
+        sent = connection.scalars(orders.limit(MAX_COUNTED + 1)).all() if former_codes else []
+        quarantined = connection.scalars(rows.limit(MAX_COUNTED + 1)).all() if new else []
+    if max(len(sent), len(quarantined)) > MAX_COUNTED:
+        return MAX_COUNTED + 1
+    return len(set(sent)) + len(quarantined)

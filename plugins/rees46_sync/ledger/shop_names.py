@@ -42,13 +42,13 @@ _MONITORING = (alerts, alert_messages)
 """The tables that the freshness check writes to before a shop has its first run."""
 
 
-def unserved_shops(ledger: Ledger, served: Collection[str]) -> dict[str, datetime | None]:
+def shops_without_file(ledger: Ledger, with_file: Collection[str]) -> dict[str, datetime | None]:
     """
-    Return the shops that the ledger knows and nobody serves, without those that were taken out on purpose.
+    Return the shops that the ledger knows and that has no shop file, without those that were taken out on purpose.
 
     It only reads, also in a ledger without tables, or with those of an earlier version.
 
-    :param served: the shops that have a shop file.
+    :param with_file: the shops that have a shop file.
     :return: by shop, when its last run ended; None if there is no record of one.
     :raises LedgerError: the ledger does not answer.
     """
@@ -60,7 +60,7 @@ def unserved_shops(ledger: Ledger, served: Collection[str]) -> dict[str, datetim
             if table.name in existing
             for name in _names(connection, table)
         }
-        last_runs = {name: _last_run(connection, name, existing) for name in sorted(names.difference(served))}
+        last_runs = {name: _last_run(connection, name, existing) for name in sorted(names.difference(with_file))}
         retired_at = _retired_at(connection) if alerts.name in existing else {}
     # A run after it was taken out shows that it came back.
     return {
@@ -73,7 +73,7 @@ def unserved_shops(ledger: Ledger, served: Collection[str]) -> dict[str, datetim
 @retry_on_conflict
 def retire(ledger: Ledger, shop: str) -> None:
     """
-    Record that a shop was taken out on purpose, so that nobody misses its file; its rows stay. A later run ends this.
+    Record that a shop was taken out on purpose, so that its file is not missed; its rows stay. A later run ends this.
 
     :raises NonRetryableError: the ledger does not know the shop.
     :raises LedgerError: the ledger does not answer.

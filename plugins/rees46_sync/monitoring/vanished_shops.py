@@ -1,5 +1,5 @@
 """
-Shops that a ledger knows and that no shop file names: a file was deleted or renamed, and nobody serves the shop.
+Shops that a ledger knows and that no shop file names: a file was deleted or renamed.
 
 Only the ledgers that some shop file names can be asked.
 """
@@ -24,7 +24,7 @@ _SHOP_LINE = re.compile(r"""^shop:\s*["']?([a-z0-9_]+)["']?\s*(?:#.*)?$""", re.M
 @dataclass(frozen=True)
 class VanishedShop:
     """
-    A shop that nobody serves.
+    A shop without a shop file.
 
     :param conn_id: the connection of the ledger that knows it.
     :param last_run: when its last run ended; None if there is no record of one.
@@ -37,7 +37,7 @@ class VanishedShop:
 
 def vanished_shops(folder: Path, shops: Sequence[Shop], errors: Iterable[ShopFileError]) -> list[VanishedShop]:
     """
-    Return the shops that nobody serves, without those that were taken out on purpose.
+    Return the shops without a shop file, except those that were taken out on purpose.
 
     A ledger that does not answer is logged and left out: its own shops are reported already.
 
@@ -45,31 +45,31 @@ def vanished_shops(folder: Path, shops: Sequence[Shop], errors: Iterable[ShopFil
     :param shops, errors: as :func:`rees46_sync.shop.shop_file.load_shops` returns them. A shop whose file cannot be
         used has not vanished.
     """
-    served = served_names(folder, shops, errors)
+    with_file = names_in_files(folder, shops, errors)
     found = []
     for conn_id in sorted({shop.ledger_conn_id for shop in shops}):
         try:
-            found += vanished_from(conn_id, served)
+            found += vanished_from(conn_id, with_file)
         except SyncError as error:
             log.warning("The ledger of connection %s was not searched for shops without a file: %s", conn_id, error)
     return found
 
 
-def vanished_from(conn_id: str, served: Iterable[str]) -> list[VanishedShop]:
+def vanished_from(conn_id: str, with_file: Iterable[str]) -> list[VanishedShop]:
     """
-    Return the shops of one ledger that nobody serves, without those that were taken out on purpose.
+    Return the shops of one ledger without a shop file, except those that were taken out on purpose.
 
-    :param served: the shops that a shop file names.
+    :param with_file: the shops that a shop file names.
     :raises SyncError: the connection cannot be used, or the ledger does not answer.
     """
     from rees46_sync.ledger.database import interactive_ledger
-    from rees46_sync.ledger.shop_names import unserved_shops
+    from rees46_sync.ledger.shop_names import shops_without_file
 
     with interactive_ledger(conn_id) as ledger:
-        return [VanishedShop(shop, conn_id, last) for shop, last in unserved_shops(ledger, set(served)).items()]
+        return [VanishedShop(shop, conn_id, last) for shop, last in shops_without_file(ledger, set(with_file)).items()]
 
 
-def served_names(folder: Path, shops: Iterable[Shop], errors: Iterable[ShopFileError]) -> set[str]:
+def names_in_files(folder: Path, shops: Iterable[Shop], errors: Iterable[ShopFileError]) -> set[str]:
     """Return the names of all shops that have a file, usable or not."""
     return {shop.shop for shop in shops} | {shop_of(folder, error) for error in errors}
 

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rees46_sync.exceptions import AccountingError, RunFailedError, WindowError
-from rees46_sync.pipeline.run import BuiltBatches, Extraction, RunContext, ValidatedPartition, extracted_window
+from rees46_sync.pipeline.run import (
+    NEWEST_KEY,
+    BuiltBatches,
+    Extraction,
+    RunContext,
+    ValidatedPartition,
+    extracted_window,
+)
 
 if TYPE_CHECKING:
     from rees46_sync.ledger.mappings import CorrectedMapping
@@ -93,8 +100,7 @@ def _collect_results(
     pull = run.ti.xcom_pull
     extraction: Extraction | None = pull(task_ids="extract_orders", key="extraction")
     partitions = pull(task_ids="extract_orders")
-    # "loaded_until" is the newest key of an extraction.
-    if (extraction is None and partitions is not None) or (extraction is not None and "loaded_until" not in extraction):
+    if (extraction is None and partitions is not None) or (extraction is not None and NEWEST_KEY not in extraction):
         return RunResults(None, is_of_earlier_version=True, dry_run=run.is_dry_run)
     extraction_id = extraction["extraction_id"] if extraction else ""
     is_requested = bool(pull(task_ids="approve_changes", key="approval_request"))
@@ -195,14 +201,15 @@ def _record(
 def _emit_metrics(run: RunContext, extraction: Extraction | None, account: RunAccount) -> None:
     """Send the run's numbers to Airflow's metrics."""
     from rees46_sync.airflow_adapters.metrics import Metrics
-    from rees46_sync.ledger.runs import Runs
+    from rees46_sync.monitoring.freshness import sync_progress
 
-    now, watermark = datetime.now(UTC), Runs(run.ledger).watermark(run.shop.shop, run.shop.lookback)
+    now = datetime.now(UTC)
+    oldest_due = sync_progress(run.ledger, run.shop.shop, run.shop.lookback).oldest_due
     Metrics(run.shop.shop, run.ti.dag_id).run(
         account.counts,
         succeeded=not account.unfinished,
         duration=now - datetime.fromisoformat(extraction["started_at"]) if extraction else None,
-        age=now - watermark if watermark else None,
+        age=now - oldest_due if oldest_due else None,
     )
 
 

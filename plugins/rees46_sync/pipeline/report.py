@@ -115,7 +115,7 @@ def _data(data: DataState | None) -> list[str]:
     """Return up to when the warehouse's data goes."""
     if data is None:
         return []
-    late = f": later than usual (more than {duration(data.usual.limit)})" if data.is_late else ""
+    late = f", more than the {duration(data.usual.limit)} that may be usual" if data.is_late else ""
     hole = f"; no row is dated between then and {timestamp(data.hole[1])} UTC" if data.hole else ""
     return [f"The data goes up to {timestamp(data.until)} UTC, {duration(data.lag)} before it was read{late}{hole}."]
 

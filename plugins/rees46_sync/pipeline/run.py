@@ -65,6 +65,10 @@ class Extraction(TypedDict):
     loaded_until: str | None
 
 
+NEWEST_KEY = "loaded_until"
+"""The key of an extraction that came last: one without it was written by an earlier version of the project."""
+
+
 class Partition(TypedDict):
     """Staged rows of an extraction; ``name`` is shown in Airflow's UI for each task of the partition."""
 
@@ -229,7 +233,7 @@ def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:
 
     :raises RestartRunError: an earlier version of the project wrote the descriptor.
     """
-    if "extraction" not in descriptor:
+    if NEWEST_KEY not in descriptor.get("extraction", {}):
         raise RestartRunError(
             f"The results of partition {descriptor['index']} were written by an earlier version of this project"
         )

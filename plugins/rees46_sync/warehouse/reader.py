@@ -160,8 +160,12 @@ def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) ->
 
 
 @contextmanager
-def _warehouse_errors(shop: Shop) -> Iterator[None]:
-    """Add shop, query and connection to a database's error, and keep only its first line: others may hold rows."""
+def _warehouse_errors(shop: Shop, query: Path | None = None) -> Iterator[None]:
+    """
+    Add shop, query and connection to a database's error, and keep only its first line: others may hold rows.
+
+    :param query: the query's file; None: that of the orders.
+    """
     try:
         yield
     except SyncError:
@@ -175,7 +179,8 @@ def _warehouse_errors(shop: Shop) -> Iterator[None]:
         if about_a_value:
             line = re.sub(r"'.*'|\".*\"", "'…'", line)
         failed = WarehouseError(
-            f"Shop {shop.shop}: reading {shop.query.name} from connection {shop.warehouse_conn_id} failed: {line}",
+            f"Shop {shop.shop}: reading {(query or shop.query).name} from connection {shop.warehouse_conn_id} failed: "
+            f"{line}",
             "check that the database answers and that the query runs there",
         )
         # Airflow logs causes as well, and this one quotes a row.
@@ -250,14 +255,14 @@ def read_loaded_until(shop: Shop) -> datetime:
     :raises WarehouseError: the warehouse cannot be reached, or the query fails.
     """
     assert shop.loaded_until is not None  # the caller asks only then
-    query = shop.loaded_until.name
-    with _warehouse_errors(shop), _run(shop, read_query(shop.loaded_until, ()), {}) as (names, chunks):
+    file = shop.loaded_until
+    with _warehouse_errors(shop, file), _run(shop, read_query(file, ()), {}) as (names, chunks):
         values = [value for chunk in chunks for column in chunk for value in column]
     moment: datetime | None = staged_rows([None], [None], values)["updated_at"][0].as_py() if len(values) == 1 else None
     if moment is None:
         found = "a value that is no time" if len(values) == 1 else f"{len(values)} values in {len(names)} columns"
         raise QueryColumnsError(
-            f"Shop {shop.shop}: query {query} (loaded_until) returns {found}",
+            f"Shop {shop.shop}: query {file.name} (loaded_until) returns {found}",
             "return one row with one time: up to when every change is in the warehouse",
         )
     return moment.astimezone(UTC)

@@ -157,10 +157,10 @@ def static(name: str) -> FileResponse:
 @router.get("/")
 def index(request: Request, user: Annotated[Any, Depends(current_user)]) -> HTMLResponse:
     """
-    List the shops that the user may read, each with the progress of its sync, and those of them that nobody serves.
+    List the shops that the user may read, each with the progress of its sync, and those without a shop file.
 
     Who may read a shop that has vanished? Whoever may read its DAG: Airflow answers that for each id, also after the
-    DAG is gone, and so nobody learns of a shop that was hidden before.
+    DAG is gone, so a shop that was hidden before stays hidden.
     """
     from rees46_sync.monitoring.freshness import sync_progress
     from rees46_sync.monitoring.page.queries import open_queries
