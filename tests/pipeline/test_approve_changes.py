@@ -15,6 +15,7 @@ from rees46_sync.pipeline.approve_changes import approve_changes
 from rees46_sync.pipeline.limits import exceeded_limits
 from rees46_sync.shop.shop import Limits
 from tests.conftest import ShopUnderTest
+from tests.pipeline.results import built, extraction, validated
 from tests.pipeline.steps import OLD_PARTITION, WRITTEN_BY_AN_EARLIER_VERSION, task_context
 from tests.whole_run import IN_WINDOW, run_dag
 
@@ -204,3 +205,16 @@ def test_a_dry_run_goes_on_over_a_limit_because_it_is_the_way_to_look_first(shop
 def test_results_of_an_earlier_version_are_not_approved_but_say_to_clear_the_run(shop: ShopUnderTest) -> None:
     with pytest.raises(RestartRunError, match=f"partition 0 {WRITTEN_BY_AN_EARLIER_VERSION}"):
         approve_changes(str(shop.shops / "test.yaml"), [OLD_PARTITION], [OLD_PARTITION], **task_context())
+
+
+@pytest.mark.parametrize("of_last_version", ["newly_rejected", "newly_reopened"])
+def test_results_of_the_last_version_beside_new_ones_say_to_clear_the_run(
+    shop: ShopUnderTest, of_last_version: str
+) -> None:
+    """Workers are not upgraded at one moment."""
+    whole = {"extraction": extraction()}
+    both = [[validated(0, 10, 0) | whole, validated(1, 10, 0) | whole], [built(0, 1) | whole, built(1, 1) | whole]]
+    del both[of_last_version == "newly_reopened"][1][of_last_version]
+
+    with pytest.raises(RestartRunError, match=f"partition 1 {WRITTEN_BY_AN_EARLIER_VERSION}"):
+        approve_changes(str(shop.shops / "test.yaml"), *both, **task_context())

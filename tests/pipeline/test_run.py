@@ -12,7 +12,6 @@ from rees46_sync.airflow_adapters import staging
 from rees46_sync.exceptions import RestartRunError
 from rees46_sync.ledger.quarantine import RejectedRow
 from rees46_sync.pipeline.run import (
-    NEWEST_KEY,
     Extraction,
     RunContext,
     extracted_window,
@@ -56,13 +55,6 @@ def test_the_window_of_an_extraction_is_the_one_that_was_read(is_regular: bool, 
 def test_a_descriptor_of_an_earlier_version_says_to_clear_the_run() -> None:
     with pytest.raises(RestartRunError, match=f"partition 0 {WRITTEN_BY_AN_EARLIER_VERSION}"):
         get_extraction(OLD_PARTITION)
-
-
-def test_an_extraction_of_the_last_version_says_to_clear_the_run() -> None:
-    of_last_version: dict[str, Any] = dict(extraction("file:///x", Window(EIGHT, EIGHT)))
-    del of_last_version[NEWEST_KEY]
-    with pytest.raises(RestartRunError, match=f"partition 0 {WRITTEN_BY_AN_EARLIER_VERSION}"):
-        get_extraction({"index": 0, "extraction": of_last_version})
 
 
 def test_a_descriptor_of_this_version_has_its_extraction() -> None:

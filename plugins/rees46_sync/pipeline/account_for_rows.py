@@ -8,14 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rees46_sync.exceptions import AccountingError, RunFailedError, WindowError
-from rees46_sync.pipeline.run import (
-    NEWEST_KEY,
-    BuiltBatches,
-    Extraction,
-    RunContext,
-    ValidatedPartition,
-    extracted_window,
-)
+from rees46_sync.pipeline.run import BuiltBatches, Extraction, RunContext, ValidatedPartition, extracted_window
 
 if TYPE_CHECKING:
     from rees46_sync.ledger.mappings import CorrectedMapping
@@ -100,7 +93,8 @@ def _collect_results(
     pull = run.ti.xcom_pull
     extraction: Extraction | None = pull(task_ids="extract_orders", key="extraction")
     partitions = pull(task_ids="extract_orders")
-    if (extraction is None and partitions is not None) or (extraction is not None and NEWEST_KEY not in extraction):
+    # "loaded_until" is the newest key of an extraction.
+    if (extraction is None and partitions is not None) or (extraction is not None and "loaded_until" not in extraction):
         return RunResults(None, is_of_earlier_version=True, dry_run=run.is_dry_run)
     extraction_id = extraction["extraction_id"] if extraction else ""
     is_requested = bool(pull(task_ids="approve_changes", key="approval_request"))

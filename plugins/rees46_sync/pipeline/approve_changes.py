@@ -15,6 +15,7 @@ from rees46_sync.pipeline.run import (
     ValidatedPartition,
     extracted_window,
     get_extraction,
+    require_keys,
 )
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ def approve_changes(
     run = RunContext(shop_file, context)
     # A slice takes one request to Airflow; iterating over the results of a mapped task takes one for each.
     validated, built = validated[:], built[:]
+    for part in validated:
+        require_keys(part, "extraction", "newly_rejected")
+    for batches in built:
+        require_keys(batches, "extraction", "newly_reopened")
     if run.first_orders:
         built = keep_first(run, built, run.first_orders)
         run.ti.xcom_push(key="first_orders", value=built)

@@ -65,10 +65,6 @@ class Extraction(TypedDict):
     loaded_until: str | None
 
 
-NEWEST_KEY = "loaded_until"
-"""The key of an extraction that came last: one without it was written by an earlier version of the project."""
-
-
 class Partition(TypedDict):
     """Staged rows of an extraction; ``name`` is shown in Airflow's UI for each task of the partition."""
 
@@ -233,12 +229,21 @@ def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:
 
     :raises RestartRunError: an earlier version of the project wrote the descriptor.
     """
-    if NEWEST_KEY not in descriptor.get("extraction", {}):
+    require_keys(descriptor, "extraction")
+    extraction: Extraction = descriptor["extraction"]
+    return extraction
+
+
+def require_keys(descriptor: Mapping[str, Any], *keys: str) -> None:
+    """
+    Check that a partition's descriptor has what this version of the project reads of it.
+
+    :raises RestartRunError: an earlier version of the project wrote the descriptor.
+    """
+    if any(key not in descriptor for key in keys):
         raise RestartRunError(
             f"The results of partition {descriptor['index']} were written by an earlier version of this project"
         )
-    extraction: Extraction = descriptor["extraction"]
-    return extraction
 
 
 def extracted_window(extraction: Extraction) -> Window:
