@@ -1,18 +1,21 @@
-"""What the doctor reads in the ledger, without changing it."""
+"""What the doctor finds out about the ledger, without changing it."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from rees46_sync.doctor.findings import Level
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.mappings import mapping_text
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from tests.conftest import ShopUnderTest
+from tests.e2e.airflow_stack import postgres_connection, postgres_uri
 from tests.whole_run import CODES
 
 from .conftest import about, examine_shop, save_run
@@ -81,3 +84,32 @@ def test_a_corrected_mapping_is_warned_of(healthy: ShopUnderTest) -> None:
     [found] = about(examine_shop(healthy.configure()), "ledger.mapping")
     assert (found.level, found.data) == (Level.WARNING, {"orders": 1})
     assert "'paid' was not mapped and is now created" in found.value
+
+
+def test_a_ledger_that_can_be_written_is_ok_and_keeps_nothing_of_the_attempt(healthy: ShopUnderTest) -> None:
+    store = Ledger.from_conn_id("shop_ledger")
+    store.migrate()
+
+    [written] = about(examine_shop(healthy.configure()), "ledger.write")
+
+    assert (written.level, written.value) == (Level.OK, "a request was written and taken back")
+    for table in ("rees46_deliveries", "rees46_in_flight_requests"):
+        assert healthy.ledger_rows(f"SELECT * FROM {table}") == []
+
+
+def test_a_ledger_that_can_only_be_read_is_an_error(healthy: ShopUnderTest, postgres_home: Path) -> None:
+    engine = sa.create_engine(postgres_uri(postgres_home, "postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE read_only")
+    healthy.connect("shop_ledger", postgres_connection(postgres_home, "read_only"))
+    Ledger.open("shop_ledger").engine.dispose()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ALTER DATABASE read_only SET default_transaction_read_only = on")
+
+    [written] = about(examine_shop(healthy.configure()), "ledger.write")
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE read_only WITH (FORCE)")
+    engine.dispose()
+    assert written.level == Level.ERROR
+    assert "cannot execute INSERT in a read-only transaction" in written.value

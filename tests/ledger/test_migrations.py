@@ -39,6 +39,7 @@ from rees46_sync.ledger.tables import (
     sync_runs,
     uncertain_orders,
 )
+from rees46_sync.ledger.views import drop_views
 from rees46_sync.monitoring.alerts import AlertName, Alerts
 from rees46_sync.monitoring.freshness import sync_progress
 from tests.conftest import PROJECT, accept, open_request, start_extraction
@@ -67,8 +68,10 @@ NEW_COLUMNS: dict[str, dict[str, Any]] = {
     "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
     "rees46_sync_runs": {"held": 0, "resent": None, "cause": None}
     | dict.fromkeys(
-        ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping"),
+        ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping", "remedy", "examples"),
     ),
+    "rees46_alerts": {"remedy": None, "cause": None},
+    "rees46_deliveries": {"http_status": None, "milliseconds": None},
 }
 OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
 NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")
@@ -345,7 +348,7 @@ def test_renamed_tables_keep_their_constraints_and_have_indexes_of_their_names(f
 def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress_and_says_what_migrates_it(former: Ledger) -> None:
     assert former.has_runs()
     before = sync_progress(former, "test", timedelta(0))
-    with pytest.raises(LedgerSchemaError, match=r"older than version 5 .*; wait for the next run, which migrates it"):
+    with pytest.raises(LedgerSchemaError, match=r"older than version 6 .*; wait for the next run, which migrates it"):
         former.has_tables()
 
     former.migrate()
@@ -680,18 +683,32 @@ def test_the_id_of_a_removed_row_is_never_assigned_again(ledger: Ledger) -> None
     assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [later.number]
 
 
-# From version 4
+# From versions 4 and 5
+
+COLUMNS_SINCE = {
+    5: {"rees46_sync_runs": ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping")},
+    6: {
+        "rees46_sync_runs": ("remedy", "examples"),
+        "rees46_alerts": ("remedy", "cause"),
+        "rees46_deliveries": ("http_status", "milliseconds"),
+    },
+}
 
 
 @EVERY_DATABASE
-def test_the_runs_of_version_4_keep_what_they_say_and_say_nothing_of_their_data(ledger: Ledger) -> None:
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_rows_of_later_versions_keep_what_they_say_and_say_nothing_new(ledger: Ledger, version: int) -> None:
     ledger.migrate()
     Runs(ledger).save(**run_record("run-1"))
     with ledger.engine.begin() as connection:
-        covered_windows.drop(connection)
-        for column in ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping"):
-            connection.exec_driver_sql(f"ALTER TABLE rees46_sync_runs DROP COLUMN {column}")
-        connection.execute(sa.update(schema_versions).values(version=4))
+        drop_views(connection)
+        if version < 5:
+            covered_windows.drop(connection)
+        for step in range(version + 1, VERSION + 1):
+            for table, columns in COLUMNS_SINCE[step].items():
+                for column in columns:
+                    connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute(sa.update(schema_versions).values(version=version))
     before = stored_rows(ledger)["rees46_sync_runs"]
 
     for _ in range(2):

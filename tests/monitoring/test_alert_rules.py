@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from time_machine import TimeMachineFixture
 
-from rees46_sync.exceptions import FreshnessBreachedError, LedgerError
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.requests import Requests
 from rees46_sync.ledger.runs import new_account
-from rees46_sync.monitoring.alert_rules import FinishedRun, after_run, evaluate_freshness, evaluate_run
+from rees46_sync.monitoring.alert_rules import FinishedRun, after_run, evaluate_run
 from rees46_sync.monitoring.alerts import AlertName, Alerts
 from rees46_sync.shop.shop import Shop
 from rees46_sync.window import Window
 from tests.conftest import ShopUnderTest
-from tests.monitoring.builders import HOUR, save_run, save_success
-from tests.receivers import Webhook, webhook_server
+from tests.monitoring.builders import HOUR, save_run
+from tests.receivers import Webhook
 from tests.whole_run import EIGHT, run_dag
 
 WEEK = timedelta(days=7)
 SYNC, HISTORY = "order_status_sync_test", "order_status_history_test"
-
-
-@pytest.fixture
-def webhook(shop: ShopUnderTest) -> Iterator[Webhook]:
-    with webhook_server() as webhook:
-        shop.connect("http_default", webhook.connection)
-        yield webhook
-
-
-@pytest.fixture
-def configured(shop: ShopUnderTest) -> Shop:
-    return shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.01}, limits={}, lookback="0h")
-
-
-@pytest.fixture
-def ledger(shop: ShopUnderTest) -> Iterator[Ledger]:
-    ledger = Ledger.from_conn_id("shop_ledger")
-    ledger.migrate()
-    yield ledger
-    ledger.engine.dispose()
 
 
 @dataclass
@@ -77,6 +54,9 @@ def test_each_alert_of_a_run_is_sent_once_when_it_fires_and_once_when_it_is_over
     shop.sandbox.reset(fault="403@1")
     assert hours.run("new") == ["[fired] test: a run failed"]
     assert hours.run("new") == []
+    shop.sandbox.reset(fault="redirect@1")
+    assert hours.run("new") == ["[changed] test: a run failed, for another cause"]
+    assert hours.run("new") == []
     shop.sandbox.reset()
     assert hours.run("new") == ["[recovered] test: a run failed"]
     shop.configure(notify=[{"webhook": "/alerts"}], alerts={"rejected_share": 0.01}, limits={"rejected_share": 0.5})
@@ -89,8 +69,11 @@ def test_each_alert_of_a_run_is_sent_once_when_it_fires_and_once_when_it_is_over
     messages = [content for _, content in webhook.posts]
     assert all("lost" not in str(message) for message in messages), "a message never shows the values of a row"
     assert messages[0]["summary"].startswith("the hourly run failed: load_batches of partition 0 could not send 1 ")
-    assert "answered 403 (Sandbox fault); check login" in messages[0]["summary"]
-    assert messages[3]["metrics"] == {"read": 11, "sent": 0, "rejected": 2, "failed": 9}
+    assert messages[0]["summary"].endswith("answered 403 (Sandbox fault).")
+    assert messages[0]["remedy"].startswith("check login")
+    assert [message["state"] for message in messages[:3]] == ["fired", "changed", "recovered"]
+    assert messages[0]["since"] == messages[1]["since"] == messages[2]["since"] < messages[1]["at"]
+    assert messages[4]["metrics"] == {"read": 11, "sent": 0, "rejected": 2, "failed": 9}
 
 
 def test_a_channel_that_is_down_for_two_runs_gets_the_message_at_the_third(
@@ -135,7 +118,7 @@ def test_a_run_whose_sum_does_not_close_fires_an_alert_although_it_is_not_record
     assert run_dag().state == "failed"
     [(_, content)] = webhook.posts
     assert content["subject"] == "[fired] test: a run failed"
-    assert "this is a defect of the sync" in content["summary"]
+    assert content["remedy"] == "this is a defect of the sync: report it with this line."
     assert shop.ledger_rows("SELECT count(*) FROM rees46_sync_runs") == [(0,)]
 
 
@@ -364,59 +347,3 @@ def test_a_scheduled_run_evaluates_whether_its_volume_is_unusual(
 def test_the_volume_of_a_shop_with_three_weeks_is_not_evaluated(configured: Shop, ledger: Ledger) -> None:
     seed(ledger, 100, 90, 110)
     assert volume_alert(configured, ledger, 0) is None
-
-
-# Freshness
-
-
-@pytest.mark.clock
-def test_breached_freshness_is_an_error_each_time_and_sent_once_until_it_is_over(
-    shop: ShopUnderTest, ledger: Ledger, frozen_now: datetime, webhook: Webhook
-) -> None:
-    configured = shop.configure(notify=[{"webhook": "/alerts"}], freshness="2h")
-    save_success(ledger, "1", frozen_now - 3 * HOUR)
-    for _ in range(2):
-        with pytest.raises(FreshnessBreachedError) as caught:
-            evaluate_freshness(configured)
-    assert "the last successful hourly run ended 3 h ago" in str(caught.value)
-    assert "a change that is not accepted yet is at most 3 h old (more than freshness: 2 h)" in str(caught.value)
-    assert "see whether order_status_sync_test is paused" in str(caught.value)
-    assert webhook.subjects == ["[fired] test: REES46 is not up to date"]
-
-    save_success(ledger, "2", frozen_now - HOUR)
-    for _ in range(2):
-        evaluate_freshness(configured)
-
-    assert webhook.subjects[1:] == ["[recovered] test: REES46 is not up to date"]
-
-
-@pytest.mark.clock
-def test_the_time_of_a_shop_that_never_succeeded_starts_when_it_is_first_seen(
-    shop: ShopUnderTest, ledger: Ledger, frozen_now: datetime, time_machine: TimeMachineFixture, webhook: Webhook
-) -> None:
-    configured = shop.configure(notify=[{"webhook": "/alerts"}], freshness="2h")
-    evaluate_freshness(configured)
-    time_machine.shift(3 * HOUR)
-    with pytest.raises(
-        FreshnessBreachedError, match="no hourly run has succeeded in the 3 h since the shop was first seen"
-    ):
-        evaluate_freshness(configured)
-    assert webhook.subjects == ["[fired] test: REES46 is not up to date"]
-
-
-@pytest.mark.clock
-def test_the_freshness_check_sends_the_pending_messages_of_runs(
-    configured: Shop, ledger: Ledger, webhook: Webhook
-) -> None:
-    webhook.is_down = True
-    after_run(configured, ledger, failed("1", EIGHT))
-    webhook.is_down = False
-    evaluate_freshness(configured)
-    assert webhook.subjects == ["[fired] test: a run failed"]
-
-
-@pytest.mark.clock
-def test_a_ledger_that_does_not_answer_is_an_error_that_names_it(shop: ShopUnderTest, configured: Shop) -> None:
-    shop.connect("shop_ledger", "sqlite:////nowhere/at/all/ledger.db")
-    with pytest.raises(LedgerError, match="check the database of ledger_conn_id"):
-        evaluate_freshness(configured)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rees46_sync.pipeline.causes import Cause
 from rees46_sync.pipeline.closed_sum import RunResults
 
 Descriptor = dict[str, Any]
@@ -29,7 +30,10 @@ def validated(index: int, valid: int, rejected: int, **more: Any) -> Descriptor:
 def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, **more: Any) -> Descriptor:
     by_status = {"0": 0, "1": orders - orders // 3, "2": orders // 3}
     held_back: Descriptor = {"unchanged": unchanged, "stale": stale, "reopened": reopened, "held": 0, "resent": 0}
-    held_back |= {"newly_reopened": reopened, "reopened_examples": [f"r{number}" for number in range(reopened)][:5]}
+    held_back |= {
+        "newly_reopened": reopened,
+        "examples": {"reopened": [f"r{number}" for number in range(reopened)][:5]},
+    }
     return {"index": index, "path": f"batches-{index}", "orders": orders, "by_status": by_status, **held_back, **more}
 
 
@@ -37,6 +41,10 @@ def loaded(index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: 
     orders = sent + unchanged + stale + reopened + failed
     counts = {"sent": sent, "unchanged": unchanged, "stale": stale, "reopened": reopened, "failed": failed}
     return {"index": index, "extraction_id": "extraction-1", "orders": orders, **counts}
+
+
+def cause(task: str, partition: int | None, problem: str) -> Cause:
+    return Cause(task=task, partition=partition, kind="SyncError", problem=problem, remedy=f"remedy of {problem}")
 
 
 PARTITIONS = [partition(0, 60), partition(1, 30)]

@@ -45,7 +45,12 @@ def task_context(
         return (results or {}).get(task_ids) if key == "return_value" else (pushed or {}).get((task_ids, key))
 
     ti = SimpleNamespace(
-        dag_id="order_status_sync_test", run_id="run", map_index=0, xcom_pull=pull, xcom_push=lambda **_: None
+        dag_id="order_status_sync_test",
+        run_id="run",
+        task_id="task",
+        map_index=0,
+        xcom_pull=pull,
+        xcom_push=lambda **_: None,
     )
     return {
         "ti": ti,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rees46_sync.pipeline.approval_request import ApprovalRequest, build_approval_request
 from rees46_sync.pipeline.limits import LimitCheck
 from rees46_sync.shop.shop import Shop
+from tests.catalogues import russian
 from tests.conftest import ShopUnderTest
 from tests.pipeline.results import BUILT, VALIDATED, Descriptor, built, extraction, validated
 
@@ -85,3 +87,22 @@ def test_an_approval_lets_through_the_partitions_with_orders_and_without_their_p
 
     assert request["extraction_id"] == "extraction-1"
     assert request["batches"] == [{**batches, "preview": None} for batches in BUILT]
+
+
+def test_a_request_is_in_the_language_of_the_shop_file_and_the_ledgers_text_is_not(
+    shop: ShopUnderTest, tmp_path: Path
+) -> None:
+    texts = {
+        "Shop %(shop)s: %(exceeded)s. Send all the same?": "Магазин %(shop)s: %(exceeded)s. Отправить?",
+        "%(text)s (limit %(name)s: %(limit)s)": "%(text)s (предел %(name)s: %(limit)s)",
+        "%(changed)d orders would change": "изменилось бы заказов: %(changed)d",
+        "To be sent:": "Отправится:",
+    }
+    definition = shop.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 60}, language="ru")
+
+    with russian(tmp_path, texts):
+        request = request_for(definition, VALIDATED, PREVIEWED)
+
+    assert request["subject"] == "Магазин test: изменилось бы заказов: 70 (предел changed_orders: 60). Отправить?"
+    assert request["exceeded_text"] == "70 orders would change (limit changed_orders: 60)"
+    assert "Отправится:" in request["body"].splitlines()

@@ -42,12 +42,17 @@ class Person:
         return self._wait(lambda: next(iter(self._waiting()), None), FIRST_WAIT_S)
 
     def decides(self, option: str) -> None:
+        status, text = self.tries(option)
+        assert status == 200, text
+
+    def tries(self, option: str) -> tuple[int, str]:
+        """Decide, and return Airflow's answer: its status and text."""
         request = self.waits_for_a_request()
         self.read.append(request)
         answer = self.api.patch(
             f"{self._task_of(request)}/-1/hitlDetails", json={"chosen_options": [option], "params_input": {}}
         )
-        assert answer.status_code == 200, answer.text
+        return answer.status_code, answer.text
 
     def clears(self, task_ids: list[str] | None, attempts: int, task_id: str) -> None:
         """Clear tasks, and wait until one of them has ended that many attempts."""
@@ -82,18 +87,25 @@ class Person:
 @pytest.fixture(scope="module")
 def _api() -> Iterator[TestClient]:
     make_metadata_database()
-    from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.app import create_app, purge_cached_app
 
     purge_cached_app()
     with TestClient(create_app(apps="core")) as client:
-        jwt = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="jane", role="admin"))
-        client.headers["Authorization"] = f"Bearer {jwt}"
+        log_in(client, "jane")
         yield client
+
+
+def log_in(client: TestClient, name: str) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    jwt = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role="admin"))
+    client.headers["Authorization"] = f"Bearer {jwt}"
 
 
 @pytest.fixture
 def jane(_api: TestClient) -> Person:
+    log_in(_api, "jane")
     return Person(_api)
 
 
@@ -204,6 +216,23 @@ def test_what_a_person_rejects_is_not_sent_and_the_run_is_red(
 
     asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 2})
     assert run_dag().account["sent"] == 2
+
+
+def test_only_the_approvers_of_the_shop_file_may_decide(asking: ShopUnderTest, jane: Person) -> None:
+    asking.configure(on_limit="ask", limits={"changed_orders": 1}, approvers=["john", "mary"])
+    asking.add_rows([("1", "paid", IN_WINDOW), ("2", "delivered", IN_WINDOW)])
+    refused: list[tuple[int, str]] = []
+
+    run = run_while(
+        lambda: refused.append(jane.tries("Approve")),
+        lambda: log_in(jane.api, "john"),
+        lambda: jane.decides("Approve"),
+    )
+
+    assert [status for status, _ in refused] == [403]
+    assert run.account["sent"] == 2
+    assert outcomes(asking) == [("asked", None), ("approved", "john")]
+    assert "These users may decide: `john`, `mary`." in jane.read[0]["body"]
 
 
 def test_without_a_decision_in_time_nothing_is_sent_and_the_run_is_red(

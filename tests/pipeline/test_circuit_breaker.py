@@ -11,7 +11,7 @@ import pytest
 from rees46_sync.exceptions import Rees46Error
 from rees46_sync.pipeline import circuit_breaker
 from rees46_sync.pipeline.circuit_breaker import CircuitBreaker
-from rees46_sync.rees46.hook import Rees46Hook
+from rees46_sync.rees46.hook import Rees46Hook, SendResult
 from rees46_sync.sandbox.server import Sandbox
 from tests.pipeline.deliveries import (
     OVER_BOTH,
@@ -95,7 +95,7 @@ def test_a_stopped_load_records_what_is_in_flight_and_sends_nothing_more(
         hook = Rees46Hook("shop_rees46")
         numbers = count(1)
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             sent = self.hook.send(orders, may_post)
             if next(self.numbers) >= 5:
                 stopped.stop()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from rees46_sync.exceptions import AccountingError
 from rees46_sync.ledger.runs import new_account
-from rees46_sync.pipeline.closed_sum import RunResults, close_sum, count_reasons
+from rees46_sync.pipeline.causes import Cause
+from rees46_sync.pipeline.closed_sum import NO_CAUSE, RunResults, close_sum, count_reasons
 from tests.pipeline.results import (
     ALL_WELL,
     BUILT,
@@ -22,6 +23,7 @@ from tests.pipeline.results import (
     VALIDATED,
     Descriptor,
     built,
+    cause,
     extraction,
     loaded,
     partition,
@@ -83,22 +85,19 @@ UNFINISHED = [
     pytest.param(
         {"validated": VALIDATED[:1], "built": BUILT[:1], "approved": None, "loaded": [], "accepted": {}, "requests": 0},
         {"unchanged": 3, "stale": 1, "reopened": 1, "rejected": 5, "failed": 80},
-        ["validate_statuses of partition 1 did not finish: 30 rows"],
+        ["validate_statuses of partition 1 did not finish, 30 rows"],
         id="validation-of-one-partition",
     ),
     pytest.param(
         {"validated": [], "built": [], "approved": None, "loaded": [], "accepted": {}, "requests": 0},
         {"failed": 90},
-        [
-            "validate_statuses of partition 0 did not finish: 60 rows",
-            "validate_statuses of partition 1 did not finish: 30 rows",
-        ],
+        ["validate_statuses of 2 partitions did not finish, 90 rows"],
         id="validation-of-all-partitions",
     ),
     pytest.param(
         {"built": BUILT[1:], "approved": None, "loaded": [], "accepted": {}, "requests": 0},
         {"unchanged": 8, "rejected": 7, "failed": 75},
-        ["build_batches of partition 0 did not finish: 55 rows"],
+        ["build_batches of partition 0 did not finish, 55 rows"],
         id="batches-of-one-partition",
     ),
     pytest.param(
@@ -121,41 +120,65 @@ UNFINISHED = [
     ),
     pytest.param(
         {
-            "loaded": [loaded(0, 50), loaded(1, 12, failed=8) | {"problem": "REES46 answered 403 (why); ask it."}],
+            "loaded": [loaded(0, 50), loaded(1, 12, failed=8)],
             "accepted": {0: 50, 1: 12},
+            "causes": [cause("load_batches", 1, "REES46 answered 403 (why)")],
         },
         {**HELD_BACK, "sent": 62, "failed": 8, "requests": 2},
-        ["load_batches of partition 1 could not send 8 orders: REES46 answered 403 (why); ask it"],
+        ["load_batches of partition 1 could not send 8 orders: REES46 answered 403 (why)"],
         id="and-the-error-says-why",
+    ),
+    pytest.param(
+        {
+            "loaded": [loaded(0, 40, failed=10), loaded(1, 12, failed=8)],
+            "accepted": {0: 40, 1: 12},
+            "causes": [cause("load_batches", index, "REES46 answered 403 (why)") for index in (0, 1)],
+        },
+        {**HELD_BACK, "sent": 52, "failed": 18, "requests": 2},
+        ["load_batches of 2 partitions could not send 18 orders: REES46 answered 403 (why)"],
+        id="what-is-the-same-of-several-partitions-is-said-once",
+    ),
+    pytest.param(
+        {
+            "loaded": [loaded(0, 40, failed=10), loaded(1, 12, failed=8)],
+            "accepted": {0: 40, 1: 12},
+            "causes": [cause("load_batches", 0, "403"), cause("load_batches", 1, "no answer")],
+        },
+        {**HELD_BACK, "sent": 52, "failed": 18, "requests": 2},
+        [
+            "load_batches of partition 0 could not send 10 orders: 403",
+            "load_batches of partition 1 could not send 8 orders: no answer",
+        ],
+        id="what-differs-is-said-of-each",
     ),
     pytest.param(
         {"loaded": LOADED[:1], "accepted": {0: 50, 1: 12}},
         {**HELD_BACK, "sent": 62, "failed": 8, "requests": 2},
-        ["load_batches of partition 1 did not finish: 8 orders not sent"],
+        ["load_batches of partition 1 did not finish, 8 orders not sent"],
         id="loading-was-killed-half-way",
     ),
     pytest.param(
         {"loaded": LOADED[1:], "accepted": {1: 20}},
         {**HELD_BACK, "sent": 20, "failed": 50, "requests": 2},
-        ["load_batches of partition 0 did not finish: 50 orders not sent"],
+        ["load_batches of partition 0 did not finish, 50 orders not sent"],
         id="loading-never-began",
     ),
     pytest.param(
         {"loaded": [loaded(0, 0, stale=50) | {"extraction_id": "extraction-0"}, LOADED[1]], "accepted": {1: 20}},
         {**HELD_BACK, "sent": 20, "failed": 50, "requests": 2},
-        ["load_batches of partition 0 did not finish: 50 orders not sent"],
+        ["load_batches of partition 0 did not finish, 50 orders not sent"],
         id="loading-was-not-started-again-after-an-earlier-extraction",
     ),
     pytest.param(
         {"loaded": LOADED[:1]},
         {**HELD_BACK, "sent": 70, "requests": 2},
-        ["load_batches of partition 1 did not finish: 0 orders not sent"],
+        ["load_batches of partition 1 did not finish, 0 orders not sent"],
         id="loading-was-killed-at-its-end",
     ),
     pytest.param(
         {"loaded": LOADED[:1], "accepted": {0: 50, 1: 33}},
         {**HELD_BACK, "sent": 70, "requests": 2},
-        ["load_batches of partition 1 did not finish: 0 orders not sent"],
+        ["load_batches of partition 1 did not finish, 0 orders not sent"],
         id="two-attempts-overlapped-and-were-killed",
     ),
     pytest.param(
@@ -175,13 +198,38 @@ def test_what_did_not_finish_is_counted_as_failed_and_named(
 
     assert account.counts == counts_of(**READ, **counts)
     assert account.unfinished == unfinished
+    assert account.remedy
+
+
+@pytest.mark.parametrize(
+    ("causes", "remedy"),
+    [
+        pytest.param([], NO_CAUSE, id="none-that-a-task-left"),
+        pytest.param([cause("extract_orders", None, "no column")], "remedy of no column", id="one"),
+        pytest.param([cause("load_batches", 0, "403")], NO_CAUSE, id="one-of-a-task-that-an-earlier-try-reached"),
+    ],
+)
+def test_the_remedy_of_a_run_is_that_of_what_did_not_finish(causes: Sequence[Cause], remedy: str) -> None:
+    account = close_sum(RunResults(extraction=None, causes=causes))
+
+    assert account.remedy == remedy
+    assert close_sum(ALL_WELL).remedy == ""
+
+
+def test_the_remedies_of_different_causes_are_all_there_each_once() -> None:
+    tallies = [loaded(0, 40, failed=10), loaded(1, 12, failed=8)]
+    causes = [cause("load_batches", 0, "403"), cause("load_batches", 1, "no answer")]
+
+    account = close_sum(replace(ALL_WELL, loaded=tallies, accepted={0: 40, 1: 12}, causes=causes))
+
+    assert account.remedy == "remedy of 403. Also: remedy of no answer"
 
 
 def test_a_run_whose_extraction_failed_is_no_silent_zero() -> None:
     account = close_sum(RunResults(extraction=None))
 
     assert account.counts == counts_of()
-    assert account.unfinished == ["extract_orders did not finish: nothing was read"]
+    assert account.unfinished == ["extract_orders did not finish, so nothing was read"]
 
 
 def test_a_run_that_an_earlier_version_began_is_unfinished() -> None:
@@ -300,3 +348,14 @@ def test_reasons_of_all_partitions_are_added_up() -> None:
 
     assert count_reasons(reasons) == {"status_unmapped": 5}
     assert count_reasons([]) == {}
+
+
+def test_a_few_examples_of_each_part_are_kept() -> None:
+    first = built(0, 50, unchanged=3) | {"examples": {"sent": ["a"] * 4, "unchanged": ["u1", "u2"], "stale": []}}
+    second = built(1, 20) | {"examples": {"sent": ["b"] * 4, "unchanged": ["u3"] * 5}}
+    results = replace(ALL_WELL, validated=[validated(0, 53, 7), validated(1, 20, 10)], built=[first, second])
+
+    assert close_sum(results).examples == {"sent": ["a"] * 4 + ["b"], "unchanged": ["u1", "u2", "u3", "u3", "u3"]}
+
+    half = replace(results, loaded=[loaded(0, 40, failed=10), loaded(1, 0, failed=20)], accepted={0: 40})
+    assert close_sum(half).examples == {"failed": ["b"] * 4, "unchanged": ["u1", "u2", "u3", "u3", "u3"]}

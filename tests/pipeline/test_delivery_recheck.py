@@ -17,7 +17,7 @@ from rees46_sync.ledger.requests import Requests
 from rees46_sync.pipeline import comparison as comparison_module
 from rees46_sync.pipeline import delivery as delivery_module
 from rees46_sync.rees46 import payload
-from rees46_sync.rees46.hook import Rees46Hook
+from rees46_sync.rees46.hook import Rees46Hook, SendResult
 from rees46_sync.sandbox.server import Sandbox
 from tests.conftest import accept, open_request
 from tests.pipeline.deliveries import (
@@ -151,7 +151,7 @@ def test_a_change_in_the_middle_of_a_load_costs_few_comparisons_of_single_batche
         hook = Rees46Hook("shop_rees46")
         sent = 0
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             sent = self.hook.send(orders, may_post)
             self.sent += 1
             if self.sent == 1:
@@ -184,7 +184,7 @@ def test_the_ledger_is_checked_right_before_each_batch_not_once_for_all(
     class SenderWhoseFirstRequestTakesAsLongAsAnotherRun:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             is_first = not sandbox.requests()
             sent = self.hook.send(orders, may_post)
             if is_first:
@@ -219,7 +219,7 @@ def test_a_status_that_the_warehouse_took_back_is_not_sent_though_no_run_sent_an
     class SlowSender:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             sent = self.hook.send(orders, may_post)
             if moment == "during-a-request-before":
                 confirm_it()
@@ -259,7 +259,7 @@ def test_a_load_stops_right_before_a_request_if_another_one_has_started(
     class SenderBeforeWhoseFirstRequestAnotherLoadStarts:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             Requests(partition.ledger).take_lease("test")
             return self.hook.send(orders, may_post)
 
@@ -281,7 +281,7 @@ def test_of_two_loads_at_once_the_one_that_started_later_goes_on_and_the_other_o
     class SenderDuringWhoseThirdRequestAnotherLoadRuns:
         hook = Rees46Hook("shop_rees46")
 
-        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> int:
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             sent = self.hook.send(orders, may_post)
             if len(sandbox.requests()) == 3:
                 loads.append(second.deliver(numbered(120)))

@@ -145,5 +145,5 @@ def test_airflow_refuses_what_is_no_list_of_one_to_a_thousand_texts(shop: ShopUn
 
 
 def test_a_message_lists_a_few_of_many_orders_and_says_how_many_more_there_are() -> None:
-    assert listed(["1", "a\n"]) == r"'1', 'a\\n'"
+    assert listed(["1", "a\n"]) == r"'1', 'a\n'"
     assert listed([str(number) for number in range(7)]) == "'0', '1', '2', '3', '4' and 2 more"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rees46_sync.pipeline.closed_sum import RunResults, close_sum
+from rees46_sync.pipeline.closed_sum import NO_CAUSE, RunResults, close_sum
 from rees46_sync.pipeline.report import report
 from rees46_sync.shop.shop import STATUS_NAMES, Shop
 from rees46_sync.shop.shop_file import load_shop
@@ -60,7 +60,7 @@ def test_the_report_names_the_window_and_every_count(definition: Shop) -> None:
     ):
         assert [line for line in lines if line.startswith(count)], count
     assert not [line for line in lines if "would be sent" in line]
-    assert lines[-1] == "! load_batches of partition 0 could not send 4 orders"
+    assert lines[-2:] == ["! load_batches of partition 0 could not send 4 orders", f"To do: {NO_CAUSE}."]
 
 
 def test_the_report_of_a_dry_run_says_what_would_be_sent(definition: Shop) -> None:
@@ -107,7 +107,7 @@ def test_the_report_of_a_run_that_read_nothing_says_why(definition: Shop) -> Non
     lines = lines_of(report(definition, results, close_sum(results)))
 
     assert lines[0] == "Account of test, window unknown"
-    assert lines[-1] == "! extract_orders did not finish: nothing was read"
+    assert lines[-2:] == ["! extract_orders did not finish, so nothing was read", f"To do: {NO_CAUSE}."]
 
 
 def test_the_report_notes_what_was_sent_twice(definition: Shop) -> None:

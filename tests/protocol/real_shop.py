@@ -152,13 +152,14 @@ class Sender(Rees46Hook):
         """Return the fields of its connection."""
         return SETTINGS
 
-    def _post(self, body: bytes) -> None:
+    def _post(self, body: bytes) -> int:
         orders = msgspec.json.decode(body)["orders"]
         answer = self._receive({order["id"]: order["status"] for order in orders})
         if answer == REFUSED:
             raise Rees46RejectedError("error inside 200", "look at it")
         if answer.startswith("lost"):
             raise Rees46UnavailableError("no answer", "send it again", transient=True)
+        return 200
 
 
 def frame_of(rows: Mapping[str, Row], codes: Sequence[int]) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def test_a_batch_goes_through_a_proxy_with_its_login_and_a_certificate_that_the_
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls_server.certificate))
 
-    assert hook_of(host="127.1", port=tls_server.port).send(ORDERS) == 1
+    assert hook_of(host="127.1", port=tls_server.port).send(ORDERS).requests == 1
 
     assert [place for place, _ in proxy.asked] == [f"127.1:{tls_server.port}"]
 

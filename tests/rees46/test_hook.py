@@ -36,7 +36,7 @@ PATIENCE_S = 1  # the timeout of hook_module whose request must not be answered
 def test_an_accepted_batch_takes_one_request_and_sets_the_statuses(
     sandbox: Sandbox, hook: Rees46Hook, dialect: str
 ) -> None:
-    assert hook.send(ORDERS_OF[dialect]) == 1
+    assert hook.send(ORDERS_OF[dialect]).requests == 1
 
     assert sandbox.state() == dict(ORDERS_OF[dialect])
     assert sandbox.stats() == {"requests": 1, "orders": 2, "accepted": 1, "violations": {}, "faults": {}}
@@ -45,14 +45,14 @@ def test_an_accepted_batch_takes_one_request_and_sets_the_statuses(
 def test_an_empty_204_is_an_acceptance(server_with: Callable[[bytes], int], hook_of: HookOf) -> None:
     port = server_with(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    assert hook_of(host="127.0.0.1", port=port, schema="http").send(ORDERS) == 1
+    assert hook_of(host="127.0.0.1", port=port, schema="http").send(ORDERS).requests == 1
 
 
 @pytest.mark.parametrize("spec", ["empty_200@x1", "ok_200@x1", "slow:0.2@x1"])
 def test_an_odd_but_good_response_is_an_acceptance(sandbox: Sandbox, hook: Rees46Hook, spec: str) -> None:
     sandbox.reset(fault=spec)
 
-    assert hook.send(ORDERS) == 1
+    assert hook.send(ORDERS).requests == 1
     assert sandbox.state() == dict(ORDERS)
 
 
@@ -183,7 +183,7 @@ def test_transient_errors_are_retried_inside_the_task(
 ) -> None:
     sandbox.reset(fault=spec)
 
-    assert hook.send(ORDERS_OF[dialect]) == requests == sandbox.stats()["requests"]
+    assert hook.send(ORDERS_OF[dialect]).requests == requests == sandbox.stats()["requests"]
     assert sandbox.state() == dict(ORDERS_OF[dialect])
 
 
@@ -192,7 +192,7 @@ def test_a_batch_without_a_response_is_sent_again(
 ) -> None:
     sandbox.reset(fault="never@x1")
 
-    assert hook_of(rees46_connection(sandbox, timeout_s=3)).send(ORDERS) == 2
+    assert hook_of(rees46_connection(sandbox, timeout_s=3)).send(ORDERS).requests == 2
     assert "did not answer within 3 s; the batch will be sent again. Attempt 2 in" in caplog.text
 
 
@@ -225,7 +225,7 @@ def test_no_further_request_is_made_once_none_may_be(sandbox: Sandbox, hook: Ree
             hook.send(ORDERS, lambda: next(answers))
         assert caught.value.requests == made
     else:
-        assert hook.send(ORDERS, lambda: next(answers)) == 0
+        assert hook.send(ORDERS, lambda: next(answers)).requests == 0
     assert sandbox.stats()["requests"] == made
 
 
@@ -240,7 +240,7 @@ def test_no_further_request_is_made_once_none_may_be(sandbox: Sandbox, hook: Ree
 def test_a_retry_after_is_obeyed_in_full(sandbox: Sandbox, hook: Rees46Hook, spec: str) -> None:
     sandbox.reset(fault=spec)
 
-    assert hook.send(ORDERS) == 2
+    assert hook.send(ORDERS).requests == 2
     refused, accepted = sandbox.requests()
     assert accepted["at"] - refused["at"] >= 1
 
@@ -251,7 +251,7 @@ def test_without_retry_after_the_pauses_are_random_and_grow(
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_REES46", rees46_connection(sandbox))
     sandbox.reset(fault="503@x1")
 
-    assert Rees46Hook("shop_rees46").send(ORDERS) == 2
+    assert Rees46Hook("shop_rees46").send(ORDERS).requests == 2
 
     announced = float(re.search(r"Attempt 2 in (\d+\.\d) s", caplog.text)[1])  # type: ignore[index]
     refused, accepted = sandbox.requests()
@@ -265,7 +265,7 @@ def test_the_task_waits_for_a_retry_after_as_long_as_the_longest_pause(
     sandbox.reset(fault="429:1@x1")
     monkeypatch.setattr(hook_module, "MAX_PAUSE", timedelta(seconds=1))
 
-    assert hook.send(ORDERS) == 2
+    assert hook.send(ORDERS).requests == 2
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_requests_start_as_far_apart_as_the_connection_asks(sandbox: Sandbox, ho
     made_at = time.time()
 
     with ThreadPoolExecutor(4) as threads:
-        requests = sum(threads.map(lambda number: hook.send([(f"{number}", 1)]), range(4)))
+        requests = sum(threads.map(lambda number: hook.send([(f"{number}", 1)]).requests, range(4)))
 
     arrivals = [row["at"] for row in sandbox.requests()]
     assert len(arrivals) == requests == (6 if fault else 4)
@@ -443,7 +443,7 @@ def test_a_receiver_on_this_machine_is_not_reached_through_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY")
 
-    assert Rees46Hook("shop_rees46").send([("1", 0)]) == 1
+    assert Rees46Hook("shop_rees46").send([("1", 0)]).requests == 1
 
 
 OK_ANSWERS = [
@@ -474,4 +474,4 @@ def test_an_answer_that_is_cut_off_at_any_byte_is_never_accepted(
         with pytest.raises((Rees46UnavailableError, Rees46UnreadableError)):
             hook.send(ORDERS_OF[dialect])
     cut[:] = answer
-    assert hook.send(ORDERS_OF[dialect]) == 1
+    assert hook.send(ORDERS_OF[dialect]).requests == 1

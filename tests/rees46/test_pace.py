@@ -98,7 +98,7 @@ def test_more_batches_than_rees46_takes_in_a_minute_all_arrive(
     _, status = ORDERS_OF[dialect][0]
 
     with ThreadPoolExecutor(hook.settings.max_in_flight) as threads:
-        requests = list(threads.map(lambda number: hook.send([(f"order-{number}", status)]), range(120)))
+        requests = list(threads.map(lambda number: hook.send([(f"order-{number}", status)]).requests, range(120)))
 
     assert len(rate_limited.orders) == 120
     assert sum(requests) == len(rate_limited.answers)

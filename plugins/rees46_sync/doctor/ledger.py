@@ -1,4 +1,4 @@
-"""What the ledger records about the shop's runs; it is only read, and its tables are not created."""
+"""What the ledger records about the shop's runs, and whether it can be written; it is left as it was."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rees46_sync.doctor.findings import TIMEOUT_S, Finding, ok, warning, within
+from rees46_sync.doctor.findings import TIMEOUT_S, Finding, error, ok, warning, within
 from rees46_sync.formatting import timestamp
 from rees46_sync.shop.shop import Shop
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from rees46_sync.ledger.database import Ledger
     from rees46_sync.monitoring.freshness import SyncProgress
 
 MAX_GAPS = 10
 """The gaps that get a finding each, the oldest first."""
+
+REQUEST_CHARACTERS = 60_000
+"""What a request of a thousand orders takes in the ledger."""
 
 OVERDUE = timedelta(hours=24)
 """REES46's requirement: synchronise at least every 24 hours."""
@@ -59,7 +63,9 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
         progress = sync_progress(store, shop.shop, shop.lookback)
         rejections = Quarantine(store).count(shop.shop)
         corrected = corrected_mapping(store, shop.shop, shop.codes) if store.has_tables() else None
+        written = _write(shop, store)
     yield ok("ledger.tables", "all exist", missing=[])
+    yield written
     yield _last_success(shop, progress.last_success, progress.failed_since)
     yield from _coverage(shop, progress)
     if corrected:
@@ -72,6 +78,31 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
         rows=rejections.rows,
         reasons=dict(rejections.by_reason),
     )
+
+
+def _write(shop: Shop, store: Ledger) -> Finding:
+    """Write what a request writes, and take it back: a full disk, or a role that only reads, would stop each run."""
+    import sqlalchemy as sa
+
+    from rees46_sync.exceptions import LedgerError
+    from rees46_sync.ledger.tables import deliveries, in_flight_requests
+
+    now = datetime.now(UTC)
+    of_doctor = {"shop": shop.shop, "extraction_id": "doctor"}
+    request = {**of_doctor, "lease": 0, "orders": "[]".ljust(REQUEST_CHARACTERS)}
+    delivery = {"dag_id": "doctor", "run_id": "doctor", "partition": 0, "orders": 0, "requests": 0}
+    try:
+        with store.transaction() as connection:
+            connection.execute(sa.insert(in_flight_requests).values(**request))
+            connection.execute(
+                sa.insert(deliveries).values(**of_doctor, **delivery, outcome="unknown", answered_at=now)
+            )
+            connection.execute(sa.delete(in_flight_requests).where(in_flight_requests.c.extraction_id == "doctor"))
+            connection.rollback()  # not to a savepoint: SQLite would count that as a change of the file
+    except LedgerError as problem:
+        remedy = "give its role the right to write (docs/ledger.md), or its disk room: until then nothing is sent"
+        return error("ledger.write", problem.problem, remedy)
+    return ok("ledger.write", "a request was written and taken back")
 
 
 def _coverage(shop: Shop, progress: SyncProgress) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
@@ -52,6 +53,13 @@ _REQUIRED_TABLES = {
         uncertain_orders,
     )
 }
+
+_SINCE_VERSION_6 = {
+    "rees46_alerts": {"remedy", "cause"},
+    "rees46_deliveries": {"http_status", "milliseconds"},
+    "rees46_sync_runs": {"remedy", "examples"},
+}
+"""The columns that a ledger lacks until a run has migrated it to version 6."""
 
 # If two tasks insert the same row at once, the slower one fails and repeats its transaction; if they wait for each
 # other, the database ends one of them. Its transaction is rolled back, so it can be repeated.
@@ -138,6 +146,15 @@ class Ledger:
             with self._ledger_errors():
                 self._version = check_version(self.engine, self.statement_timeout_s)
         return self._version
+
+    def columns(self, table: sa.Table) -> list[sa.ColumnElement[Any]]:
+        """
+        Return the columns of a table, for readers that do not migrate: null in place of what an earlier version lacks.
+
+        :raises LedgerSchemaError: as ``version``.
+        """
+        lacking = _SINCE_VERSION_6.get(table.name, set()) if self.version < 6 else set()
+        return [sa.null().label(column.name) if column.name in lacking else column for column in table.c]
 
     def has_runs(self) -> bool:
         """Return whether there is a record of runs; an older ledger that no run has migrated yet has one, too."""

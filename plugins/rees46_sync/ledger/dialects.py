@@ -40,7 +40,7 @@ class LedgerDialect:
     :param values: order_id, status and source_updated_at of such a row.
     :param array: aggregates a column to one JSON array, as text.
     :param utc: a time in UTC, without a zone.
-    :param begins: the column answered_at, truncated to the hour or the day: text, UTC.
+    :param begins: a column of times, truncated to the hour or the day: text, UTC.
     :param limits: keeps the statements of a transaction within ``:seconds``, and its waits for a lock within
         ``:lock_seconds``; None if the connection's settings do that.
     """
@@ -103,8 +103,8 @@ _POSTGRESQL = LedgerDialect(
     array="CAST(json_agg({}) AS text)",
     utc="{} AT TIME ZONE 'UTC'",
     begins={
-        "hour": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
-        "day": "to_char(answered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+        "hour": "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:00')",
+        "day": "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     },
     # For the transaction alone: a pooler may reuse the connection for another client afterwards.
     limits="SELECT set_config('statement_timeout', CAST(1000 * :seconds AS text), true), "
@@ -116,7 +116,7 @@ _SQLITE = LedgerDialect(
     values="json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')",
     array="json_group_array({})",
     utc="{}",
-    begins={"hour": "strftime('%Y-%m-%d %H:00', answered_at)", "day": "strftime('%Y-%m-%d', answered_at)"},
+    begins={"hour": "strftime('%Y-%m-%d %H:00', {})", "day": "strftime('%Y-%m-%d', {})"},
 )
 _MARIADB = LedgerDialect(
     one_of_ids="order_id IN (SELECT one.id COLLATE utf8mb4_nopad_bin FROM "
@@ -126,7 +126,7 @@ _MARIADB = LedgerDialect(
     values="one.id, one.code, one.updated_at",
     array="JSON_ARRAYAGG({})",
     utc="{}",
-    begins={"hour": "date_format(answered_at, '%Y-%m-%d %H:00')", "day": "date_format(answered_at, '%Y-%m-%d')"},
+    begins={"hour": "date_format({}, '%Y-%m-%d %H:00')", "day": "date_format({}, '%Y-%m-%d')"},
     limits="SET SESSION max_statement_time = :seconds, innodb_lock_wait_timeout = :lock_seconds, "
     "lock_wait_timeout = :lock_seconds",
 )

@@ -36,11 +36,12 @@ from rees46_sync.ledger.tables import (
     metadata,
     schema_versions,
 )
+from rees46_sync.ledger.views import create_views, drop_views
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-VERSION = 5
+VERSION = 6
 """Of the tables in ``tables.py``; a change of an existing table needs a step as well."""
 
 STEP_TIMEOUT_S = 3600
@@ -182,22 +183,35 @@ def _to_version_4(connection: sa.Connection) -> None:
 
 def _to_version_5(connection: sa.Connection) -> None:
     """Prepare for what a run records of the data that it read, and of the mapping that it used."""
+    _add_columns(
+        connection,
+        "rees46_sync_runs",
+        newest_updated_at=UtcDateTime(),
+        data_until=UtcDateTime(),
+        data_late=sa.Boolean(),
+        whole_days=sa.Boolean(),
+        mapping_hash=Exact(64),
+        mapping=sa.Text(),
+    )
+
+
+def _to_version_6(connection: sa.Connection) -> None:
+    """Prepare for the cause of a failure, for examples of each part of the sum, and for a request's response."""
+    _add_columns(connection, "rees46_sync_runs", remedy=sa.Text(), examples=sa.Text())
+    _add_columns(connection, "rees46_alerts", remedy=sa.Text(), cause=Exact(64))
+    _add_columns(connection, "rees46_deliveries", http_status=sa.SmallInteger(), milliseconds=sa.Integer())
+
+
+def _add_columns(connection: sa.Connection, table: str, **columns: sa.types.TypeEngine[Any]) -> None:
+    """Add the columns that a table lacks; do nothing if there is no such table."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
     operations = Operations(MigrationContext.configure(connection))
-    columns: dict[str, sa.types.TypeEngine[Any]] = {
-        "newest_updated_at": UtcDateTime(),
-        "data_until": UtcDateTime(),
-        "data_late": sa.Boolean(),
-        "whole_days": sa.Boolean(),
-        "mapping_hash": Exact(64),
-        "mapping": sa.Text(),
-    }
-    existing = _columns(connection, "rees46_sync_runs")
+    existing = _columns(connection, table)
     for name, kind in columns.items() if existing else ():
         if name not in existing:
-            operations.add_column("rees46_sync_runs", sa.Column(name, kind))
+            operations.add_column(table, sa.Column(name, kind))
 
 
 def _mark_uncertain(connection: sa.Connection, now: datetime) -> None:
@@ -239,6 +253,7 @@ STEPS: dict[int, Callable[[sa.Connection], None]] = {
     3: _rename,
     4: _to_version_4,
     5: _to_version_5,
+    6: _to_version_6,
 }
 """What migrates a ledger to a version from the one before. A step uses the names that tables had then."""
 
@@ -327,9 +342,11 @@ def _change(engine: sa.Engine) -> None:
             if version >= VERSION:  # another task was faster
                 return
             if version != NO_TABLES:
+                drop_views(connection)
                 for step in range(version + 1, VERSION + 1):
                     STEPS[step](connection)
             _create_missing(connection)
+            create_views(connection)
             connection.execute(sa.insert(schema_versions).values(version=VERSION, since=datetime.now(UTC)))
 
 

@@ -55,6 +55,8 @@ class RequestResult:
     :param sent_at: when the last of them went out.
     :param outcome: :data:`ACCEPTED`, "rejected", or :data:`UNKNOWN` if there was no clear answer.
     :param may_have_arrived: it was not accepted, but one of its POSTs may have reached REES46.
+    :param http_status: of the last response; None if there was none.
+    :param milliseconds: from its turn to the last response, waits between the POSTs included.
     """
 
     request: InFlightRequest
@@ -62,6 +64,8 @@ class RequestResult:
     sent_at: datetime
     outcome: str = ACCEPTED
     may_have_arrived: bool = False
+    http_status: int | None = None
+    milliseconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,8 @@ class Requests:
                 )
             elif result.outcome == ACCEPTED or result.may_have_arrived:
                 _insert_uncertain(connection, run.shop, run.extraction_id, request.orders, now)
-            delivery = {**asdict(run), **batch, "outcome": outcome, "answered_at": now}
+            response = {"http_status": result.http_status, "milliseconds": result.milliseconds}
+            delivery = {**asdict(run), **batch, **response, "outcome": outcome, "answered_at": now}
             connection.execute(_INSERT_DELIVERY, delivery)
         return outcome
 

@@ -113,7 +113,7 @@ class Runs:
         if self.ledger.version < 5:
             return None
         query = (
-            sa.select(sync_runs)
+            sa.select(*self.ledger.columns(sync_runs))
             .where(runs.shop == shop, has_delivered(sync_runs), runs.window_widened)
             .order_by(runs.window_end.desc(), runs.id.desc())
             .limit(1)

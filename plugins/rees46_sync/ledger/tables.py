@@ -119,6 +119,8 @@ deliveries = sa.Table(
     sa.Column("orders", sa.Integer, nullable=False),
     sa.Column("requests", sa.Integer, nullable=False, comment="POSTs that were made for this batch"),
     sa.Column("outcome", Exact(20), nullable=False, comment="accepted, rejected or unknown"),
+    sa.Column("http_status", sa.SmallInteger, comment="of the last response; null: there was none"),
+    sa.Column("milliseconds", sa.Integer, comment="from its turn to the last response, waits included"),
     sa.Column("answered_at", UtcDateTime, nullable=False),
     sa.Index("rees46_deliveries_extraction", "extraction_id"),
     sa.Index("rees46_deliveries_shop", "shop", "id"),
@@ -255,6 +257,8 @@ sync_runs = sa.Table(
     sa.Column("resent", sa.BigInteger, comment="sent again although unchanged; null: no resend by resend_every"),
     sa.Column("outcome", Exact(20), nullable=False, comment="success or failed"),
     sa.Column("cause", sa.Text, comment="of a failed run: what did not finish, and why"),
+    sa.Column("remedy", sa.Text, comment="of a failed run: what a person does about it"),
+    sa.Column("examples", sa.Text, comment="JSON: a few order ids of each part of the sum"),
     sa.Column("newest_updated_at", UtcDateTime, comment="of the rows that it read, not in the future"),
     sa.Column("data_until", UtcDateTime, comment="up to when the data shows to be loaded; null: by an earlier version"),
     sa.Column("data_late", sa.Boolean, comment="that is earlier than usual for this shop"),
@@ -288,6 +292,8 @@ alerts = sa.Table(
     sa.Column("as_of", UtcDateTime, nullable=False, comment="the moment it was evaluated for: a later one wins"),
     sa.Column("first_seen", UtcDateTime, nullable=False),
     sa.Column("summary", Exact, nullable=False, comment="the latest evaluation, in a sentence"),
+    sa.Column("remedy", sa.Text, comment="what a person does about it while it fires"),
+    sa.Column("cause", Exact(64), comment="identifies the cause: a message is sent when it changes"),
     sa.UniqueConstraint("shop", "alert"),
 )
 

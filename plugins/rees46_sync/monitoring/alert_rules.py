@@ -1,5 +1,5 @@
 """
-When an alert fires: the evaluation of a finished run, by ``account_for_rows``, and of a shop's freshness.
+When an alert about a finished run fires; ``account_for_rows`` evaluates them.
 
 A run's alerts are about the regular sync: about its latest run by the end of its window, so that an older run that is
 cleared changes nothing. Dry runs, runs with a window of their own, backfills, and runs that held orders back are not
@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 
-from rees46_sync.exceptions import FreshnessBreachedError
 from rees46_sync.formatting import duration, timestamp
-from rees46_sync.ledger.database import Ledger, interactive_ledger
+from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.runs import Runs
 from rees46_sync.monitoring import volume
 from rees46_sync.monitoring.alert_messages import build_message, send_pending
 from rees46_sync.monitoring.alerts import AlertEvaluation, AlertName, Alerts
-from rees46_sync.monitoring.freshness import FreshnessStatus, freshness_status
 from rees46_sync.monitoring.late_data import HOLE_KEPT, DataState
 from rees46_sync.shop.shares import share_of, share_text
 from rees46_sync.shop.shop import Shop
+from rees46_sync.translations import translator
 from rees46_sync.window import Window
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,9 @@ class FinishedRun:
     :param is_scheduled: whether Airflow's schedule started it.
     :param window: its window; None if it named one that does not exist.
     :param counts: its account, see :func:`rees46_sync.ledger.runs.new_account`.
-    :param unfinished: what did not finish, in words; empty for a successful run.
+    :param unfinished: what did not finish, and why, in words; empty for a successful run.
+    :param remedy: what a person does about it.
+    :param cause_id: what identifies the cause, so that another one is sent as well.
     :param reasons: rejected rows by reason.
     :param is_validated: whether every partition was validated.
     :param is_approved: whether approve_changes, or a person, let the run through.
@@ -62,6 +63,8 @@ class FinishedRun:
     reasons: Counter[str]
     is_validated: bool
     is_approved: bool
+    remedy: str = ""
+    cause_id: str = ""
     exceeded_text: str = ""
     data: DataState | None = None
 
@@ -79,13 +82,14 @@ def approval_requested(
 
     :param exceeded_text: the exceeded limits, with the numbers.
     """
+    _ = translator(shop.language).gettext
     evaluation = AlertEvaluation(
         alert=AlertName.LIMIT_REACHED,
         firing=True,
         as_of=window.end,
-        summary=f"{exceeded_text}. Nothing was sent yet: the run waits for an approval, for "
-        f"{duration(shop.approval_timeout)}.",
-        remedy="approve or reject it in Airflow, below Required Actions.",
+        summary=_("%(limits)s. Nothing was sent yet: the run waits for an approval, for %(timeout)s.")
+        % {"limits": exceeded_text, "timeout": duration(shop.approval_timeout, _)},
+        remedy=_("approve or reject it in Airflow, below Required Actions."),
         metrics={},
         dag_id=dag_id,
         run_id=run_id,
@@ -93,33 +97,12 @@ def approval_requested(
     _update_alerts(shop, ledger, [evaluation] if window.is_regular else [])
 
 
-def evaluate_freshness(shop: Shop) -> FreshnessStatus:
-    """
-    Evaluate a shop's freshness, and send what is pending, of other alerts as well.
-
-    :raises FreshnessBreachedError: the shop is not fresh.
-    :raises LedgerError: the ledger does not answer.
-    """
-    with interactive_ledger(shop.ledger_conn_id) as ledger:
-        ledger.migrate()
-        alerts, now = Alerts(ledger, shop.shop), datetime.now(UTC)
-        status = freshness_status(ledger, shop, now, alerts.first_seen(AlertName.FRESHNESS, now))
-        evaluation = _freshness(shop, status, now)
-        _record(shop, alerts, [evaluation])
-    if status.breached:
-        raise FreshnessBreachedError(
-            f"Shop {shop.shop}: {evaluation.summary.rstrip('.')}", evaluation.remedy.rstrip(".")
-        )
-    log.info("Shop %s: %s", shop.shop, evaluation.summary)
-    return status
-
-
 def evaluate_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> Iterator[AlertEvaluation]:
     """Evaluate the alerts that a run is about."""
     if run.is_history:
         yield _history(shop, ledger, run)
     elif run.window is not None and run.window.is_regular and not run.counts["held"]:
-        yield from _failure(run, run.window)
+        yield from _failure(shop, run, run.window)
         yield from _rejections(shop, run, run.window)
         yield from _reopened(shop, run, run.window)
         if run.data is not None:
@@ -130,7 +113,7 @@ def evaluate_run(shop: Shop, ledger: Ledger, run: FinishedRun) -> Iterator[Alert
 
 def _update_alerts(shop: Shop, ledger: Ledger, evaluations: Iterable[AlertEvaluation]) -> None:
     try:
-        _record(shop, Alerts(ledger, shop.shop), evaluations)
+        record(shop, Alerts(ledger, shop.shop), evaluations)
     except Exception:  # a run must not fail because an alert could not be sent
         log.exception(
             "The alerts of shop %s could not be evaluated or sent. The run itself goes on; the next run, and "
@@ -139,24 +122,32 @@ def _update_alerts(shop: Shop, ledger: Ledger, evaluations: Iterable[AlertEvalua
         )
 
 
-def _record(shop: Shop, alerts: Alerts, evaluations: Iterable[AlertEvaluation]) -> None:
+def record(shop: Shop, alerts: Alerts, evaluations: Iterable[AlertEvaluation]) -> None:
+    """
+    Store evaluations, and send what is pending.
+
+    :raises LedgerError: the ledger does not answer.
+    """
     for evaluation in evaluations:
-        if alerts.record(evaluation, shop.notify, partial(build_message, shop), datetime.now(UTC)):
-            state = "fires" if evaluation.firing else "is over"
-            log.warning("Alert %s %s: %s", evaluation.alert, state, evaluation.summary)
+        transition = alerts.record(evaluation, shop.notify, partial(build_message, shop), datetime.now(UTC))
+        if transition:
+            log.warning("Alert %s has %s: %s", evaluation.alert, transition.state, evaluation.summary)
     send_pending(shop, alerts)
 
 
-def _failure(run: FinishedRun, window: Window) -> Iterator[AlertEvaluation]:
+def _failure(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertEvaluation]:
     """A run that a limit stopped fires one alert, not two; each alert ends with the opposite of its cause."""
+    _ = translator(shop.language).gettext
     evaluation = partial(AlertEvaluation, as_of=window.end, dag_id=run.dag_id, run_id=run.run_id)
     metrics = {name: run.counts[name] for name in ("read", "sent", "rejected", "failed")}
     if run.exceeded_text:
         yield evaluation(
             alert=AlertName.LIMIT_REACHED,
             firing=True,
-            summary=f"{run.exceeded_text}. Nothing was sent.",
-            remedy="look at a dry run; correct the rows or the shop file, or start a run by hand with ignore_limits.",
+            summary=_("%s. Nothing was sent.") % run.exceeded_text,
+            remedy=_(
+                "look at a dry run; correct the rows or the shop file, or start a run by hand with ignore_limits."
+            ),
             metrics=metrics,
         )
         return
@@ -164,36 +155,46 @@ def _failure(run: FinishedRun, window: Window) -> Iterator[AlertEvaluation]:
         yield evaluation(
             alert=AlertName.LIMIT_REACHED,
             firing=False,
-            summary="a run is within the limits again, or was approved.",
+            summary=_("a run is within the limits again, or was approved."),
             remedy="",
             metrics=metrics,
         )
     yield evaluation(
         alert=AlertName.RUN_FAILED,
         firing=bool(run.unfinished),
-        summary=f"the hourly run failed: {_some(run.unfinished, '; ')}."
+        summary=_("the hourly run failed: %s.") % _some(run.unfinished, "; ", _)
         if run.unfinished
-        else f"an hourly run succeeded, and sent {run.counts['sent']} changes.",
-        remedy="see the failed tasks of the run. The next run reads the same orders again and sends what is missing.",
+        else _("an hourly run succeeded, and sent %d changes.") % run.counts["sent"],
+        remedy=f"{run.remedy}.",
         metrics=metrics,
+        cause=run.cause_id,
     )
 
 
 def _history(shop: Shop, ledger: Ledger, run: FinishedRun) -> AlertEvaluation:
     """Intervals of history do not cover each other, so the alert lasts until no failed one remains."""
+    texts = translator(shop.language)
+    _ = texts.gettext
     failed = Runs(ledger).failed_windows(shop.shop, run.dag_id)
     spans = [f"[{start:%Y-%m-%d %H:%M}, {end:%Y-%m-%d %H:%M})" for start, end in failed]
+    summary = texts.ngettext(
+        "%(count)d interval of %(dag_id)s failed: %(spans)s.",
+        "%(count)d intervals of %(dag_id)s failed: %(spans)s.",
+        len(failed),
+    ) % {"count": len(failed), "dag_id": run.dag_id, "spans": _some(spans, ", ", _)}
+    if run.unfinished:
+        summary += " " + _("The latest: %s.") % _some(run.unfinished, "; ", _)
+    remedy = _("see the failed tasks of these runs, correct the cause, and clear the runs.")
     return AlertEvaluation(
         alert=AlertName.HISTORY_RUN_FAILED,
         firing=bool(failed),
         as_of=datetime.now(UTC),
-        summary=f"{len(failed)} interval{'s' if len(failed) > 1 else ''} of {run.dag_id} failed: {_some(spans, ', ')}."
-        if failed
-        else "no failed interval of the history remains.",
-        remedy="see the failed tasks of these runs, correct the cause, and clear the runs.",
+        summary=summary if failed else _("no failed interval of the history remains."),
+        remedy=f"{run.remedy}. {_('Then clear the failed runs.')}" if run.unfinished else remedy,
         metrics={"failed_intervals": len(failed)},
         dag_id=run.dag_id,
         run_id=run.run_id,
+        cause=run.cause_id,
     )
 
 
@@ -201,18 +202,28 @@ def _rejections(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertE
     read, rejected = run.counts["read"], run.counts["rejected"]
     if not read or not run.is_validated:
         return
+    _ = translator(shop.language).gettext
     share, threshold = share_of(rejected, read), shop.alerts.rejected_share
     firing = share > threshold
     reasons = ", ".join(f"{code} {count}" for code, count in run.reasons.most_common(3))
+    above = _("%(count)d of %(read)d rows are rejected, %(share)s (above %(threshold)s).")
+    within = _("%(count)d of %(read)d rows are rejected, %(share)s (within %(threshold)s).")
+    summary = (above if firing else within) % {
+        "count": rejected,
+        "read": read,
+        "share": share_text(rejected, read, _),
+        "threshold": f"{threshold:g}",
+    }
     yield AlertEvaluation(
         alert=AlertName.REJECTED_SHARE,
         firing=firing,
         as_of=window.end,
-        summary=f"{rejected} of {read} rows are rejected, {share_text(rejected, read)} "
-        f"({'above' if firing else 'within'} {threshold:g})."
-        + (f" Most frequent reasons: {reasons}." if firing else ""),
-        remedy="see the quarantine on the page, and the lines that map a status in the log of account_for_rows; "
-        f"correct the rows, the query or {shop.file.name}.",
+        summary=summary + (" " + _("Most frequent reasons: %s.") % reasons if firing else ""),
+        remedy=_(
+            "see the quarantine on the page, and the lines that map a status in the log of account_for_rows; correct "
+            "the rows, the query or %s."
+        )
+        % shop.file.name,
         metrics={"rejected": rejected, "read": read, "share": round(share, 6), "threshold": threshold},
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -224,28 +235,43 @@ def _reopened(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertEva
     # Only a run that came as far as its limits has compared all of its rows.
     if not read or not (run.is_approved or run.exceeded_text):
         return
+    _ = translator(shop.language).gettext
     share, threshold = share_of(reopened, read), shop.alerts.reopened_share
     firing = share > threshold
+    above = _("%(count)d of %(read)d rows are held back as reopened, %(share)s (above %(threshold)s).")
+    within = _("%(count)d of %(read)d rows are held back as reopened, %(share)s (within %(threshold)s).")
+    summary = (above if firing else within) % {
+        "count": reopened,
+        "read": read,
+        "share": share_text(reopened, read, _),
+        "threshold": f"{threshold:g}",
+    }
+    remains = " " + _("Those that it did not read again stay as they were: see the quarantine.")
     yield AlertEvaluation(
         alert=AlertName.REOPENED,
         firing=firing,
         as_of=window.end,
-        summary=f"{reopened} of {read} rows are held back as reopened, {share_text(reopened, read)} "
-        f"({'above' if firing else 'within'} {threshold:g})."
-        + ("" if firing else " Those that it did not read again stay as they were: see the quarantine."),
-        remedy=f"{reopened_remedy(shop)}.",
+        summary=summary + ("" if firing else remains),
+        remedy=f"{reopened_remedy(shop, _)}.",
         metrics={"reopened": reopened, "read": read, "share": round(share, 6), "threshold": threshold},
         dag_id=run.dag_id,
         run_id=run.run_id,
     )
 
 
-def reopened_remedy(shop: Shop) -> str:
-    """Return what a person does about orders that are held back as reopened: a sentence, without its full stop."""
+def reopened_remedy(shop: Shop, _: Callable[[str], str] = str) -> str:
+    """
+    Return what a person does about orders that are held back as reopened: a sentence, without its full stop.
+
+    :param _: translates it; by default it is English.
+    """
     return (
-        f"REES46 has reopened orders as completed or cancelled, and {shop.file.name} maps their status to created. If "
-        "that mapping is wrong, correct it; if the shop does reopen orders, set allow_reopen: true. Then the next run "
-        "sends those that changed within lookback, and a run by hand with a window_start sends older ones"
+        _(
+            "REES46 has reopened orders as completed or cancelled, and %s maps their status to created. If that "
+            "mapping is wrong, correct it; if the shop does reopen orders, set allow_reopen: true. Then the next run "
+            "sends those that changed within lookback, and a run by hand with a window_start sends older ones"
+        )
+        % shop.file.name
     )
 
 
@@ -253,6 +279,7 @@ def _volume(shop: Shop, ledger: Ledger, run: FinishedRun, window: Window) -> Ite
     slot = volume.Slot.ending(window.end, shop.schedule)
     sent, usual = volume.sent_in(ledger, shop.shop, slot), volume.usual_counts(ledger, shop.shop, slot)
     firing = None if sent is None else volume.is_unusual(sent, usual, shop.alerts.volume_factor)
+    _ = translator(shop.language).gettext
     if sent is None or firing is None:
         return
     middle = median(usual)
@@ -262,9 +289,18 @@ def _volume(shop: Shop, ledger: Ledger, run: FinishedRun, window: Window) -> Ite
         alert=AlertName.VOLUME,
         firing=firing,
         as_of=window.end,
-        summary=f"{sent} changes were sent from {slot.start:%A %H:%M} to {slot.end:%H:%M} UTC; {middle:g} are usual "
-        f"(the median of the same hour of the last {len(usual)} weeks that have one).",
-        remedy="see whether the warehouse is loaded as usual, and whether the query still returns all orders.",
+        summary=_(
+            "%(sent)d changes were sent from %(start)s to %(end)s UTC; %(usual)s are usual (the median of the same "
+            "hour of the last %(weeks)d weeks that have one)."
+        )
+        % {
+            "sent": sent,
+            "start": f"{slot.start:%Y-%m-%d %H:%M}",
+            "end": f"{slot.end:%H:%M}",
+            "usual": f"{middle:g}",
+            "weeks": len(usual),
+        },
+        remedy=_("see whether the warehouse is loaded as usual, and whether the query still returns all orders."),
         metrics={"sent": sent, "usual": middle, "weeks": len(usual), "factor": shop.alerts.volume_factor},
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -272,26 +308,41 @@ def _volume(shop: Shop, ledger: Ledger, run: FinishedRun, window: Window) -> Ite
 
 
 def _late_data(shop: Shop, run: FinishedRun, window: Window, data: DataState) -> AlertEvaluation:
-    usual, lag = data.usual.usual, duration(data.lag)
-    usually = f"usually it is {duration(usual)}" if usual is not None else "what is usual is not known yet"
-    limit = f"more than {duration(data.usual.limit)} is late"
+    _ = translator(shop.language).gettext
+    usual = data.usual.usual
+    known = _("usually it is %s") % duration(usual, _) if usual is not None else _("what is usual is not known yet")
+    values = {
+        "until": timestamp(data.until),
+        "lag": duration(data.lag, _),
+        "usually": known,
+        "limit": duration(data.usual.limit, _),
+    }
     if data.hole:
-        start, end = (timestamp(moment) for moment in data.hole)
-        summary = f"no row is dated between {start} and {end} UTC, and that is unusual: {usually}, {limit}."
+        values |= {"start": timestamp(data.hole[0]), "end": timestamp(data.hole[1])}
+        summary = _(
+            "no row is dated between %(start)s and %(end)s UTC, and that is unusual: %(usually)s, more than %(limit)s "
+            "is late."
+        )
     elif shop.loaded_until:
-        summary = f"the loader had delivered up to {timestamp(data.until)} UTC, {lag} before the run; "
-        summary += f"{usually}, {limit}."
+        summary = _(
+            "the loader had delivered up to %(until)s UTC, %(lag)s before the run; %(usually)s, more than %(limit)s is "
+            "late."
+        )
     else:
-        summary = f"the newest row was {lag} old when the run read it ({timestamp(data.until)} UTC); "
-        summary += f"{usually}, {limit}."
+        summary = _(
+            "the newest row was %(lag)s old when the run read it (%(until)s UTC); %(usually)s, more than %(limit)s is "
+            "late."
+        )
     return AlertEvaluation(
         alert=AlertName.LATE_DATA,
         firing=data.is_late,
         as_of=window.end,
-        summary=summary,
-        remedy="see whether the warehouse is loaded. What is loaded later is read: windows start where the data ends, "
-        f"less lookback. A hole is waited for during {duration(HOLE_KEPT)}; rows that fill it later need a run by hand "
-        "with a window.",
+        summary=summary % values,
+        remedy=_(
+            "see whether the warehouse is loaded. What is loaded later is read: windows start where the data ends, "
+            "less lookback. A hole is waited for during %s; rows that fill it later need a run by hand with a window."
+        )
+        % duration(HOLE_KEPT, _),
         metrics={
             "lag_seconds": round(data.lag.total_seconds()),
             "usual_seconds": None if usual is None else round(usual.total_seconds()),
@@ -302,33 +353,6 @@ def _late_data(shop: Shop, run: FinishedRun, window: Window, data: DataState) ->
     )
 
 
-def _freshness(shop: Shop, status: FreshnessStatus, now: datetime) -> AlertEvaluation:
-    success, change = status.success_age, status.change_age
-    ages = (
-        f"the last successful hourly run ended {duration(success)} ago"
-        if success is not None
-        else f"no hourly run has succeeded in the {duration(status.waiting or timedelta(0))} since the shop was first "
-        "seen"
-    )
-    if change is not None:
-        ages += f", and a change that is not accepted yet is at most {duration(change)} old"
-    if status.is_data_late:
-        ages += ", because the warehouse's data ends there, earlier than usual"
-    return AlertEvaluation(
-        alert=AlertName.FRESHNESS,
-        firing=status.breached,
-        as_of=now,
-        summary=f"{ages} ({'more than' if status.breached else 'within'} freshness: {duration(shop.freshness)}).",
-        remedy=f"see whether order_status_sync_{shop.shop} is paused, whether its latest runs failed, and why"
-        + ("; and whether the warehouse is loaded." if status.is_data_late else "."),
-        metrics={
-            "success_age_seconds": None if success is None else round(success.total_seconds()),
-            "change_age_seconds": None if change is None else round(change.total_seconds()),
-            "freshness_seconds": round(shop.freshness.total_seconds()),
-        },
-    )
-
-
-def _some(texts: Sequence[str], separator: str) -> str:
+def _some(texts: Sequence[str], separator: str, _: Callable[[str], str]) -> str:
     more = len(texts) - MAX_SHOWN
-    return separator.join([*texts[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+    return separator.join([*texts[:MAX_SHOWN], *([_("and %d more") % more] if more > 0 else [])])

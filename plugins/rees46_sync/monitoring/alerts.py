@@ -42,6 +42,8 @@ class AlertName(StrEnum):
     FRESHNESS = "freshness"
     VOLUME = "volume"
     LATE_DATA = "late_data"
+    SLOW_RUN = "slow_run"
+    LEDGER = "ledger"
 
     @property
     def event(self) -> Event:
@@ -61,6 +63,7 @@ class AlertEvaluation:
     :param remedy: what a person does about it while it fires.
     :param metrics: the numbers of the summary, for machines.
     :param dag_id, run_id: the run that it is about; None if it is about none.
+    :param cause: what identifies the cause while it fires; empty if the alert has no causes to tell apart.
     """
 
     alert: AlertName
@@ -71,20 +74,30 @@ class AlertEvaluation:
     metrics: Mapping[str, float | str | None]
     dag_id: str | None = None
     run_id: str | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True)
 class AlertTransition:
     """
-    An alert that started or stopped firing.
+    An alert that started or stopped firing, or fires for another cause.
 
     :param fired_at: when it started.
     :param at: when it changed.
+    :param has_fired: whether it fired before.
     """
 
     evaluation: AlertEvaluation
     fired_at: datetime
     at: datetime
+    has_fired: bool = False
+
+    @property
+    def state(self) -> str:
+        """``fired``, ``recovered``, or ``changed`` if it goes on for another cause."""
+        if not self.evaluation.firing:
+            return "recovered"
+        return "changed" if self.has_fired else "fired"
 
 
 class Alerts:
@@ -127,14 +140,20 @@ class Alerts:
             # The update locks the row until the end of the transaction, so that no other task changes what is read
             # next.
             newer = sa.update(alerts).where(*self._is(evaluation.alert), alerts.c.as_of <= evaluation.as_of)
-            if not connection.execute(newer.values(as_of=evaluation.as_of, summary=evaluation.summary)).rowcount:
+            values = {"summary": evaluation.summary, "remedy": evaluation.remedy}
+            if not connection.execute(newer.values(as_of=evaluation.as_of, **values)).rowcount:
                 return None
             known = connection.execute(sa.select(alerts).where(*self._is(evaluation.alert))).one()
-            if known.firing == evaluation.firing:
+            has_other_cause = evaluation.firing and evaluation.cause != (known.cause or "")
+            if known.firing == evaluation.firing and not has_other_cause:
                 return None
-            transition = AlertTransition(evaluation, fired_at=now if evaluation.firing else known.since, at=now)
+            since = known.since if known.firing else now
+            transition = AlertTransition(evaluation, fired_at=since, at=now, has_fired=known.firing)
+            new_state = {"firing": evaluation.firing, "since": since if evaluation.firing else now}
             connection.execute(
-                sa.update(alerts).where(*self._is(evaluation.alert)).values(firing=evaluation.firing, since=now)
+                sa.update(alerts)
+                .where(*self._is(evaluation.alert))
+                .values(**new_state, cause=evaluation.cause if evaluation.firing else None)
             )
             self._fill_outbox(connection, transition, channels, json.dumps(build_message(transition)))
         return transition
@@ -188,7 +207,8 @@ class Alerts:
 
     def firing(self) -> Sequence[sa.Row[Any]]:
         """Return the rows of ``rees46_alerts`` that fire, the longest first; none if there is no such table yet."""
-        query = sa.select(alerts).where(alerts.c.shop == self.shop, alerts.c.firing).order_by(alerts.c.since)
+        columns = self.ledger.columns(alerts)
+        query = sa.select(*columns).where(alerts.c.shop == self.shop, alerts.c.firing).order_by(alerts.c.since)
         with self.ledger.transaction() as connection:
             return connection.execute(query).all() if sa.inspect(connection).has_table(alerts.name) else ()
 

@@ -49,8 +49,8 @@ def check_freshness(shop: ListedShop, shops: str) -> None:
     :raises LedgerError: the ledger does not answer, so it is unknown.
     :raises ShopFileError: the shop file cannot be used, so it is unknown too.
     """
-    from rees46_sync.monitoring import alert_rules
+    from rees46_sync.monitoring.shop_alerts import evaluate_shop
 
     if shop["problems"]:
         raise ShopFileError(shop["file"], *(Problem(problem, remedy) for problem, remedy in shop["problems"]))
-    alert_rules.evaluate_freshness(load_shop(Path(shops) / shop["file"]))
+    evaluate_shop(load_shop(Path(shops) / shop["file"]))

@@ -97,6 +97,17 @@ def freshness_status(ledger: Ledger, shop: Shop, now: datetime, first_seen: date
     :param first_seen: when a shop without a success was seen first, from which it is given time; None gives it none.
     """
     progress = sync_progress(ledger, shop.shop, shop.lookback) if ledger.has_runs() else None
+    return freshness_of(progress, shop, now, first_seen)
+
+
+def freshness_of(
+    progress: SyncProgress | None, shop: Shop, now: datetime, first_seen: datetime | None = None
+) -> FreshnessStatus:
+    """
+    Return how fresh a shop is, by its progress; None: no run has ended yet.
+
+    :param first_seen: as above.
+    """
     ages = [
         max(now - moment, timedelta(0)) if moment else None
         for moment in ((progress.last_success, progress.oldest_due) if progress else (None, None))

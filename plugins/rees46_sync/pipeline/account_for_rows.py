@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rees46_sync.exceptions import AccountingError, RunFailedError, WindowError
+from rees46_sync.pipeline.causes import KEY, Cause, leaves_cause
 from rees46_sync.pipeline.run import BuiltBatches, Extraction, RunContext, ValidatedPartition, extracted_window
 
 if TYPE_CHECKING:
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CAUSE = 2000
-"""Characters of the cause in a run's record: each of a thousand partitions may have one."""
+"""Characters of the cause, and of the remedy, in a run's record: each of a thousand partitions may have one."""
+
+FLOW = ("extract_orders", "validate_statuses", "build_batches", "approve_changes", "ask_approval", "load_batches")
+"""The tasks before this one, whose causes it collects."""
 
 
+@leaves_cause
 def account_for_rows(
     shop_file: str,
     validated: Sequence[ValidatedPartition],
@@ -41,17 +47,28 @@ def account_for_rows(
     :raises RunFailedError: something did not finish, or was not sent.
     :raises AccountingError: a row is unaccounted for.
     """
+    from rees46_sync.airflow_adapters.assets import announce_delivery
+    from rees46_sync.monitoring.ledger_outage import reporting_outage
+
+    run = RunContext(shop_file, context)
+    with reporting_outage(run.shop):
+        row = _account(run, _collect_results(run, validated, built, loaded), history)
+    if not (run.is_dry_run or row["held"]):
+        announce_delivery(context, run.shop.shop, row)
+    return row
+
+
+def _account(run: RunContext, results: RunResults, history: bool) -> dict[str, int]:
     from rees46_sync.ledger import retention
     from rees46_sync.pipeline.closed_sum import RunAccount, close_sum
     from rees46_sync.pipeline.report import report
 
-    run = RunContext(shop_file, context)
-    results = _collect_results(run, validated, built, loaded)
     window = extracted_window(results.extraction) if results.extraction else _intended_window(run, history)
     try:
         account = close_sum(results)
     except AccountingError as error:
-        _update_alerts(run, results, window, RunAccount(unfinished=[str(error)]), history, None)
+        defect = RunAccount(unfinished=[error.problem], remedies=[error.remedy])
+        _update_alerts(run, results, window, defect, history, None)
         raise
     data = _data_state(run, results.extraction, window) if results.extraction and window else None
     log.info("%s", report(run.shop, results, account, data))
@@ -110,9 +127,20 @@ def _collect_results(
         loaded=loaded[:],
         accepted=requests.accepted_by_partition(extraction_id) if extraction else {},
         requests=requests.count(extraction_id) if extraction else 0,
+        causes=_collect_causes(run),
         first_orders=run.first_orders,
         dry_run=run.is_dry_run,
     )
+
+
+def _collect_causes(run: RunContext) -> list[Cause]:
+    """Return why tasks failed, in the order of the flow."""
+    causes: list[Cause] = []
+    for task in FLOW:
+        left: Any = run.ti.xcom_pull(task_ids=task, key=KEY)
+        # Of a mapped task it is a sequence: one of each instance that left one.
+        causes += cast("list[Cause]", [left] if isinstance(left, dict) else list(left or ()))
+    return causes
 
 
 def _with_first_orders(built: Sequence[BuiltBatches], first: Sequence[BuiltBatches] | None) -> list[BuiltBatches]:
@@ -179,6 +207,8 @@ def _record(
         window_widened=bool(window and window.is_regular),
         outcome="failed" if account.unfinished else "success",
         cause="; ".join(account.unfinished)[:MAX_CAUSE] or None,
+        remedy=account.remedy[:MAX_CAUSE] or None,
+        examples=json.dumps(account.examples, ensure_ascii=False) if account.examples else None,
         started_at=datetime.fromisoformat(extraction["started_at"]) if extraction else now,
         finished_at=now,
         resent=account.resent,
@@ -235,6 +265,8 @@ def _update_alerts(
             window=window,
             counts=account.counts,
             unfinished=account.unfinished,
+            remedy=account.remedy,
+            cause_id=account.cause_id,
             reasons=count_reasons(results.validated),
             is_validated=len(results.validated) == len(results.partitions),
             is_approved=results.approved is not None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rees46_sync.exceptions import RestartRunError
 from rees46_sync.formatting import printable
+from rees46_sync.pipeline.causes import leaves_cause
 from rees46_sync.pipeline.run import (
     BuiltBatches,
     Partition,
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REOPENED_EXAMPLES = 5
-"""How many ids of reopened orders a partition passes on."""
+EXAMPLES = 5
+"""How many order ids of each action a partition passes on."""
 
 ID_CHARACTERS = 40
 """How much is shown of each."""
 
 
+@leaves_cause
 def build_batches(shop_file: str, partition: Partition, **context: Any) -> BuiltBatches:
     """
     Subtract what REES46 has already from a partition's valid rows; the rest is to be sent.
@@ -85,8 +87,17 @@ def build_batches(shop_file: str, partition: Partition, **context: Any) -> Built
         stale=counts[diff.STALE],
         reopened=len(reopened),
         newly_reopened=newly_reopened,
-        reopened_examples=[printable(one, ID_CHARACTERS) or "" for one in reopened["order_id"][:REOPENED_EXAMPLES]],
+        examples=_examples(orders, actions),
     )
+
+
+def _examples(orders: pd.DataFrame, actions: pd.Series[str]) -> dict[str, list[str]]:
+    """Return a few order ids of each action, as :class:`BuiltBatches` names it."""
+    from rees46_sync.pipeline import diff
+
+    parts = {"sent": diff.SEND, "unchanged": diff.UNCHANGED, "stale": diff.STALE, "reopened": diff.REOPENED}
+    found = {part: orders["order_id"][actions == action][:EXAMPLES] for part, action in parts.items()}
+    return {part: [printable(one, ID_CHARACTERS) or "" for one in order_ids] for part, order_ids in found.items()}
 
 
 def _stage(due: pd.DataFrame, partition: Partition, token: dict[str, int]) -> str:

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 from more_itertools import chunked, peekable
@@ -43,6 +44,9 @@ from rees46_sync.pipeline.diff import DiffContext
 from rees46_sync.pipeline.tally import Tally
 from rees46_sync.rees46.dialects import Status
 
+if TYPE_CHECKING:
+    from rees46_sync.rees46.hook import SendResult
+
 log = logging.getLogger(__name__)
 
 MAX_UNRECORDED = 2
@@ -60,8 +64,8 @@ RECHECK_CHUNK = 20_000
 class Sender(Protocol):
     """Sends a batch: :class:`rees46_sync.rees46.hook.Rees46Hook`."""
 
-    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool]) -> int:
-        """Send pairs of order id and status; ask before each request; return how many it took, 0 if none might."""
+    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool]) -> SendResult:
+        """Send pairs of order id and status; ask before each request. Without a request if none was allowed."""
         ...
 
 
@@ -270,21 +274,23 @@ class Delivery:
             return not self.breaker.stop_reason and change_token == due.change_token
 
         order_ids, statuses = due.orders["order_id"].tolist(), self.statuses_to_send(due.orders)
+        started = time.monotonic()
         try:
-            requests = self.sender.send(list(zip(order_ids, statuses, strict=True)), may_post)
+            sent = self.sender.send(list(zip(order_ids, statuses, strict=True)), may_post)
         except Rees46Error as error:
             # A batch is retried only after an attempt without a clear answer, which may have reached REES46.
             arrived = not isinstance(error, Rees46RejectedError) or error.requests > 1
             self._handle_error(error, due.orders, arrived=arrived)
-            result = RequestResult(request, error.requests, sent_at, error.outcome, may_have_arrived=arrived)
+            result = RequestResult(request, error.requests, sent_at, error.outcome, arrived, error.http_status)
         else:
-            if not requests:
+            if not sent.requests:
                 return False
             self.breaker.record_success()
             self.search.accept(order_ids)
-            result = RequestResult(request, requests, sent_at)
+            result = RequestResult(request, sent.requests, sent_at, http_status=sent.http_status)
+        passed = round((time.monotonic() - started) * 1000)
         self._unrecorded.acquire()
-        self._recorded.append(self._recorder.submit(self._record, result))
+        self._recorded.append(self._recorder.submit(self._record, replace(result, milliseconds=passed)))
         return True
 
     def _record(self, result: RequestResult) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rees46_sync.exceptions import Problem, ShopFileError, UnknownParamError
+from rees46_sync.pipeline.causes import leaves_cause
 from rees46_sync.pipeline.order_ids import MAX_SHOWN, listed
 from rees46_sync.pipeline.run import Extraction, Partition, RunContext
 from rees46_sync.shop.shop import Shop
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@leaves_cause
 def extract_orders(shop_file: str, *, history: bool, **context: Any) -> list[Partition]:
     """
     Read the run's window from the warehouse into staged partitions.

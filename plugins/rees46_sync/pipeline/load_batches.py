@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from rees46_sync.airflow_adapters.metrics import Metrics
 from rees46_sync.exceptions import LoadStoppedError
+from rees46_sync.pipeline.causes import leaving_cause
 from rees46_sync.pipeline.run import get_extraction
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
     :param allow_reopen: whether a completed or cancelled order may become created.
 
     Returns (XCom) the partition's tally: orders, sent, unchanged, stale, reopened, rejected, failed; with its index and
-    the extraction_id. The tally is there even if the task fails, then with the error as ``problem``.
+    the extraction_id. The tally is there even if the task fails; then the XCom ``cause`` says why.
     """
 
     template_fields: Sequence[str] = ("batches",)
@@ -71,10 +72,14 @@ class Rees46SyncOrdersOperator(BaseOperator):
         :raises LoadStoppedError: Airflow stopped the task, or another load of the shop has started.
         :raises RestartRunError: the staged orders are gone, broken, or of an earlier version of the project.
         """
+        bind_contextvars(shop=self.shop, partition=self.batches["index"])
+        with leaving_cause(context["ti"], self.batches["index"]):
+            return self._load(context)
+
+    def _load(self, context: Context) -> dict[str, Any]:
         from rees46_sync.airflow_adapters import lineage
         from rees46_sync.rees46.hook import Rees46Hook
 
-        bind_contextvars(shop=self.shop, partition=self.batches["index"])
         hook, metrics = Rees46Hook(self.rees46_conn_id), Metrics(self.shop, context["ti"].dag_id)
         hook.get_conn().hooks["response"].append(lambda response, **_: metrics.request(response.elapsed))
         self._delivery = delivery = self._make_delivery(hook, context)
@@ -87,8 +92,7 @@ class Rees46SyncOrdersOperator(BaseOperator):
         tally = {"index": delivery.partition, "extraction_id": delivery.run.extraction_id, **counts}
         breaker = delivery.breaker
         if breaker.errors or breaker.stopped_by:
-            problem = {"problem": str(breaker.deciding_error)} if breaker.errors else {}
-            context["ti"].xcom_push(key="return_value", value=tally | problem)
+            context["ti"].xcom_push(key="return_value", value=tally)
         if breaker.errors:
             raise breaker.deciding_error
         if breaker.stopped_by:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rees46_sync.ledger.quarantine import RejectedRow
     from rees46_sync.ledger.runs import RunRef
     from rees46_sync.pipeline.preview import Preview
+    from rees46_sync.shop.shop import Shop
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class BuiltBatches(TypedDict):
     :param resent: how many of them are sent although REES46 has their status.
     :param held: how many more were to be sent, and are left out because of ``first_orders``.
     :param newly_reopened: how many of the reopened orders no run has let through in this version yet.
-    :param reopened_examples: ids of some of the reopened orders.
+    :param examples: a few order ids for each action: ``sent`` (to be sent), ``unchanged``, ``stale``, ``reopened``.
     """
 
     index: int
@@ -121,7 +122,7 @@ class BuiltBatches(TypedDict):
     stale: int
     reopened: int
     newly_reopened: int
-    reopened_examples: list[str]
+    examples: dict[str, list[str]]
 
 
 class RunContext:
@@ -183,26 +184,22 @@ class RunContext:
 
         :raises WindowError: the params name a window that does not exist, or an order that the ledger does not know.
         """
-        from rees46_sync.ledger.runs import Runs
         from rees46_sync.pipeline.order_ids import oldest_update
 
-        run, shop, runs = self.dag_run, self.shop, Runs(self.ledger)
+        run, shop = self.dag_run, self.shop
         named_start = self.params["window_start"]
         if self.order_ids and not named_start:
             named_start = oldest_update(self.ledger, shop.shop, self.order_ids).isoformat()
-        latest = runs.latest_regular(shop.shop)
-        may_resend = shop.resend_every and not (self.is_dry_run or self.first_orders)
-        return compute_window(
+        return window_of(
+            shop,
+            self.ledger,
+            (self.ti.dag_id, self.ti.run_id),
+            may_resend=not (self.is_dry_run or self.first_orders),
             interval=(run.data_interval_start, run.data_interval_end) if run.data_interval_start else None,
             requested_at=run.run_after,
-            watermark=runs.watermark(shop.shop, shop.lookback),
-            lookback=shop.lookback,
-            whole_days=bool(latest and latest.whole_days),
             is_history=is_history or run.run_type == "backfill",
             named_start=named_start,
             named_end=self.params["window_end"],
-            resend_every=shop.resend_every if may_resend else None,
-            last_resend=runs.last_resend(shop.shop, self.ti.dag_id, self.ti.run_id) if may_resend else None,
         )
 
     def quarantine(self, rows: Sequence[RejectedRow]) -> int:
@@ -221,6 +218,30 @@ class RunContext:
             stored = quarantine.store(self.shop.shop, self.ti.run_id, rows)
             log.info("Quarantine: %d rows, %d of them new.", len(rows), stored)
         return new
+
+
+def window_of(shop: Shop, ledger: Ledger, run: tuple[str, str], *, may_resend: bool = True, **requested: Any) -> Window:
+    """
+    Return the window of a run of a shop, by what its earlier runs have recorded.
+
+    :param run: the ids of its DAG and of the run itself.
+    :param may_resend: whether it may be a resend because of ``resend_every``.
+    :param requested: what :func:`rees46_sync.window.compute_window` takes besides.
+    :raises WindowError: as there.
+    """
+    from rees46_sync.ledger.runs import Runs
+
+    runs = Runs(ledger)
+    latest = runs.latest_regular(shop.shop)
+    may_resend = may_resend and shop.resend_every is not None
+    return compute_window(
+        watermark=runs.watermark(shop.shop, shop.lookback),
+        lookback=shop.lookback,
+        whole_days=bool(latest and latest.whole_days),
+        resend_every=shop.resend_every if may_resend else None,
+        last_resend=runs.last_resend(shop.shop, *run) if may_resend else None,
+        **requested,
+    )
 
 
 def get_extraction(descriptor: Mapping[str, Any]) -> Extraction:

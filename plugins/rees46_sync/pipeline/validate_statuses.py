@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import BaseOperatorLink
 
+from rees46_sync.pipeline.causes import leaves_cause
 from rees46_sync.pipeline.run import (
     Partition,
     RunContext,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@leaves_cause
 def validate_statuses(shop_file: str, partition: Partition, **context: Any) -> ValidatedPartition:
     """
     Validate a partition, store its Data Docs, and put rejected rows into the quarantine.

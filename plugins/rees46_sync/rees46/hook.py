@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -59,6 +59,13 @@ MAX_PAUSE = timedelta(seconds=60)
 _retry_after_parser = Retry(retry_after_max=int(timedelta(days=365).total_seconds()))
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 _throttled_backoff = wait_exponential(multiplier=5, max=60)
+
+
+class SendResult(NamedTuple):
+    """What an accepted batch took: POSTs (0: none was allowed), and the HTTP status of the response."""
+
+    requests: int
+    http_status: int | None = None
 
 
 class Rees46Hook(BaseHook):
@@ -147,13 +154,13 @@ class Rees46Hook(BaseHook):
         """
         return check_reachability(self.settings.url, self._send_options["proxies"], self._send_options["verify"])
 
-    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool] = lambda: True) -> int:
+    def send(self, orders: Sequence[tuple[str, Status]], may_post: Callable[[], bool] = lambda: True) -> SendResult:
         """
-        Send one batch; return how many requests it took.
+        Send one batch; return how many requests it took, and the status of the last response.
 
         :param orders: pairs of order id and status that the connection's dialect accepts.
-        :param may_post: called right before each request. If it returns False, no further one is made: 0 is returned if
-            there was none yet, else the error of the last one is raised.
+        :param may_post: called right before each request. If it returns False, no further one is made: 0 requests are
+            returned if there was none yet, else the error of the last one is raised.
         :raises ValueError: the dialect does not accept the orders; nothing was sent.
         :raises Rees46RejectedError: REES46 rejects the batch.
         :raises Rees46UnreadableError: the response says neither yes nor no.
@@ -164,17 +171,17 @@ class Rees46Hook(BaseHook):
         posted, failures, is_stopped = 0, 0, False
         last_error: Rees46Error | None = None
 
-        def post() -> None:
+        def post() -> int | None:
             nonlocal posted, failures, is_stopped, last_error
             self._pace.wait_for_turn(settings.min_interval_s)
             if not may_post():
                 is_stopped = True
                 if last_error is None:
-                    return
+                    return None
                 raise last_error
             posted += 1
             try:
-                self._post(body)
+                return self._post(body)
             except Rees46Error as error:
                 last_error = error
                 failures += error.http_status != TOO_MANY
@@ -194,11 +201,11 @@ class Rees46Hook(BaseHook):
             reraise=True,
         )
         try:
-            retrying(post)
+            http_status = retrying(post)
         except Rees46Error as error:
             error.requests = posted
             raise
-        return posted
+        return SendResult(posted, http_status)
 
     def _obey(self, error: Rees46Error | None, pause_s: float) -> None:
         """Let the requests of all threads wait if REES46 asks for it."""
@@ -209,7 +216,8 @@ class Rees46Hook(BaseHook):
         if error.http_status == TOO_MANY or error.retry_after is not None:
             self._pace.hold(pause_s)
 
-    def _post(self, body: bytes) -> None:
+    def _post(self, body: bytes) -> int:
+        """Make one request; return the status of its response, which accepts the batch."""
         settings = self.settings
         request = self._template.copy()
         request.prepare_body(body, None)
@@ -239,6 +247,7 @@ class Rees46Hook(BaseHook):
             if self.slots:
                 self.slots.end_request(time.monotonic() - started, is_overloaded=is_overloaded)
         self._check(answer, content)
+        return answer.status_code
 
     def _check(self, answer: requests.Response, content: bytes) -> None:
         """Return if REES46 accepted the batch, else raise."""

@@ -1,0 +1,62 @@
+"""
+An Airflow listener that writes why a run failed into the run's note, which Airflow shows in its lists of runs.
+
+The cause is what ``account_for_rows`` has left. A note that a person wrote is not changed; if the run is cleared and
+succeeds, the note of the listener goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.listeners import hookimpl
+
+from rees46_sync.airflow_adapters.pools import shop_name
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+MARK = "REES46: "
+"""What a note of this listener begins with."""
+
+MAX_NOTE = 1000
+"""The length of a note in Airflow."""
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: DagRun) -> None:
+    """Write the note; Airflow calls this in the scheduler, whose session stores it."""
+    session = _session(dag_run)
+    if session and _is_own(dag_run.note) and (text := _cause(session, dag_run)):
+        dag_run.note = f"{MARK}{text}"[:MAX_NOTE]
+
+
+@hookimpl
+def on_dag_run_success(dag_run: DagRun) -> None:
+    """Remove the note of an earlier failure."""
+    if _session(dag_run) and dag_run.note and _is_own(dag_run.note):
+        dag_run.note = None
+
+
+def _session(dag_run: DagRun) -> Session | None:
+    """Return the session of a run of this project; None for another run, and for one of ``dags test``, without one."""
+    from sqlalchemy.orm import object_session
+
+    return object_session(dag_run) if shop_name(dag_run.dag_id) else None
+
+
+def _is_own(note: str | None) -> bool:
+    return not note or note.startswith(MARK)
+
+
+def _cause(session: Session, dag_run: DagRun) -> str:
+    """Return what account_for_rows has left; empty if that task did not come so far."""
+    from airflow.models.xcom import XComModel
+
+    query = XComModel.get_many(
+        run_id=dag_run.run_id, dag_ids=dag_run.dag_id, task_ids="account_for_rows", key="cause", limit=1
+    )
+    row = session.execute(query.with_only_columns(XComModel.value)).first()
+    cause = XComModel.deserialize_value(row) if row else None
+    return f"{cause['problem']}. To do: {cause['remedy']}." if cause else ""
