@@ -18,6 +18,7 @@ from rees46_sync.doctor.findings import Finding
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.runs import Runs
 from rees46_sync.ledger.tables import metadata
+from rees46_sync.ledger.views import VIEWS
 from rees46_sync.shop.shop import Shop
 from tests.clock import is_moved
 from tests.conftest import ShopUnderTest
@@ -96,8 +97,10 @@ def healthy_anywhere(request: pytest.FixtureRequest, healthy: ShopUnderTest) -> 
 
 def fill_postgres(home: Path, rows: list[tuple[str, str, datetime]]) -> sa.Engine:
     engine = sa.create_engine(postgres_uri(home, "postgres"), isolation_level="AUTOCOMMIT")
-    metadata.drop_all(engine)
     with engine.connect() as connection:
+        for view in VIEWS:
+            connection.execute(sa.text(f"DROP VIEW IF EXISTS {view}"))
+        metadata.drop_all(connection)
         connection.execute(sa.text("DROP TABLE IF EXISTS orders"))
         connection.execute(sa.text("CREATE TABLE orders (order_id text, status text, updated_at timestamp)"))
         for order_id, status, updated_at in rows:

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ShopUnderTest
+from tests.conftest import HOME, ShopUnderTest
 from tests.whole_run import make_metadata_database, run_dag
 
 pytestmark = pytest.mark.clock
+
+LOG = HOME / "logs" / "dry-run-test.log"
 
 
 def dry_run(shop: str, env_file: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -45,8 +47,54 @@ def test_it_reads_env_without_interpolation_and_sends_nothing(
     done = dry_run("test", env_file)
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert re.search(r"\b2\b.* would be sent", done.stdout + done.stderr)
+    assert re.search(r"\b2\b.* would be sent", done.stdout)
     assert shop.sandbox.stats()["requests"] == 0
+    assert done.stdout.startswith("Account of test, window")
+    assert "rees46_sync" not in done.stdout, "lines of Airflow's log"
+    assert LOG.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_window_is_read_and_the_account_fits_a_narrow_terminal(
+    shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_metadata_database()
+    shop.add_rows([(str(day), "paid", datetime(2026, 3, day)) for day in range(1, 10)])  # noqa: DTZ001
+    monkeypatch.setenv("COLUMNS", "60")
+
+    done = dry_run("test", tmp_path / "none.env", "--from", "2026-03-02", "--to", "2026-03-05T00:00:00")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = [line for line in done.stdout.splitlines() if line.startswith(("│", "┌", "├", "└"))]
+    assert re.search(r"\b3\b.* would be sent", table[3])
+    assert max(map(len, table)) <= 60
+
+
+def test_a_failed_dry_run_says_why_and_names_the_file_of_airflows_log(shop: ShopUnderTest, tmp_path: Path) -> None:
+    make_metadata_database()
+    shop.add_rows([])
+
+    done = dry_run("test", tmp_path / "none.env", "--from", "2026-03-05", "--to", "2026-03-01")
+
+    assert done.returncode == 1
+    assert "is not before window_end" in done.stdout
+    assert f"The dry run failed; Airflow's log: {LOG}" in done.stderr
+    assert "extract_orders" in LOG.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--to", "2026-03-01"], "name its start as well", id="end-alone"),
+        pytest.param(["--from", "yesterday"], "'yesterday' is not a date and time: write 2026-01-31", id="no-date"),
+        pytest.param(["--from", "2026-03-01", "--remap"], "not allowed with argument", id="window-of-remap"),
+    ],
+)
+def test_a_window_that_cannot_be_meant_is_refused_before_anything_starts(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = dry_run("test", tmp_path / "none.env", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 @contextmanager
@@ -92,7 +140,7 @@ def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "The mapping was corrected: 'packed' was completed and is now created" in done.stdout
-    assert re.search(r"\b1\b.* would be sent", done.stdout + done.stderr)
+    assert re.search(r"\b1\b.* would be sent", done.stdout)
     assert shop.sandbox.stats()["requests"] == before
     *command, conf = shlex.split(done.stdout.splitlines()[-1])
     assert command == ["airflow", "dags", "trigger", "order_status_sync_test", "--conf"]

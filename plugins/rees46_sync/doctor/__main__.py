@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no_surroundings) -> int:
     """
-    Examine one shop, or all of them, or compare a shop's warehouse with its ledger, and print the report.
+    Examine one shop, or all of them, compare a shop's warehouse with its ledger, or explain an order; print the report.
 
     :param surroundings: entered for each shop while it is examined.
     :return: the exit code.
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no
     options = parser.parse_args(arguments)
     if options.reconcile and not options.shop:
         parser.error("--reconcile compares one shop: name it after the span, as in --reconcile 90d myshop")
+    if options.explain is not None and not options.shop:
+        parser.error("--explain is about one shop: name it after the order, as in --explain 100123 myshop")
     environment.configure_environment(options.env_file)
     folder = shops_dir(environment.PROJECT)
     with _stdout_redirected():
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no
             return WRONG_USAGE
     if options.reconcile:
         return _reconcile(options, shops, errors, surroundings)
+    if options.explain is not None:
+        return _explain(options, shops, errors, surroundings)
     with _stdout_redirected():
         # Airflow is not imported for a wrong command line.
         from rees46_sync.doctor import checks, report, vanished
@@ -90,6 +94,29 @@ def _reconcile(
     return UNWELL if found.differs else HEALTHY
 
 
+def _explain(
+    options: argparse.Namespace, shops: Sequence[Shop], errors: Sequence[ShopFileError], surroundings: Surroundings
+) -> int:
+    """Explain one order of the one shop; return the exit code, 2 if the ledger could not be read."""
+    from rees46_sync.doctor import explain_report
+    from rees46_sync.doctor.explain import explain
+    from rees46_sync.doctor.explain_facts import AS_IN_WAREHOUSE
+    from rees46_sync.doctor.reconcile import check_tables
+
+    try:
+        if not shops:
+            raise errors[0]
+        shop = shops[0]
+        with _stdout_redirected(), surroundings(shop):
+            check_tables(shop)
+            found = explain(shop, options.explain, datetime.now(UTC))
+    except SyncError as error:
+        print(error, file=sys.stderr)
+        return WRONG_USAGE
+    print(explain_report.as_json(found) if options.json else explain_report.as_text(found), end="")
+    return HEALTHY if found.case in AS_IN_WAREHOUSE else UNWELL
+
+
 def _is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -99,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
         "python -m rees46_sync.doctor",
         description="Report what works for a shop, what does not, and what to do. Posts nothing.",
         epilog="Exit code: 0 without errors, 1 with errors, 2 for a wrong command line. With --reconcile: 0 if nothing "
-        "differs, 1 if something does, 2 if it could not be compared.",
+        "differs, 1 if something does, 2 if it could not be compared. With --explain: 0 if REES46 has the order as the "
+        "warehouse has it, 1 if not, 2 if the ledger could not be read.",
     )
     parser.add_argument("shop", nargs="?", help="the shop's name; all shops of the shops folder if not given")
     parser.add_argument("--days", type=_days, default=1, help="how many days of orders are read and validated (1)")
@@ -114,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SPAN",
         type=_span,
         help="compare what changed in this time, such as 90d, in the warehouse with what REES46 has, instead",
+    )
+    parser.add_argument(
+        "--explain",
+        metavar="ORDER",
+        help="say why this order is, or is not, at REES46 as the warehouse has it, and what the next run does, instead",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings as well")

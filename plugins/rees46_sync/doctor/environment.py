@@ -1,11 +1,14 @@
 """
 The environment in which the doctor and the dry run use Airflow: set before Airflow is imported.
 
-Variables that are already set stay. Next comes ``.env``, which ``make up`` reads as well; then the defaults below.
+Variables that are already set stay. Next comes ``.env``, which ``make up`` reads as well. Then, in the project's
+private Airflow, come the settings of ``make up`` while it runs.
 """
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,10 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 PROJECT = Path(__file__).resolve().parents[3]
+HOME = PROJECT / ".airflow"
+
+UP_FILE = "up.lock"
+"""Locked by ``make up`` in its home while it runs: a JSON object with its ``pid``, ``url`` and ``variables``."""
 
 STORED_CONNECTIONS = {"_AIRFLOW_PROCESS_CONTEXT": "server"}
 """As Airflow's own commands about connections do: otherwise it does not search its metadata database for them."""
@@ -24,8 +31,27 @@ def read_env_file(env_file: Path) -> None:
     for name, value in dotenv_values(env_file, interpolate=False).items():
         if value is not None:
             os.environ.setdefault(name, value)
-    if (PROJECT / ".airflow" / "airflow.cfg").exists():
-        os.environ.setdefault("AIRFLOW_HOME", str(PROJECT / ".airflow"))
+    if (HOME / "airflow.cfg").exists():
+        os.environ.setdefault("AIRFLOW_HOME", str(HOME))
+    if os.environ.get("AIRFLOW_HOME") == str(HOME):
+        for name, value in variables_of_up(HOME).items():
+            os.environ.setdefault(name, value)
+
+
+def variables_of_up(home: Path) -> dict[str, str]:
+    """Return the variables of the ``make up`` that runs in a home, without those of ``.env``; none if none runs."""
+    try:
+        with (home / UP_FILE).open() as file:
+            text = file.read()
+            if not text:
+                return {}
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return {}  # nobody holds it: that make up was killed
+    except BlockingIOError:
+        variables: dict[str, str] = json.loads(text).get("variables", {})
+        return variables
+    except OSError:
+        return {}
 
 
 def configure_environment(env_file: Path) -> None:

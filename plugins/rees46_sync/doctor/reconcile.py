@@ -127,7 +127,7 @@ def compare(shop: Shop, span: timedelta, now: datetime) -> Reconciliation:
     from rees46_sync.monitoring.freshness import sync_progress
     from rees46_sync.warehouse import reader as warehouse
 
-    _check_tables(shop)
+    check_tables(shop)
     ledger = Ledger.from_conn_id(shop.ledger_conn_id)
     try:
         found = Reconciliation(
@@ -149,8 +149,12 @@ def compare(shop: Shop, span: timedelta, now: datetime) -> Reconciliation:
     return found
 
 
-def _check_tables(shop: Shop) -> None:
-    """Refuse a ledger without tables; opening it as a ledger would prepare a SQLite file for writing."""
+def check_tables(shop: Shop) -> None:
+    """
+    Refuse a ledger without tables; opening it as a ledger would prepare a SQLite file for writing.
+
+    :raises LedgerError: it has none yet.
+    """
     from rees46_sync.airflow_adapters.connections import get_database_hook
     from rees46_sync.doctor.ledger import missing_tables
 

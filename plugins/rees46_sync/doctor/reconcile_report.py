@@ -11,7 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from rees46_sync.doctor.reconcile import DIFFERENCES, MAX_EXAMPLES, SENDABLE, Example, Kind, Reconciliation
-from rees46_sync.formatting import escape_unprintable, printable, timestamp
+from rees46_sync.formatting import escape_unprintable, quoted, timestamp
 from rees46_sync.shop.shop import Shop
 
 _MEANING = {
@@ -182,7 +182,7 @@ def _details(shop: Shop, found: Reconciliation) -> Iterator[str]:
 
 
 def _example(kind: Kind, example: Example) -> str:
-    order_id = repr(printable(example.order_id, 100)) if example.order_id else "(without an id)"
+    order_id = quoted(example.order_id, 100) if example.order_id else "(without an id)"
     if kind is Kind.REJECTED:
         status = escape_unprintable(example.warehouse or "no status")
         return f"{order_id}: {status}, {example.reason}"

@@ -13,6 +13,10 @@ from rees46_sync.formatting import escape_unprintable
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
+WIDE_COLUMNS = 100
+"""From so many columns of a terminal on, the names of the checks have a column of their own."""
+
+
 def without_secrets(report: Report) -> Report:
     """Return a report in which Airflow has covered the passwords of all connections that were read, should one be."""
     from airflow.sdk.log import redact  # type: ignore[attr-defined] # Airflow's own name for it
@@ -65,14 +69,19 @@ def show(reports: Sequence[Report]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
+    is_narrow = console.width < WIDE_COLUMNS
     for report in reports:
-        table = Table("", "check", "what was found, and what to do", box=SIMPLE_HEAD, title=f"Shop {report.shop}")
-        table.title_justify = "left"
+        table = Table("", box=SIMPLE_HEAD, title=f"Shop {_printable(report.shop)}", title_justify="left")
+        if not is_narrow:
+            table.add_column("check")
+        table.add_column("what was found, and what to do", overflow="fold")
         for finding in report.findings:
-            found = Text(_printable(finding.value))
+            found = Text(f"{finding.check}\n" if is_narrow else "", style="bold" if is_narrow else "")
+            found = Text.assemble(found, _printable(finding.value))
             for line in _remedy(finding):
                 found.append(f"\n{line}", style="dim" if finding.level is Level.OK else "cyan")
-            table.add_row(Text(finding.level, style=_COLOURS[finding.level]), finding.check, found)
+            level = Text(finding.level, style=_COLOURS[finding.level])
+            table.add_row(level, *([] if is_narrow else [finding.check]), found)
         console.print(table)
     console.print(Text(summary(reports), style=_COLOURS[_worst_level(reports)]))
 

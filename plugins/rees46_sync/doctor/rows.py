@@ -181,7 +181,7 @@ def _statuses(shop: Shop, sample: Sample) -> Iterator[Finding]:
         count = sample.statuses[one.status] or one.count
         yield error(
             "status.unmapped",
-            f"{one.status!r}, {count:,} orders, for example {one.example_id or 'without id'!r}: UNMAPPED",
+            f"{one.status!r}, {count:,} orders, for example '{one.example_id or 'without id'}': UNMAPPED",
             "see the first status that is not mapped" if number else remedy,
             status=one.status,
             orders=count,

@@ -13,6 +13,10 @@ import sqlparse
 from rees46_sync.exceptions import Problem
 
 WINDOW_PARAMETERS = (":window_start", ":window_end")
+ORDER_PARAMETER = ":order_id"
+"""Bound by :meth:`Query.of_order` alone; no query file may bind it."""
+
+_PARAMETERS = (*WINDOW_PARAMETERS, ORDER_PARAMETER)
 
 # Made at import, like a compiled pattern, so that forked processes share it.
 _LEXER = sqlparse.lexer.Lexer.get_default_instance()  # type: ignore[no-untyped-call] # it has no types
@@ -23,10 +27,19 @@ class Query:
     """
     A shop's query.
 
-    :param parts: the text in pieces; a piece ``:window_start`` or ``:window_end`` is a parameter.
+    :param parts: the text in pieces; a piece ``:window_start``, ``:window_end`` or ``:order_id`` is a parameter.
     """
 
     parts: tuple[str, ...]
+
+    def of_order(self, text_type: str = "") -> Query:
+        """
+        Return the query for the rows of one order. It is filtered from outside, so that every query can be.
+
+        :param text_type: compare the order id as this type; empty: as that of its column, which may have an index.
+        """
+        column = f"CAST(order_id AS {text_type})" if text_type else "order_id"
+        return Query(("SELECT * FROM (\n", *self.parts, f"\n) AS rows_of_all WHERE {column} = ", ORDER_PARAMETER))
 
     def for_driver(
         self, paramstyle: str, bounds: Mapping[str, object]
@@ -34,10 +47,10 @@ class Query:
         """
         Return the query in the parameter style of a database driver (PEP 249), otherwise unchanged.
 
-        :param bounds: the values of ``window_start`` and ``window_end``.
+        :param bounds: the value of each parameter.
         :return: the statement and its parameters.
         """
-        names = [part[1:] for part in self.parts if part in WINDOW_PARAMETERS]
+        names = [part[1:] for part in self.parts if part in _PARAMETERS]
         numbers = itertools.count(1)
         styles: dict[str, Callable[[str], str]] = {
             "qmark": lambda _: "?",
@@ -49,8 +62,7 @@ class Query:
         }
         percent = "%%" if paramstyle in ("format", "pyformat") else "%"
         text = "".join(
-            styles[paramstyle](part[1:]) if part in WINDOW_PARAMETERS else part.replace("%", percent)
-            for part in self.parts
+            styles[paramstyle](part[1:]) if part in _PARAMETERS else part.replace("%", percent) for part in self.parts
         )
         if paramstyle in ("named", "pyformat"):
             return text, dict(bounds)

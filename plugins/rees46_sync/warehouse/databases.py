@@ -59,8 +59,11 @@ class Database:
     :param in_process: whether it is a library that opens a file in this process, and so has this machine's clock.
     :param explainer: how to read its query plans.
     :param paramstyle: the parameter style (PEP 249) of the drivers that Airflow and SQLAlchemy use for it.
+    :param text_type: the name of its type of texts, for a CAST.
     :param time_parameter: turns a time in UTC without a zone into a parameter of a query.
     :param arrow_reader: reads rows as Arrow columns, see :func:`rees46_sync.warehouse.postgresql.arrow_result`.
+    :param time_limit: returns the statement that limits the time of the session's queries, for its dialect and seconds;
+        None: they are interrupted, if the driver can do that.
     :param abandon: called with the driver's cursor if the rest of the rows is not to be read.
     """
 
@@ -71,8 +74,10 @@ class Database:
     in_process: bool = False
     explainer: Explainer | None = None
     paramstyle: str = "pyformat"
+    text_type: str = "VARCHAR"
     time_parameter: Callable[[datetime], object] = _as_is
     arrow_reader: ArrowReader | None = None
+    time_limit: Callable[[sa.Dialect, int], str] | None = None
     abandon: Callable[[Any], None] | None = None
 
 
@@ -84,6 +89,8 @@ DATABASES = (
         clock="SELECT clock_timestamp() AT TIME ZONE 'UTC'",
         explainer=Explainer("EXPLAIN (FORMAT JSON) ", postgres_scans),
         arrow_reader=postgresql.arrow_result,
+        # For the transaction alone: a pooler may reuse the connection for another client afterwards.
+        time_limit=lambda _dialect, seconds: f"SET LOCAL statement_timeout = '{seconds}s'",
     ),
     Database(  # and MariaDB, which Airflow's connections call mysql as well
         conn_type="mysql",
@@ -92,6 +99,8 @@ DATABASES = (
         session=("SET time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"),
         clock="SELECT UTC_TIMESTAMP(6)",
         explainer=Explainer("EXPLAIN FORMAT=TRADITIONAL ", mysql_scans),
+        text_type="CHAR",
+        time_limit=mysql.time_limit,
         abandon=mysql.abandon,
     ),
     Database(

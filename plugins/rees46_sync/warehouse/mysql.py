@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 def abandon(cursor: Any) -> None:
@@ -14,3 +17,10 @@ def abandon(cursor: Any) -> None:
     """
     if cursor is not None and cursor._result is not None:
         cursor._result.unbuffered_active = False
+
+
+def time_limit(dialect: sa.Dialect, seconds: int) -> str:
+    """Return the statement that limits the time of a session's queries."""
+    if getattr(dialect, "is_mariadb", False):
+        return f"SET SESSION max_statement_time = {seconds}"
+    return f"SET SESSION max_execution_time = {1000 * seconds}"

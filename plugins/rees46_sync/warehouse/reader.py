@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import re
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,10 +33,16 @@ from rees46_sync.airflow_adapters.connections import get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.shop.query import Query, read_query
 from rees46_sync.shop.shop import Shop
-from rees46_sync.warehouse.databases import READ_ONLY, find_by_dialect, find_by_driver, get_paramstyle
+from rees46_sync.warehouse.databases import (
+    READ_ONLY,
+    find_by_conn_type,
+    find_by_dialect,
+    find_by_driver,
+    get_paramstyle,
+)
 from rees46_sync.warehouse.newest import StagedPartition, newest_versions, stage_partitions
 from rees46_sync.warehouse.times import DataTimes, TimesSeen
-from rees46_sync.warehouse.values import COLUMNS, READ_SCHEMA, Chunk, exact_texts, staged_rows
+from rees46_sync.warehouse.values import COLUMNS, READ_SCHEMA, SCHEMA, Chunk, exact_texts, staged_rows
 from rees46_sync.window import Window
 
 FETCH_ROWS = 10_000
@@ -134,6 +142,62 @@ def stream_pairs(shop: Shop, window: Window, column: str) -> Iterator[pa.Table]:
             yield pa.table([exact_texts(chunk[ids])[0], texts], PAIRS)
 
 
+def read_order(shop: Shop, window: Window, order_id: str, most: int, timeout_s: float) -> pa.Table:
+    """
+    Read the rows of one order in a window; the database looks for them, by the shop's query filtered from outside.
+
+    :param order_id: as a run would read it; it is compared exactly.
+    :param most: at most so many rows are read.
+    :param timeout_s: the longest time that the database may look for them.
+    :return: :data:`READ_SCHEMA`, in the order in which the database returns them.
+    :raises TimeoutError: it took longer.
+    :raises SyncError: as :func:`extract`.
+    """
+    end = time.monotonic() + timeout_s
+    query, bounds = read_query(shop.query), {**_bounds(window), "order_id": order_id}
+    text_type = find_by_conn_type(get_database_hook(shop.warehouse_conn_id).conn_type).text_type
+    # A column that is no text may not be comparable with one; and compared as text no index finds it.
+    for is_last, one_order in enumerate((query.of_order(), query.of_order(text_type))):
+        try:
+            with _warehouse_errors(shop), _run(shop, one_order, bounds, end - time.monotonic()) as (names, chunks):
+                columns = _positions(names, shop)
+                tables = [staged_rows(*(chunk[position] for position in columns)) for chunk in _first(chunks, most)]
+        except WarehouseError as error:
+            if time.monotonic() >= end - 0.1:
+                raise TimeoutError(f"the warehouse did not answer within {timeout_s:g} s") from error
+            if is_last:
+                raise
+            continue
+        rows = pa.concat_tables(tables) if tables else READ_SCHEMA.empty_table()
+        rows = rows.filter(pc.equal(rows["order_id"], order_id))
+        if rows.num_rows or is_last:
+            break
+    return rows
+
+
+def newest_of(rows: pa.Table, codes: Mapping[str, int]) -> pa.Table:
+    """
+    Return what an extraction stages of these rows: each order in its newest version.
+
+    :param rows: :data:`READ_SCHEMA`, in the order in which the database returned them.
+    :param codes: the meaning of each mapped status.
+    :return: :data:`rees46_sync.warehouse.values.SCHEMA`.
+    """
+    with tempfile.TemporaryDirectory(prefix="rees46-order-") as scratch:
+        spool = Path(scratch) / "rows.parquet"
+        pq.write_table(rows.append_column("seq", pa.array(np.arange(rows.num_rows))), spool)
+        return pa.Table.from_batches(newest_versions(spool, codes), SCHEMA)
+
+
+def _first(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:
+    """Return chunks of at most so many rows; the others are not read."""
+    for chunk in chunks:
+        yield [column[:most] for column in chunk]
+        most -= len(chunk[0])
+        if most <= 0:
+            return
+
+
 def _spool(shop: Shop, window: Window, spool: Path, order_ids: Sequence[str]) -> _SpooledRows:
     """Stream the query's rows, or those of some orders, into one Parquet file."""
     read = seq = 0
@@ -190,31 +254,47 @@ def _warehouse_errors(shop: Shop, query: Path | None = None) -> Iterator[None]:
 @contextmanager
 def _open_query(shop: Shop, window: Window) -> Iterator[QueryResult]:
     """Run the shop's query over a window, with a server-side cursor if the database has them."""
-    # Every database accepts UTC without a zone. databases.py has the settings that make a session UTC.
-    bounds = {"window_start": window.start.replace(tzinfo=None), "window_end": window.end.replace(tzinfo=None)}
-    with _run(shop, read_query(shop.query), bounds) as result:
+    with _run(shop, read_query(shop.query), _bounds(window)) as result:
         yield result
 
 
+def _bounds(window: Window) -> dict[str, datetime]:
+    # Every database accepts UTC without a zone. databases.py has the settings that make a session UTC.
+    return {"window_start": window.start.replace(tzinfo=None), "window_end": window.end.replace(tzinfo=None)}
+
+
 @contextmanager
-def _run(shop: Shop, query: Query, bounds: dict[str, datetime]) -> Iterator[QueryResult]:
+def _run(shop: Shop, query: Query, bounds: Mapping[str, Any], timeout_s: float | None = None) -> Iterator[QueryResult]:
+    """
+    Run a query.
+
+    :param bounds: the values of its parameters.
+    :param timeout_s: for a query that a person waits for: the longest time that the database may take.
+    """
     hook = get_database_hook(shop.warehouse_conn_id)
     try:
         engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
     except sa.exc.NoSuchModuleError:
         engine = None
-    with _sqlalchemy_query(engine, query, bounds) if engine else _native_query(hook, query, bounds) as result:
+    opened = (
+        _sqlalchemy_query(engine, query, bounds, timeout_s) if engine else _native_query(hook, query, bounds, timeout_s)
+    )
+    with opened as result:
         lineage.read_from(hook, "".join(query.parts))
         yield result
 
 
 @contextmanager
-def _sqlalchemy_query(engine: sa.Engine, query: Query, bounds: dict[str, datetime]) -> Iterator[QueryResult]:
+def _sqlalchemy_query(
+    engine: sa.Engine, query: Query, bounds: Mapping[str, Any], timeout_s: float | None
+) -> Iterator[QueryResult]:
     database = find_by_dialect(engine.dialect.name)
-    parameters = {name: database.time_parameter(value) for name, value in bounds.items()}
+    parameters = {
+        name: database.time_parameter(value) if isinstance(value, datetime) else value for name, value in bounds.items()
+    }
     try:
         with engine.connect().execution_options(**READ_ONLY) as connection:
-            if database.arrow_reader and bounds:
+            if database.arrow_reader and bounds and timeout_s is None:
                 with database.arrow_reader(connection, query, bounds, COLUMNS) as arrow_result:
                     if arrow_result:
                         names, batches = arrow_result
@@ -222,28 +302,50 @@ def _sqlalchemy_query(engine: sa.Engine, query: Query, bounds: dict[str, datetim
                         return
             for setting in database.session:
                 connection.exec_driver_sql(setting)
+            if timeout_s and database.time_limit:
+                connection.exec_driver_sql(database.time_limit(engine.dialect, max(1, round(timeout_s))))
             connection.execution_options(stream_results=True, max_row_buffer=FETCH_ROWS)
-            result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
-            try:
-                yield list(result.keys()), map(_columns, result.partitions(FETCH_ROWS))
-            except BaseException:  # also if the task is killed: do not read the rest of the rows
-                if database.abandon:
-                    database.abandon(result.cursor)
-                connection.invalidate()
-                raise
+            with _interrupted_after(connection.connection.driver_connection, timeout_s):
+                result = connection.exec_driver_sql(*query.for_driver(engine.dialect.paramstyle, parameters))
+                try:
+                    yield list(result.keys()), map(_columns, result.partitions(FETCH_ROWS))
+                except BaseException:  # also if the task is killed: do not read the rest of the rows
+                    if database.abandon:
+                        database.abandon(result.cursor)
+                    connection.invalidate()
+                    raise
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _native_query(hook: DbApiHook, query: Query, bounds: dict[str, datetime]) -> Iterator[QueryResult]:
+def _native_query(
+    hook: DbApiHook, query: Query, bounds: Mapping[str, Any], timeout_s: float | None
+) -> Iterator[QueryResult]:
     """Run the query without SQLAlchemy, with the parameters in the style of the driver (PEP 249)."""
     with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
         for setting in find_by_driver(connection).session:
             cursor.execute(setting)
-        cursor.execute(*query.for_driver(get_paramstyle(connection), bounds))
-        rows = iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
-        yield [column[0] for column in cursor.description], map(_columns, rows)
+        with _interrupted_after(cursor, timeout_s):  # a cursor of DuckDB is a connection
+            cursor.execute(*query.for_driver(get_paramstyle(connection), bounds))
+            rows = iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
+            yield [column[0] for column in cursor.description], map(_columns, rows)
+
+
+@contextmanager
+def _interrupted_after(connection: object, timeout_s: float | None) -> Iterator[None]:
+    """Interrupt what a database in this process does after a time: SQLite and DuckDB have no timeout of their own."""
+    interrupt = getattr(connection, "interrupt", None)
+    if not timeout_s or interrupt is None:
+        yield
+        return
+    timer = threading.Timer(timeout_s, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read_loaded_until(shop: Shop) -> datetime:
