@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 # airflow.sdk's task, imported from its own module: the DAG processor imports the Airflow modules that a DAG file names
 # once, before it forks for each parsing.
 from airflow.providers.standard.decorators.python import python_task
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Asset, AssetAlias, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.sdk.configuration import conf
 
+from rees46_sync.airflow_adapters.assets import delivery_asset
 from rees46_sync.airflow_adapters.pools import pool_name
 from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
 from rees46_sync.pipeline.account_for_rows import account_for_rows
@@ -157,6 +158,7 @@ def add_tasks(shop: Shop, *, history: bool) -> None:
             ledger_conn_id=shop.ledger_conn_id,
             batches=approved,
             response_timeout=shop.approval_timeout,
+            approvers=shop.approvers,
         ).output
     loaded = Rees46SyncOrdersOperator.partial(
         task_id="load_batches",
@@ -172,7 +174,9 @@ def add_tasks(shop: Shop, *, history: bool) -> None:
         priority_weight=1 if history else 2,
         retries=10,
     ).expand(batches=approved)
-    step(account_for_rows, trigger_rule="all_done")(shop_file, validated, built, loaded.output, history=history)
+    step(account_for_rows, trigger_rule="all_done", outlets=[AssetAlias(delivery_asset(shop.shop))])(
+        shop_file, validated, built, loaded.output, history=history
+    )
 
 
 for _shop in load_shops(shops_dir(PROJECT))[0]:

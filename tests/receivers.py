@@ -68,11 +68,13 @@ class Webhook:
 
     :ivar is_down: whether it answers 503.
     :ivar posts: path and JSON of each accepted POST.
+    :ivar raw: headers, with names in lower case, and body of each POST, also of refused ones.
     :ivar asked: the number of all POSTs.
     """
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
+        self.raw: list[tuple[dict[str, str], bytes]] = []
         self.asked = 0
         self.is_down = False
         self.port = 0
@@ -80,7 +82,20 @@ class Webhook:
     @property
     def connection(self) -> str:
         """The Airflow connection, as JSON."""
-        return json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": self.port, "schema": "http"})
+        return self.connection_with()
+
+    def connection_with(self, **fields: Any) -> str:
+        """Return the Airflow connection with further fields, as JSON."""
+        return json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": self.port, "schema": "http", **fields})
+
+    def apprise_connection(self, *services: tuple[str, str]) -> str:
+        """
+        Return an Airflow connection for Apprise, as JSON.
+
+        :param services: tag and path of each service, which gets its messages here.
+        """
+        config = [{"path": f"json://127.0.0.1:{self.port}/{path}", "tag": tag} for tag, path in services]
+        return json.dumps({"conn_type": "apprise", "extra": {"config": config}})
 
     @property
     def slack_connection(self) -> str:
@@ -101,6 +116,7 @@ def webhook_server() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             webhook.asked += 1
+            webhook.raw.append(({name.lower(): value for name, value in self.headers.items()}, body))
             if not webhook.is_down:
                 webhook.posts.append((self.path, json.loads(body)))
             answer = b'{"ok": true}'

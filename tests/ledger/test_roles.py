@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger, interactive_ledger
 from rees46_sync.ledger.extractions import Extractions
 from rees46_sync.ledger.lookup import NOTHING_ACCEPTED, look_up
+from rees46_sync.ledger.migrations import VERSION
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.requests import RequestResult, Requests
 from rees46_sync.ledger.retention import remove_older
 from rees46_sync.ledger.runs import RunRef, Runs
+from rees46_sync.ledger.views import VIEWS
 from rees46_sync.monitoring.alerts import Alerts
 from rees46_sync.monitoring.freshness import sync_progress
 from rees46_sync.monitoring.page.queries import ShopQueries
@@ -195,6 +198,9 @@ def test_the_role_of_the_page_reads_everything_and_writes_nothing(roles: Roles) 
             [],
         )
         assert sum(count for _, count in queries.sent_per("hour", 3, datetime.now(UTC))) == 1
+        with shown.transaction() as connection:
+            counts = [connection.scalar(sa.select(sa.func.count()).select_from(sa.table(view))) for view in VIEWS]
+        assert counts == [1, 1, 0]
     with pytest.raises(LedgerError, match=r"denied.*rees46_(leases|in_flight_requests)"):
         open_request(page, RUN, build_orders(("1", 2)))
     for ledger in (runs, page):
@@ -225,4 +231,27 @@ def test_a_role_that_may_not_migrate_names_the_command(roles: Roles, capsys: pyt
     assert "may not change that" in capsys.readouterr().err
     assert main(["rees46_owner"]) == 0
     ledger.migrate()
+    ledger.engine.dispose()
+
+
+@pytest.mark.parametrize("roles", ["mariadb"], indirect=True)
+def test_an_owner_that_may_not_create_views_has_current_tables_all_the_same(
+    roles: Roles, caplog: pytest.LogCaptureFixture
+) -> None:
+    roles.execute(
+        [
+            "REVOKE CREATE VIEW ON rees46.* FROM rees46_owner",
+            *(f"DROP VIEW rees46.{view}" for view in VIEWS),
+            f"UPDATE rees46.rees46_schema_versions SET version = {VERSION - 1}",
+        ]
+    )
+
+    with caplog.at_level(logging.WARNING):
+        assert main(["rees46_owner"]) == 0
+
+    assert "VIEW rees46_orders_view was refused (" in caplog.text
+    assert "CREATE VIEW command denied" in caplog.text
+    ledger = Ledger.from_conn_id("rees46_runs")
+    ledger.migrate()
+    accept(ledger, RUN, 0, build_orders(("1", 1)))
     ledger.engine.dispose()

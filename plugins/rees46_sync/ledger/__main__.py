@@ -20,6 +20,7 @@ from rees46_sync.exceptions import NonRetryableError, SyncError
 from rees46_sync.ledger import shop_names
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.migrations import STEP_TIMEOUT_S, VERSION, display_url
+from rees46_sync.ledger.views import create_views
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shops, shops_dir
 
@@ -69,6 +70,8 @@ def _shop_name(text: str) -> str:
 def _migrate(conn_id: str) -> None:
     ledger = Ledger.from_conn_id(conn_id, statement_timeout_s=STEP_TIMEOUT_S)
     ledger.migrate()
+    with ledger.transaction(STEP_TIMEOUT_S) as connection:
+        create_views(connection)  # also if the tables are current: the role may not have been allowed to before
     print(f"Ledger {display_url(ledger.engine)}: its schema is version {VERSION}.")
     ledger.engine.dispose()
 

@@ -1,72 +1,80 @@
 """
-The text of an alert, and sending it: through the notifiers of Airflow's SMTP, Slack and HTTP providers.
+The text of an alert, in the language of the shop file, and sending what is pending.
 
-A provider is imported when a message is sent through it, never while Airflow parses DAGs. A message holds names,
-numbers and times; never rows, bodies or secrets.
+A message holds names, numbers and times; never rows, bodies or secrets.
 """
 
 from __future__ import annotations
 
-import html
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from rees46_sync.exceptions import Problem, ShopFileError
 from rees46_sync.formatting import duration, timestamp
 from rees46_sync.monitoring.alerts import AlertName, Alerts, AlertTransition, Message
-from rees46_sync.shop.channels import Channel
+from rees46_sync.monitoring.notifiers import send
 from rees46_sync.shop.shop import Shop
-
-if TYPE_CHECKING:
-    from airflow.sdk.bases.notifier import BaseNotifier
+from rees46_sync.translations import translator
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 30
-"""For the response of a webhook or of Slack; a mail server has the ``timeout`` of its connection, which is as long."""
 
-TITLES = {
-    AlertName.RUN_FAILED: "a run failed",
-    AlertName.HISTORY_RUN_FAILED: "a history run failed",
-    AlertName.LIMIT_REACHED: "a limit stopped the run",
-    AlertName.REJECTED_SHARE: "many rows are rejected",
-    AlertName.REOPENED: "many orders are held back as reopened",
-    AlertName.FRESHNESS: "REES46 is not up to date",
-    AlertName.VOLUME: "an unusual number of changes",
-    AlertName.LATE_DATA: "the warehouse's data is late",
-}
+def titles(_: Callable[[str], str]) -> dict[AlertName, str]:
+    """Return the title of each alert, translated."""
+    return {
+        AlertName.RUN_FAILED: _("a run failed"),
+        AlertName.HISTORY_RUN_FAILED: _("a history run failed"),
+        AlertName.LIMIT_REACHED: _("a limit stopped the run"),
+        AlertName.REJECTED_SHARE: _("many rows are rejected"),
+        AlertName.REOPENED: _("many orders are held back as reopened"),
+        AlertName.FRESHNESS: _("REES46 is not up to date"),
+        AlertName.VOLUME: _("an unusual number of changes"),
+        AlertName.LATE_DATA: _("the warehouse's data is late"),
+        AlertName.SLOW_RUN: _("a run takes much longer than usual"),
+        AlertName.LEDGER: _("the ledger cannot be used"),
+    }
 
 
 def build_message(shop: Shop, transition: AlertTransition) -> Message:
     """
     Return the message about a transition, as JSON allows it; a webhook gets all of it.
 
-    :return: shop, alert, event, state (fired or recovered), since (when it fired) and at (when it changed), ISO 8601 in
-        UTC; subject and text for people; summary, remedy (empty if it recovered), metrics; dag_id, run_id and url of
-        the run, null if there is none.
+    Subject, text, summary and remedy are in the shop's language, everything else is the same in all of them.
+
+    :return: shop, alert, event, state (fired, changed or recovered), since (when it fired) and at (when it changed),
+        ISO 8601 in UTC; subject and text for people; summary, remedy (empty if it recovered), metrics; dag_id, run_id
+        and url of the run, null if there is none.
     """
+    _ = translator(shop.language).gettext
     evaluation = transition.evaluation
-    state = "fired" if evaluation.firing else "recovered"
     since, at = (f"{timestamp(moment)} UTC" for moment in (transition.fired_at, transition.at))
     url = _run_url(evaluation.dag_id, evaluation.run_id)
-    lines = [f"Shop {shop.shop}: {evaluation.summary}", ""]
+    lines = [_("Shop %(shop)s: %(summary)s") % {"shop": shop.shop, "summary": evaluation.summary}, ""]
     if evaluation.firing:
-        lines += [f"Since: {since}", f"To do: {evaluation.remedy}"]
+        lines += [_("Since: %s") % since, _("To do: %s") % evaluation.remedy]
     else:
-        lines += [f"It had fired at {since} and is over since {at}: {duration(transition.at - transition.fired_at)}."]
+        passed = duration(transition.at - transition.fired_at, _)
+        lines += [
+            _("It had fired at %(since)s and is over since %(at)s: %(duration)s.")
+            % {"since": since, "at": at, "duration": passed}
+        ]
     if evaluation.run_id:
-        lines += [f"Run: {url or f'{evaluation.run_id} of {evaluation.dag_id}'}"]
+        named = _("%(run_id)s of %(dag_id)s") % {"run_id": evaluation.run_id, "dag_id": evaluation.dag_id}
+        lines += [_("Run: %s") % (url or named)]
+    subject = {
+        "fired": _("[fired] %(shop)s: %(title)s"),
+        "changed": _("[changed] %(shop)s: %(title)s, for another cause"),
+        "recovered": _("[recovered] %(shop)s: %(title)s"),
+    }[transition.state]
     return {
         "shop": shop.shop,
         "alert": evaluation.alert,
         "event": evaluation.alert.event,
-        "state": state,
+        "state": transition.state,
         "since": transition.fired_at.isoformat(),
         "at": transition.at.isoformat(),
-        "subject": f"[{state}] {shop.shop}: {TITLES[evaluation.alert]}",
+        "subject": subject % {"shop": shop.shop, "title": titles(_)[evaluation.alert]},
         "text": "\n".join(lines),
         "summary": evaluation.summary,
         "remedy": evaluation.remedy if evaluation.firing else "",
@@ -105,61 +113,6 @@ def send_pending(shop: Shop, alerts: Alerts) -> None:
                 break  # a channel that is down is tried once
             alerts.mark_sent(number, datetime.now(UTC))
             log.info("Sent by %s: %s.", channel.kind, message["subject"])
-
-
-def send(shop: Shop, channel: Channel, message: Mapping[str, Any]) -> None:
-    """
-    Send a message to a channel.
-
-    :raises ShopFileError: the provider that this kind of channel needs is not installed.
-    :raises Exception: whatever the provider raises if it cannot send.
-    """
-    try:
-        notifier = _notifier(channel, message)
-    except ModuleNotFoundError as error:
-        provider = {"email": "smtp", "slack": "slack", "webhook": "http"}[channel.kind]
-        raise ShopFileError(
-            shop.file.name,
-            Problem(
-                f"notify has a channel of kind {channel.kind}, whose provider is not installed ({error})",
-                f"install apache-airflow-providers-{provider}",
-            ),
-        ) from error
-    # Not called as Airflow calls it: that would render the texts as Jinja templates.
-    notifier.notify({})
-
-
-def _notifier(channel: Channel, message: Mapping[str, Any]) -> BaseNotifier:
-    if channel.email is not None:
-        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
-        return SmtpNotifier(
-            smtp_conn_id=channel.connection,
-            to=list(channel.email),
-            subject=message["subject"],
-            html_content=f'<pre style="white-space: pre-wrap">{html.escape(message["text"])}</pre>',
-        )
-    if channel.slack is not None:
-        from airflow.providers.slack.notifications.slack import SlackNotifier
-
-        # Escaped as far as Slack's own markup needs.
-        text = html.escape(f"*{message['subject']}*\n{message['text']}", quote=False)
-        return SlackNotifier(
-            slack_conn_id=channel.connection,
-            channel=channel.slack,
-            text=text,
-            username="REES46 order sync",
-            timeout=TIMEOUT_S,
-            unfurl_links=False,
-        )
-    from airflow.providers.http.notifications.http import HttpNotifier
-
-    return HttpNotifier(
-        http_conn_id=channel.connection,
-        endpoint=channel.webhook,
-        json=dict(message),
-        extra_options={"timeout": TIMEOUT_S},
-    )
 
 
 def _run_url(dag_id: str | None, run_id: str | None) -> str | None:

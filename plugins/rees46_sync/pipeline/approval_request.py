@@ -18,6 +18,7 @@ from rees46_sync.pipeline import preview
 from rees46_sync.pipeline.closed_sum import count_reasons
 from rees46_sync.pipeline.run import extracted_window
 from rees46_sync.shop.shop import STATUS_NAMES, Shop
+from rees46_sync.translations import translator
 
 if TYPE_CHECKING:
     from rees46_sync.pipeline.limits import LimitCheck
@@ -28,7 +29,7 @@ class ApprovalRequest(TypedDict):
     What a person is asked to approve.
 
     :param extraction_id: the extraction that it is about.
-    :param exceeded_text: the exceeded limits in one line, with the numbers.
+    :param exceeded_text: the exceeded limits in one line, with the numbers; English, for the ledger and errors.
     :param batches: the descriptors of the partitions that an approval lets through.
     """
 
@@ -43,42 +44,53 @@ def build_approval_request(
     shop: Shop, check: LimitCheck, validated: Sequence[Mapping[str, Any]], built: Sequence[Mapping[str, Any]]
 ) -> ApprovalRequest:
     """
-    Write the request.
+    Write the request, in the language of the shop file.
 
     :param check: the limits that the run exceeds.
     :param validated, built: the results of the partitions; their previews become examples.
     """
-    extraction = check.extraction
+    _ = translator(shop.language).gettext
+    extraction, window = check.extraction, extracted_window(check.extraction)
     by_status = sum((Counter(batches["by_status"]) for batches in built), Counter[str]())
     lines = [
-        f"The run of **{shop.shop}** over `{extracted_window(extraction)}` read {extraction['read']:,} rows and "
-        "exceeds a limit.",
+        _("The run of **%(shop)s** over `%(window)s` read %(read)s rows and exceeds a limit.")
+        % {"shop": shop.shop, "window": window, "read": f"{extraction['read']:,}"},
         "",
         *(
-            f"- {name}: **{_number(check.metrics[name])}**, allowed {_number(getattr(shop.limits, name))}"
+            _("- %(limit)s: **%(value)s**, allowed %(allowed)s")
+            % {
+                "limit": name,
+                "value": _number(check.metrics[name]),
+                "allowed": _number(getattr(shop.limits, name)),
+            }
             for name in check.exceeded
         ),
         "",
-        "To be sent:",
+        _("To be sent:"),
         "",
         *(f"- {name}: {by_status[str(code)]:,}" for code, name in enumerate(STATUS_NAMES)),
         "",
     ]
     if reasons := count_reasons(validated).most_common(5):
-        lines += ["Rejected rows by reason:", "", *(f"- {code}: {count:,}" for code, count in reasons), ""]
+        lines += [_("Rejected rows by reason:"), "", *(f"- {code}: {count:,}" for code, count in reasons), ""]
     if "reopened_orders" in check.exceeded:
-        lines += [f"{reopened_remedy(shop)}. An approval does not send them.", ""]
+        lines += [f"{reopened_remedy(shop)}. {_('An approval does not send them.')}", ""]
     if by_status.total():
         lines += ["~~~~text", _examples([batches["preview"] for batches in built if batches["preview"]]), "~~~~", ""]
     lines.append(
-        "**Approve** sends these orders, which can start REES46's marketing messages. **Reject**, or no decision "
-        f"within {duration(shop.approval_timeout)}, sends nothing: the run fails, and the next one asks about what it "
-        "reads."
+        _(
+            "**Approve** sends these orders, which can start REES46's marketing messages. **Reject**, or no decision "
+            "within %s, sends nothing: the run fails, and the next one asks about what it reads."
+        )
+        % duration(shop.approval_timeout, _)
     )
+    if shop.approvers:
+        lines += ["", _("These users may decide: %s.") % ", ".join(map(_code, shop.approvers))]
     return ApprovalRequest(
         extraction_id=extraction["extraction_id"],
-        exceeded_text=check.exceeded_text,
-        subject=f"Shop {shop.shop}: {check.exceeded_text}. Send all the same?",
+        exceeded_text=check.exceeded_text(),
+        subject=_("Shop %(shop)s: %(exceeded)s. Send all the same?")
+        % {"shop": shop.shop, "exceeded": check.exceeded_text(_)},
         body="\n".join(lines),
         batches=[{**batches, "preview": None} for batches in built if batches["orders"]],
     )
@@ -93,6 +105,10 @@ def _examples(previews: Sequence[preview.Preview]) -> str:
     for table in preview.tables(previews):
         console.print(table)
     return out.getvalue().strip("\n")
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('`', '')}`"
 
 
 def _number(value: float) -> str:

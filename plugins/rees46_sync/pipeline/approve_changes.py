@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rees46_sync.exceptions import LimitExceededError
+from rees46_sync.pipeline.causes import leaves_cause
 from rees46_sync.pipeline.first_orders import keep_first
 from rees46_sync.pipeline.limits import LimitCheck
 from rees46_sync.pipeline.run import (
@@ -17,10 +18,12 @@ from rees46_sync.pipeline.run import (
     get_extraction,
     require_keys,
 )
+from rees46_sync.translations import translator
 
 log = logging.getLogger(__name__)
 
 
+@leaves_cause
 def approve_changes(
     shop_file: str, validated: Sequence[ValidatedPartition], built: Sequence[BuiltBatches], **context: Any
 ) -> list[BuiltBatches]:
@@ -52,9 +55,9 @@ def approve_changes(
         return []
     if check.exceeded:
         reason = "nothing is sent in a dry run" if run.is_dry_run else "ignore_limits is set"
-        log.warning("Shop %s: %s. Going on, because %s.", run.shop.shop, check.exceeded_text, reason)
+        log.warning("Shop %s: %s. Going on, because %s.", run.shop.shop, check.exceeded_text(), reason)
     else:
-        log.info("Within the limits: %s.", "; ".join(check.texts.values()))
+        log.info("Within the limits: %s.", "; ".join(check.texts().values()))
     if run.is_dry_run:
         log.info("Dry run: nothing is sent.")
         return []
@@ -68,9 +71,10 @@ def _stop(
     from rees46_sync.monitoring import alert_rules
     from rees46_sync.pipeline.closed_sum import count_reasons
 
-    shop, extraction, text = run.shop, check.extraction, check.exceeded_text
+    shop, extraction, text = run.shop, check.extraction, check.exceeded_text()
     # For the alert: account_for_rows cannot see why a task failed.
-    limit = {"extraction_id": extraction["extraction_id"], "exceeded_text": text}
+    for_alerts = check.exceeded_text(translator(shop.language).gettext)
+    limit = {"extraction_id": extraction["extraction_id"], "exceeded_text": for_alerts}
     run.ti.xcom_push(key="limit", value=limit)
     if shop.on_limit == "ask":
         from rees46_sync.pipeline.approval_request import build_approval_request
@@ -80,7 +84,7 @@ def _stop(
         request = build_approval_request(shop, check, validated, built)
         run.ti.xcom_push(key="approval_request", value=request)
         alert_rules.approval_requested(
-            shop, run.ledger, extracted_window(extraction), text, run.ti.dag_id, run.ti.run_id
+            shop, run.ledger, extracted_window(extraction), for_alerts, run.ti.dag_id, run.ti.run_id
         )
         log.warning("Shop %s: %s. Approval is requested.", shop.shop, text)
         return

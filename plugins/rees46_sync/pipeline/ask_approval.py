@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from structlog.contextvars import bind_contextvars
 
 from rees46_sync.exceptions import NotApprovedError, OutdatedApprovalError, RestartRunError
+from rees46_sync.pipeline.causes import leaving_cause
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.execution_time.hitl import HITLUser
 
     from rees46_sync.ledger.approvals import Approvals
     from rees46_sync.ledger.runs import RunRef
@@ -29,14 +31,25 @@ class AskApprovalOperator(ApprovalOperator):
     :param shop: the shop's name in the ledger.
     :param ledger_conn_id: the connection of the ledger's database.
     :param batches: what ``approve_changes`` let through by itself.
+    :param approvers: the ids of the Airflow users who may decide; None: everyone whose role may.
 
     Returns (XCom) the partitions that may be sent.
     """
 
     template_fields: Collection[str] = ("batches",)
 
-    def __init__(self, *, shop: str, ledger_conn_id: str, batches: list[Any], **kwargs: Any) -> None:
-        super().__init__(subject="Send although a limit is exceeded?", **kwargs)
+    def __init__(
+        self,
+        *,
+        shop: str,
+        ledger_conn_id: str,
+        batches: list[Any],
+        approvers: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Airflow compares ids alone; a shop file has no names to show beside them.
+        users: list[HITLUser] = [{"id": user, "name": user} for user in approvers or ()]
+        super().__init__(subject="Send although a limit is exceeded?", assigned_users=users or None, **kwargs)
         self.shop = shop
         self.ledger_conn_id = ledger_conn_id
         self.batches = batches
@@ -49,6 +62,10 @@ class AskApprovalOperator(ApprovalOperator):
         :raises RestartRunError: an earlier version of the project wrote the request.
         :raises LedgerError: the ledger does not answer.
         """
+        with leaving_cause(context["ti"]):
+            return self._ask(context)
+
+    def _ask(self, context: Context) -> list[Any]:
         bind_contextvars(shop=self.shop)
         request = self._request(context)
         if request is None:
@@ -84,6 +101,10 @@ class AskApprovalOperator(ApprovalOperator):
         :raises RestartRunError: an earlier version of the project wrote the request.
         :raises LedgerError: the ledger does not answer.
         """
+        with leaving_cause(context["ti"]):
+            return self._continue(context, event)
+
+    def _continue(self, context: Context, event: dict[str, Any]) -> list[Any]:
         bind_contextvars(shop=self.shop)
         request, approvals, ti = self._request(context), self._approvals(), context["ti"]
         latest = approvals.latest(ti.dag_id, ti.run_id)

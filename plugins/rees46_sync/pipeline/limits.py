@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rees46_sync.exceptions import RowValidationError
@@ -22,14 +22,14 @@ class LimitCheck:
     A run compared with the limits of its shop.
 
     :param metrics: the run's value for each limit.
-    :param texts: the same in words.
+    :param counts: the numbers of rows and orders that :meth:`texts` names.
     :param exceeded: the names of the limits that are exceeded.
     """
 
     extraction: Extraction
     limits: Limits
     metrics: Mapping[str, float]
-    texts: Mapping[str, str]
+    counts: Mapping[str, int]
     exceeded: Sequence[str]
 
     @classmethod
@@ -45,31 +45,55 @@ class LimitCheck:
 
         Rows and reopened orders that an earlier run has let through do not count again.
         """
-        read, rejected = extraction["read"], sum(part["rejected"] for part in validated)
-        newly_rejected = sum(part["newly_rejected"] for part in validated)
-        changed, reopened = sum(part["orders"] for part in built), sum(part["reopened"] for part in built)
-        newly_reopened = sum(part["newly_reopened"] for part in built)
-        resent = sum(part["resent"] for part in built) if extraction["is_resend"] else None
+        counts = {
+            "read": extraction["read"],
+            "rejected": sum(part["rejected"] for part in validated),
+            "newly_rejected": sum(part["newly_rejected"] for part in validated),
+            "changed": sum(part["orders"] for part in built),
+            "resent": sum(part["resent"] for part in built),
+            "reopened": sum(part["reopened"] for part in built),
+            "newly_reopened": sum(part["newly_reopened"] for part in built),
+        }
         metrics = {
-            "rejected_share": share_of(newly_rejected, read),
-            "changed_orders": changed,
-            "reopened_orders": newly_reopened,
+            "rejected_share": share_of(counts["newly_rejected"], counts["read"]),
+            "changed_orders": counts["changed"],
+            "reopened_orders": counts["newly_reopened"],
         }
-        texts = {
-            "rejected_share": f"{rejected} of {read} rows are rejected, {newly_rejected} of them for the first time, "
-            f"{share_text(newly_rejected, read)}",
-            "changed_orders": f"{changed} orders would change"
-            if resent is None
-            else f"{changed} orders would be sent, {resent} of them again although unchanged",
-            "reopened_orders": f"{reopened} orders are held back as reopened, {newly_reopened} of them for the first "
-            "time",
-        }
-        return cls(extraction, limits, metrics, texts, exceeded_limits(metrics, limits))
+        return cls(extraction, limits, metrics, counts, exceeded_limits(metrics, limits))
 
-    @property
-    def exceeded_text(self) -> str:
-        """The exceeded limits in one line, with the numbers."""
-        return "; ".join(f"{self.texts[name]} (limit {name}: {getattr(self.limits, name)})" for name in self.exceeded)
+    def texts(self, _: Callable[[str], str] = str) -> dict[str, str]:
+        """
+        Return the run's value for each limit in words.
+
+        :param _: translates them; by default they are English.
+        """
+        share = share_text(self.counts["newly_rejected"], self.counts["read"], _)
+        changed = (
+            _("%(changed)d orders would be sent, %(resent)d of them again although unchanged")
+            if self.extraction["is_resend"]
+            else _("%(changed)d orders would change")
+        )
+        texts = {
+            "rejected_share": _(
+                "%(rejected)d of %(read)d rows are rejected, %(newly_rejected)d of them for the first time, %(share)s"
+            ),
+            "changed_orders": changed,
+            "reopened_orders": _(
+                "%(reopened)d orders are held back as reopened, %(newly_reopened)d of them for the first time"
+            ),
+        }
+        return {name: text % {**self.counts, "share": share} for name, text in texts.items()}
+
+    def exceeded_text(self, _: Callable[[str], str] = str) -> str:
+        """
+        Return the exceeded limits in one line, with the numbers.
+
+        :param _: translates them; by default they are English, as in logs, in errors and in the ledger.
+        """
+        texts, limit = self.texts(_), _("%(text)s (limit %(name)s: %(limit)s)")
+        return "; ".join(
+            limit % {"text": texts[name], "name": name, "limit": getattr(self.limits, name)} for name in self.exceeded
+        )
 
 
 def exceeded_limits(metrics: Mapping[str, float], limits: Limits) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rees46_sync.exceptions import WindowError
-from rees46_sync.formatting import printable
+from rees46_sync.formatting import quoted
 
 if TYPE_CHECKING:
     from rees46_sync.ledger.database import Ledger
@@ -44,6 +44,6 @@ def oldest_update(ledger: Ledger, shop: str, order_ids: Sequence[str]) -> dateti
 
 def listed(texts: Sequence[str]) -> str:
     """Return some of these texts, and how many more there are."""
-    shown = ", ".join(repr(printable(text, 100)) for text in texts[:MAX_SHOWN])
+    shown = ", ".join(quoted(text, 100) for text in texts[:MAX_SHOWN])
     more = len(texts) - MAX_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

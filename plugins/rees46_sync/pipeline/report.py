@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from rees46_sync.formatting import duration, timestamp
 from rees46_sync.monitoring.alert_rules import reopened_remedy
 from rees46_sync.pipeline import preview
-from rees46_sync.pipeline.build_batches import REOPENED_EXAMPLES
 from rees46_sync.pipeline.closed_sum import RunAccount, RunResults, count_reasons
 from rees46_sync.pipeline.run import extracted_window
 from rees46_sync.shop.mapping_lines import mapping_lines
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rees46_sync.monitoring.late_data import DataState
 
 
+MAX_WIDTH = 110
+"""Columns of the account in the log of a task."""
+
+
 def report(shop: Shop, results: RunResults, account: RunAccount, data: DataState | None = None) -> str:
     """
     Return the account as a text that a person reads in the task's log.
@@ -30,12 +34,15 @@ def report(shop: Shop, results: RunResults, account: RunAccount, data: DataState
     from rich.console import Console
 
     out = io.StringIO()
-    console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
+    # make run and make dry-run show it on a terminal that may be narrower.
+    width = min(int(os.environ.get("COLUMNS") or MAX_WIDTH), MAX_WIDTH)
+    console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
     console.print(_table(shop, results, account))
     previews = [batches["preview"] for batches in results.built if batches.get("preview")]
     for details in preview.tables(previews) if account.would_send.total() and previews else ():
         console.print(details)
     notes = [f"! {line}" for line in account.unfinished]
+    notes += [f"  To do: {account.remedy}."] if account.unfinished else []
     if results.approval and results.approved is not None:
         notes.insert(0, f"Over a limit: {results.approval}")
     if account.sent_twice:
@@ -44,7 +51,7 @@ def report(shop: Shop, results: RunResults, account: RunAccount, data: DataState
         )
     for line in [
         *_rejections(results),
-        *_reopened(shop, results),
+        *_reopened(shop, results, account),
         *_unmapped(shop, results),
         *_first_orders(results, account),
         *_data(data),
@@ -102,13 +109,14 @@ def _first_orders(results: RunResults, account: RunAccount) -> list[str]:
     ]
 
 
-def _reopened(shop: Shop, results: RunResults) -> list[str]:
+def _reopened(shop: Shop, results: RunResults, account: RunAccount) -> list[str]:
     """Return what to look at if orders are held back as reopened."""
     count = sum(batches["reopened"] for batches in results.built)
-    examples = [order_id for batches in results.built for order_id in batches["reopened_examples"]][:REOPENED_EXAMPLES]
+    # They are printable already; repr() would escape them once more.
+    shown = ", ".join(f"'{order_id}'" for order_id in account.examples.get("reopened", []))
     if not count:
         return []
-    return [f"Held back as reopened: {count:,}, for example {', '.join(map(repr, examples))}. {reopened_remedy(shop)}."]
+    return [f"Held back as reopened: {count:,}, for example {shown}. {reopened_remedy(shop)}."]
 
 
 def _data(data: DataState | None) -> list[str]:
@@ -147,7 +155,7 @@ def _unmapped(shop: Shop, results: RunResults) -> list[str]:
         return []
     found = [f"Statuses that {shop.file.name} does not map:"]
     for status, count in counts.most_common():
-        found.append(f"  {count:>8,}  {status!r}, for example order {examples[status] or 'without id'!r}")
+        found.append(f"  {count:>8,}  {status!r}, for example order '{examples[status] or 'without id'}'")
     for to_paste in mapping_lines(shop, [status for status, _ in counts.most_common()]):
         found += [f"To map them, {to_paste.action}{':' * bool(to_paste.lines)}", *to_paste.lines]
     return found

@@ -1,21 +1,19 @@
 """
 The keys of a shop file about alerts: who receives them (``notify``) and their thresholds (``alerts``).
 
-``monitoring/alert_messages.py`` sends them.
+``monitoring/notifiers.py`` sends them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rees46_sync.exceptions import Problem
 
-Event = Literal["run_failed", "limit_reached", "rejected_share", "reopened", "freshness", "volume", "late_data"]
-
-EVENTS: tuple[Event, ...] = (
+Event = Literal[
     "run_failed",
     "limit_reached",
     "rejected_share",
@@ -23,16 +21,25 @@ EVENTS: tuple[Event, ...] = (
     "freshness",
     "volume",
     "late_data",
-)
+    "slow_run",
+    "ledger",
+]
 
-CONNECTIONS = {"email": "smtp_default", "slack": "slack_api_default", "webhook": "http_default"}
+EVENTS: tuple[Event, ...] = get_args(Event)
+
+CONNECTIONS = {
+    "email": "smtp_default",
+    "slack": "slack_api_default",
+    "webhook": "http_default",
+    "apprise": "apprise_default",
+}
 """The default Airflow connection of each kind of channel: that of its provider."""
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"\A[^@\s,<>]+@[^@\s,<>]+\z", max_length=250)]
 
 
 class Channel(BaseModel):
-    """A place that receives alerts: e-mail addresses, a Slack channel or a webhook."""
+    """A place that receives alerts: e-mail addresses, a Slack channel, a webhook, or a service that Apprise knows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,8 +52,11 @@ class Channel(BaseModel):
     webhook: Annotated[str, StringConstraints(pattern=r"\A/\S*\z", max_length=1000)] | None = Field(
         None, description="the path below the connection's host that takes a POST, such as /hooks/orders"
     )
+    apprise: Annotated[str, StringConstraints(pattern=r"\A[^\s,:/]+\z", max_length=250)] | None = Field(
+        None, description="the tag of the services in the Apprise connection that receive it, or all"
+    )
     conn_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)] | None = Field(
-        None, description="the id of the Airflow connection of the mail server, of Slack or of the webhook's host"
+        None, description="the id of the Airflow connection of the mail server, Slack, the webhook's host or Apprise"
     )
     events: tuple[Event, ...] = Field(
         EVENTS, description=f"a list of the events that are sent here, of {', '.join(EVENTS)}", min_length=1
@@ -54,15 +64,15 @@ class Channel(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Channel:
-        if sum(value is not None for value in (self.email, self.slack, self.webhook)) != 1:
+        if sum(getattr(self, kind) is not None for kind in CONNECTIONS) != 1:
             raise Problem(
-                "must have exactly one of email, slack and webhook", "write each place as an entry of its own"
+                "must have exactly one of email, slack, webhook and apprise", "write each place as an entry of its own"
             )
         return self
 
     @property
     def kind(self) -> str:
-        """``email``, ``slack`` or ``webhook``."""
+        """``email``, ``slack``, ``webhook`` or ``apprise``."""
         return next(kind for kind in CONNECTIONS if getattr(self, kind) is not None)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 MIN_SHARE_ROWS = 100
 """A share is taken of at least so many rows: of the few rows of a small shop, a single one would be a large share."""
 
@@ -15,7 +17,13 @@ def share_of(count: int, read: int) -> float:
     return count / max(read, MIN_SHARE_ROWS)
 
 
-def share_text(count: int, read: int) -> str:
-    """Return the share in words: ``a share of 0.0200``; it says so if it is not taken of the rows that were read."""
-    base = f" of at least {MIN_SHARE_ROWS} rows" if read < MIN_SHARE_ROWS else ""
-    return f"a share of {share_of(count, read):.4f}{base}"
+def share_text(count: int, read: int, _: Callable[[str], str] = str) -> str:
+    """
+    Return the share in words: ``a share of 0.0200``; it says so if it is not taken of the rows that were read.
+
+    :param _: translates them; by default they are English.
+    """
+    text = (
+        _("a share of %(share).4f of at least %(rows)d rows") if read < MIN_SHARE_ROWS else _("a share of %(share).4f")
+    )
+    return text % {"share": share_of(count, read), "rows": MIN_SHARE_ROWS}

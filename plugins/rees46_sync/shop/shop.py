@@ -155,6 +155,11 @@ class Shop(BaseModel):
         timedelta(hours=12),
         description="how long a run waits for an approval, as a number and s, m, h, d or w, from 1s to 6d: 12h",
     )
+    approvers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        description="a list of the ids of the Airflow users who may approve, such as [jane, john], or null for "
+        "everyone whose role may",
+    )
 
     settle: Annotated[Duration, Field(le=MAX_SETTLE)] = Field(
         timedelta(hours=1),
@@ -190,10 +195,13 @@ class Shop(BaseModel):
         "breached, as a number and s, m, h, d or w: 24h",
     )
     notify: Annotated[tuple[Channel, ...], AfterValidator(no_place_twice)] = Field(
-        (), description="a list of places that receive alerts, each with one of email, slack and webhook"
+        (), description="a list of places that receive alerts, each with one of email, slack, webhook and apprise"
     )
     alerts: Thresholds = Field(
         Thresholds.model_validate({}), description="rejected_share, reopened_share and volume_factor"
+    )
+    language: Literal["en", "ru"] = Field(
+        "en", description="the language of alerts and of requests for approval: en or ru"
     )
 
     _file: Path = PrivateAttr(Path("shop.yaml"))
