@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
@@ -174,6 +175,25 @@ def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: L
     with download.value.path().open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows if row["run_id"] == run_id] == ["lost"] * UNMAPPED
+
+
+def test_the_tab_of_a_run_shows_its_sum_its_requests_and_how_to_repeat_it(ui: Ui, live_shop: LiveShop) -> None:
+    run_id = live_shop.trigger()
+    assert live_shop.end_of(run_id) == "success"
+    ui.open(f"/dags/{SYNC}/runs/{quote(run_id, safe='')}")
+    ui.page.locator("a[href$='/plugin/rees46-dag_run']").click()  # the tab; the navigation has a link of this name
+    frame = ui.page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", name=run_id)).to_be_visible()
+    expect(frame.get_by_role("img", name="The sum of this run")).to_be_visible()
+    requests = frame.get_by_role("region", name="Its requests").get_by_role("row")
+    expect(requests.filter(has_text="200").filter(has_text="accepted").first).to_be_visible()
+    ui.take_picture("page-run")
+
+    frame.get_by_role("link", name="RU", exact=True).click()
+    expect(frame.locator("html[lang=ru]")).to_be_visible()
+    frame.get_by_role("link", name="EN", exact=True).click()
+    frame.get_by_role("link", name="Open the DAG").click()
+    expect(ui.page.get_by_role("button", name="Trigger Dag")).to_be_visible()
 
 
 def test_a_window_that_ends_before_it_starts_fails_the_task_with_a_remedy(ui: Ui, live_shop: LiveShop) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -35,7 +35,7 @@ class _Style(Enum):
     BRACES = "all three lists in braces: {created: [new], …}"
 
 
-def mapping_lines(shop: Shop, statuses: Sequence[str]) -> list[MappingLines]:
+def mapping_lines(shop: Shop, statuses: Sequence[str], _: Callable[[str], str] = str) -> list[MappingLines]:
     """
     Return the lines that map these statuses, for each meaning that they may have; none of them excludes another.
 
@@ -43,39 +43,45 @@ def mapping_lines(shop: Shop, statuses: Sequence[str]) -> list[MappingLines]:
     If not, the whole list with all of the statuses is to replace the one in the file.
 
     :param statuses: unmapped statuses as the warehouse has them; they may hold any character.
+    :param _: translates the instruction.
     """
     added = [_scalar(status) for status in statuses if _can_be_mapped(status)]
     found = []
     styles = _styles(shop.file) if added else {}
     for style in dict.fromkeys(styles.values()):
         names = [name for name in STATUS_NAMES if styles[name] == style]
-        found.append(_lines(shop, names, *style, added))
+        found.append(_lines(shop, names, *style, added, _))
     if len(added) < len(statuses):
-        which = f"{len(statuses) - len(added)} of the statuses" if added else "the status"
-        found.append(MappingLines(f"shorten {which} in the query: at most 250 characters can be mapped", ()))
+        some = _("shorten %(count)s of the statuses in the query: at most 250 characters can be mapped")
+        one = _("shorten the status in the query: at most 250 characters can be mapped")
+        found.append(MappingLines(some % {"count": len(statuses) - len(added)} if added else one, ()))
     return found
 
 
-def _lines(shop: Shop, names: Sequence[str], style: _Style, indent: int, added: Sequence[str]) -> MappingLines:
+def _lines(
+    shop: Shop, names: Sequence[str], style: _Style, indent: int, added: Sequence[str], _: Callable[[str], str]
+) -> MappingLines:
     several = len(added) > 1
-    keys = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    keys = _(" or ").join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    where = {"keys": keys, "file": shop.file.name}
+    whichever = _("whichever the status means")
     listed = {name: [_scalar(status) for status in getattr(shop.statuses, name)] for name in STATUS_NAMES}
     match style:
         case _Style.BLOCK:
             lines = [f"- {status}" for status in added]
-            action = f"add to the list {keys} in {shop.file.name}"
-            rest = "each line where its status belongs" if several else "whichever the status means"
+            action = _("add to the list %(keys)s in %(file)s") % where
+            rest = _("each line where its status belongs") if several else whichever
         case _Style.FLOW:
             lines = [_list(name, [*listed[name], *added]) for name in names]
-            action = f"replace {keys} in {shop.file.name}"
-            rest = "and leave each status only where it belongs" if several else "whichever the status means"
+            action = _("replace %(keys)s in %(file)s") % where
+            rest = _("and leave each status only where it belongs") if several else whichever
         case _Style.BRACES:
             lines = []
             for name in names:
                 lists = [_list(key, [*statuses, *(added if key == name else ())]) for key, statuses in listed.items()]
                 lines.append(f"statuses: {{{', '.join(lists)}}}")
-            action = f"replace statuses in {shop.file.name} by the line of {keys}"
-            rest = "and move each status to where it belongs" if several else "whichever the status means"
+            action = _("replace statuses in %(file)s by the line of %(keys)s") % where
+            rest = _("and move each status to where it belongs") if several else whichever
     return MappingLines(f"{action}, {rest}", tuple(" " * indent + line for line in lines))
 
 

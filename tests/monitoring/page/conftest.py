@@ -11,7 +11,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.monitoring.page import queries as queries_module
+from rees46_sync.monitoring.page import charts
 from tests.conftest import ShopUnderTest
 from tests.page_auth import USERS
 from tests.whole_run import make_metadata_database
@@ -66,7 +66,7 @@ def two_shops(shop: ShopUnderTest) -> ShopUnderTest:
     """The shop "test", and another one, "secret", whose DAG the user stranger may not read."""
     content = yaml.safe_load((shop.shops / "test.yaml").read_text())
     (shop.shops / "secret.yaml").write_text(yaml.safe_dump(content | {"shop": "secret"}))
-    queries_module._counts.clear()
+    charts._reports.clear()
     return shop
 
 

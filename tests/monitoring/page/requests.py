@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
-SECTIONS = ["", "/statuses", "/runs", "/quarantine", "/quarantine.csv", "/orders"]
+SECTIONS = ["", "/statuses", "/runs", "/runs/1", "/quarantine", "/quarantine.csv", "/orders"]
 """What comes after ``/shops/<shop>`` in the addresses of the page."""
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from tests.conftest import ShopUnderTest
-from tests.monitoring.builders import save_success
+from tests.monitoring.builders import save_run, save_success
 from tests.monitoring.page.conftest import Login
 from tests.monitoring.page.requests import SECTIONS, get_text
 
@@ -28,7 +28,8 @@ def test_each_route_but_the_health_needs_a_login(
 ) -> None:
     statuses = {}
     for route in page_routes(airflow_app):
-        path = route.path.replace("{shop}", "test").replace("{name}", "page.css")
+        path = route.path.replace("{shop}", "test").replace("{name}", "page.css").replace("{number}", "1")
+        path = path.replace("{dag_id}", "order_status_sync_test").replace("{run_id:path}", "run")
         assert "{" not in path, "this test must know a value for it"
         for method in route.methods:
             statuses[path] = anonymous.request(method, f"/rees46{path}").status_code
@@ -50,6 +51,7 @@ def test_a_bearer_token_logs_in_as_well(log_in: Login, anonymous: TestClient, tw
 @pytest.mark.parametrize("user", ["admin", "viewer"])
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_user_who_may_read_a_shops_dag_sees_the_shop(log_in: Login, ledger: Ledger, user: str, section: str) -> None:
+    save_run(ledger, "1", shop="secret", dag_id="order_status_sync_secret")
     client = log_in(user)
     assert "/shops/secret" in get_text(client, "/")
     assert get_text(client, f"/shops/secret{section}")
@@ -58,6 +60,7 @@ def test_a_user_who_may_read_a_shops_dag_sees_the_shop(log_in: Login, ledger: Le
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_user_who_may_not_read_a_shops_dag_sees_nothing_of_it(log_in: Login, ledger: Ledger, section: str) -> None:
     stranger = log_in("stranger")
+    save_run(ledger, "1", shop="secret", dag_id="order_status_sync_secret")
     Quarantine(ledger).store("secret", "run", [RejectedRow("order-of-secret", "lost", None, "status_unmapped")])
     assert "secret" not in get_text(stranger, "/")
     assert "/shops/test" in get_text(stranger, "/")

@@ -16,6 +16,7 @@ from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.requests import RequestResult, Requests
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.monitoring.alerts import Alerts
+from rees46_sync.monitoring.page import charts
 from rees46_sync.monitoring.page import queries as queries_module
 from rees46_sync.monitoring.page.queries import ShopQueries, open_queries
 from rees46_sync.shop.shop import Shop
@@ -30,7 +31,7 @@ HOSTILE = "'; DROP TABLE rees46_sync_runs; --<script>alert(1)</script>%_"
 @pytest.fixture
 def configured(shop: ShopUnderTest, empty_database: str) -> Shop:
     """The shop "test", whose ledger has no tables yet."""
-    queries_module._counts.clear()
+    charts._reports.clear()
     return shop.configure(ledger_conn_id=empty_database)
 
 
@@ -42,10 +43,10 @@ def queries(configured: Shop) -> Iterator[ShopQueries]:
         yield queries
 
 
-def counted(queries: ShopQueries) -> queries_module.StatusCounts:
-    counts = queries.orders_by_status()
-    assert counts is not None
-    return counts
+def counted(queries: ShopQueries, now: datetime | None = None) -> charts.StatusReport:
+    report = charts.status_report(queries, now or datetime.now(UTC))
+    assert report is not None
+    return report
 
 
 def set_times(queries: ShopQueries, table: sa.Table, column: str, value: datetime) -> None:
@@ -108,8 +109,8 @@ def test_a_count_is_cached_for_a_while_and_has_the_time_when_it_was_made(queries
 
 
 def test_a_request_does_not_wait_for_the_count_of_another_request(queries: ShopQueries) -> None:
-    with queries_module._counting:
-        assert queries.orders_by_status() is None
+    with charts._counting:
+        assert charts.status_report(queries, NOON) is None
     assert counted(queries).orders == {}
 
 

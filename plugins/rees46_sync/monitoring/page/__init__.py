@@ -1,6 +1,8 @@
 """
-The page "REES46 order sync" in Airflow's UI, and the health of the shops for monitors outside.
+The page "REES46" in Airflow's UI, its facts as JSON, and the health of the shops for monitors outside.
 
-``app`` has the routes, ``access`` says who may see which shop, ``queries`` reads the ledger, and ``views`` renders
-``templates/``. ``static/`` has the other files that a browser gets. ``data_docs`` serves the validation's Data Docs.
+``app`` puts the parts of ``routes/`` together, ``access`` says who may see which shop, ``queries`` and ``charts`` read
+the ledger, ``facts`` say how a shop is, and ``rendering`` and ``views`` make pages of ``templates/``, in English or
+Russian (``languages``). ``static/`` has the other files that a browser gets. ``data_docs`` serves the validation's Data
+Docs.
 """

@@ -7,7 +7,6 @@ last row.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from cachetools import TTLCache
 
 from rees46_sync.formatting import printable
 from rees46_sync.ledger.database import Ledger, interactive_ledger
@@ -37,23 +35,11 @@ CSV_ROWS = 5000
 """Quarantined rows in memory at a time, while all of them are written to a file."""
 
 MAX_UNMAPPED = 50
-COUNT_KEPT_S = 60
-COUNT_TIMEOUT_S = 120
-"""Counting the latest status of every order reads all of the shop's accepted rows (many seconds for millions of them),
-so it may take longer, is cached for a while, and runs once at a time in a process."""
 
 _STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
-_counts: TTLCache[tuple[str, str], StatusCounts] = TTLCache(maxsize=1000, ttl=COUNT_KEPT_S)
-_counting = threading.Lock()
-
-
-@dataclass(frozen=True)
-class StatusCounts:
-    """The number of orders by REES46's code of their status, and when they were counted."""
-
-    orders: dict[int, int]
-    counted_at: datetime
+CLOCKS = timedelta(hours=1)
+"""How far the clocks of the machines that write the ledger may be apart, for a search by time."""
 
 
 @dataclass(frozen=True)
@@ -102,52 +88,56 @@ class ShopQueries:
         with self.ledger.transaction(timeout_s) as connection:
             yield connection
 
-    def orders_by_status(self) -> StatusCounts | None:
-        """Count the orders by the status that REES46 has of them; None while another request counts them."""
-        key = (self.ledger.engine.url.render_as_string(), self.shop)
-        if not _counting.acquire(blocking=False):  # no request waits: Airflow has few threads for them
-            return None
-        try:
-            counts = _counts.get(key)
-            if counts is None:
-                counts = _counts[key] = StatusCounts(self._count_orders(), datetime.now(UTC))
-            return counts
-        finally:
-            _counting.release()
-
-    def _count_orders(self) -> dict[int, int]:
-        table = accepted_statuses.c
-        latest = (
-            sa.select(sa.func.max(table.id).label("id"))
-            .where(table.shop == self.shop)
-            .group_by(table.order_id)
-            .subquery("latest")
-        )
-        query = (
-            sa.select(table.status, sa.func.count())
-            .join_from(latest, accepted_statuses, latest.c.id == table.id)
-            .group_by(table.status)
-        )
-        with self._connect(COUNT_TIMEOUT_S) as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
     def sent_per(self, unit: Unit, periods: int, now: datetime) -> list[tuple[datetime, int]]:
         """
         Return the changes that REES46 accepted in each of the latest hours or days (UTC), the oldest first.
 
         They are counted by batch: there are far fewer batches than orders.
         """
-        latest = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        if unit == "day":
-            latest = latest.replace(hour=0)
-        begins = [latest - _STEP[unit] * back for back in reversed(range(periods))]
+        begins = periods_until(now, unit, periods)
         batches = deliveries.c
         accepted = (batches.shop == self.shop, batches.outcome == "accepted", batches.answered_at >= begins[0])
         with self._connect() as connection:
-            begin: sa.ColumnElement[str] = sa.literal_column(get_dialect(connection).begins[unit])
+            text = get_dialect(connection).begins[unit].format("answered_at")
+            begin: sa.ColumnElement[str] = sa.literal_column(text)
             query = sa.select(begin, sa.func.sum(batches.orders)).where(*accepted).group_by(begin)
             sent = {datetime.fromisoformat(text).replace(tzinfo=UTC): int(n) for text, n in connection.execute(query)}
         return [(moment, sent.get(moment, 0)) for moment in begins]
+
+    def last_run(self, dag_id: str) -> sa.Row[Any] | None:
+        """Return the row of ``rees46_sync_runs`` of the latest run of a DAG; None if it has none."""
+        found = self._page(sync_runs, [sync_runs.c.shop == self.shop, sync_runs.c.dag_id == dag_id], None, 1)
+        return found[0] if found else None
+
+    def run(self, number: int) -> sa.Row[Any] | None:
+        """Return the row of ``rees46_sync_runs`` with an ``id``; None if the shop has none."""
+        found = self._page(sync_runs, [sync_runs.c.shop == self.shop, sync_runs.c.id == number], None, 1)
+        return found[0] if found else None
+
+    def run_number(self, dag_id: str, run_id: str) -> int | None:
+        """Return the ``id`` of a run's record; None if it is not recorded: it is under way, or it was a dry run."""
+        runs = sync_runs.c
+        query = sa.select(runs.id).where(runs.shop == self.shop, runs.dag_id == dag_id, runs.run_id == run_id)
+        with self._connect() as connection:
+            number: int | None = connection.scalar(query)
+        return number
+
+    def requests_of(self, run: sa.Row[Any], before: int | None = None) -> Sequence[sa.Row[Any]]:
+        """
+        Return rows of ``rees46_deliveries`` of a run, the latest :data:`PAGE_ROWS` with an ``id`` below ``before``.
+
+        The search ends where the run ended: what came later is not read.
+        """
+        batches = deliveries.c
+        own = [batches.shop == self.shop, batches.dag_id == run.dag_id, batches.run_id == run.run_id]
+        with self._connect() as connection:
+            end = first_id(connection, batches.id, batches.answered_at, run.finished_at + CLOCKS)
+        return self._page(deliveries, own, min(before or end, end), PAGE_ROWS)
+
+    def rejected_in(self, run_id: str) -> Sequence[sa.Row[Any]]:
+        """Return the rows of the quarantine that a run rejected first, the latest :data:`PAGE_ROWS`."""
+        table = rejected_orders.c
+        return self._page(rejected_orders, [table.shop == self.shop, table.run_id == run_id], None, PAGE_ROWS)
 
     def runs(self, before: int | None = None) -> Sequence[sa.Row[Any]]:
         """Return rows of ``rees46_sync_runs``, the latest :data:`PAGE_ROWS` with an ``id`` below ``before``."""
@@ -220,11 +210,34 @@ class ShopQueries:
     def _page(
         self, table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]], before: int | None, rows: int
     ) -> Sequence[sa.Row[Any]]:
-        query = sa.select(table).where(*conditions).order_by(table.c.id.desc()).limit(rows)
+        query = sa.select(*self.ledger.columns(table)).where(*conditions).order_by(table.c.id.desc()).limit(rows)
         if before is not None:
             query = query.where(table.c.id < before)
         with self._connect() as connection:
             return connection.execute(query).all()
+
+
+def periods_until(now: datetime, unit: Unit, periods: int) -> list[datetime]:
+    """Return when each of the latest hours or days (UTC) begins, the oldest first."""
+    latest = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if unit == "day":
+        latest = latest.replace(hour=0)
+    return [latest - _STEP[unit] * back for back in reversed(range(periods))]
+
+
+def first_id(connection: sa.Connection, key: sa.Column[int], times: sa.Column[datetime], since: datetime) -> int:
+    """
+    Return the first ``id`` whose row is not before a moment, in a table whose ids grow with its times.
+
+    A search in halves, because the times have no index: some 30 rows are read, of whatever number.
+    """
+    latest = connection.scalar(sa.select(sa.func.max(key))) or 0
+    low, high = connection.scalar(sa.select(sa.func.min(key))) or 1, latest + 1
+    while low < high:
+        middle = (low + high) // 2
+        at = connection.scalar(sa.select(times).where(key >= middle).order_by(key).limit(1))
+        low, high = (low, middle) if at is None or at >= since else (middle + 1, high)
+    return low
 
 
 def _stored(text: str) -> str:

@@ -18,12 +18,31 @@ addEventListener("click", (event) => {
   outside.click();
 });
 
-// A slow part is loaded after the page; if it cannot be loaded, its link stays.
-addEventListener("DOMContentLoaded", async () => {
-  for (const part of document.querySelectorAll("[data-load]")) {
-    const answer = await fetch(part.dataset.load);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+// Slow parts are loaded after the page, those of one address at once; what cannot be loaded stays as it is.
+addEventListener("DOMContentLoaded", () => {
+  const parts = [...document.querySelectorAll("[data-load]")];
+  for (const address of new Set(parts.map((part) => part.dataset.load))) {
+    load(address, parts.filter((part) => part.dataset.load === address));
+  }
+});
+
+async function load(address, parts) {
+  const answer = await fetch(address);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of parts) {
     const found = page.getElementById(part.id);
     if (found) part.replaceWith(found);
+  }
+}
+
+// A browser offers its clipboard to pages of https and of this machine only; elsewhere the button stays hidden.
+addEventListener("DOMContentLoaded", () => {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "✓";
+    });
   }
 });
