@@ -27,6 +27,7 @@ def test_without_the_keys_no_alert_is_sent_and_freshness_is_a_day(shop: ShopUnde
         pytest.param({"email": ["a@example.com", "b@example.com"]}, "email", "smtp_default", id="mail"),
         pytest.param({"slack": "#orders"}, "slack", "slack_api_default", id="slack"),
         pytest.param({"webhook": "/alerts", "conn_id": "mine"}, "webhook", "mine", id="webhook"),
+        pytest.param({"apprise": "ops"}, "apprise", "apprise_default", id="apprise"),
     ],
 )
 def test_a_channel_receives_every_event_through_the_providers_connection_by_default(
@@ -51,15 +52,22 @@ def test_the_key_of_a_channel_reveals_no_address_and_does_not_depend_on_its_even
         ({"notify": None}, "notify is null; give a list of places"),
         ({"notify": MAIL}, "notify is {'email': ['ops@example.com']}; give a list of places"),
         ({"notify": ["ops@example.com"]}, "notify.0 is 'ops@example.com'; give a list of places"),
-        ({"notify": [{}]}, "notify.0 must have exactly one of email, slack and webhook; write each place"),
-        ({"notify": [{"webhook": None}]}, "notify.0 must have exactly one of email, slack and webhook; write"),
-        ({"notify": [{"slack": "#x", "webhook": "/y"}]}, "notify.0 must have exactly one of email, slack and webhook"),
+        ({"notify": [{}]}, "notify.0 must have exactly one of email, slack, webhook and apprise; write each place"),
+        ({"notify": [{"webhook": None}]}, "notify.0 must have exactly one of email, slack, webhook and apprise; write"),
+        (
+            {"notify": [{"slack": "#x", "webhook": "/y"}]},
+            "notify.0 must have exactly one of email, slack, webhook and apprise",
+        ),
         ({"notify": [{"email": "ops@example.com"}]}, "notify.0.email is 'ops@example.com'; give a list of e-mail"),
         ({"notify": [{"email": []}]}, "notify.0.email is empty; give a list of e-mail addresses"),
         ({"notify": [MAIL, {"email": ["ops"]}]}, "notify.1.email.0 is 'ops'; give a list of e-mail addresses"),
         ({"notify": [{"email": ["a@b.c\nBcc: d@e.f"]}]}, "notify.0.email.0 is 'a@b.c\\nBcc: d@e.f'; give a list"),
         ({"notify": [{"slack": ""}]}, "notify.0.slack is ''; give the name or id of a Slack channel"),
         ({"notify": [{"webhook": "hooks.example.com/x"}]}, "notify.0.webhook is 'hooks.example.com/x'; give the path"),
+        (
+            {"notify": [{"apprise": "tgram://token/1"}, {"apprise": "a, b"}]},
+            "notify.1.apprise is 'a, b'; give the tag of",
+        ),
         ({"notify": [MAIL | {"conn_id": ""}]}, "notify.0.conn_id is ''; give the id of the Airflow connection"),
         (
             {"notify": [MAIL | {"events": ["run_fail"]}]},

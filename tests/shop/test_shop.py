@@ -38,6 +38,7 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "limits": LIMITS,
         "on_limit": "fail",
         "approval_timeout": timedelta(hours=12),
+        "approvers": None,
         "settle": timedelta(hours=1),
         "resend_every": None,
         "loaded_until": None,
@@ -48,6 +49,7 @@ def test_the_demo_shop_has_the_documented_defaults() -> None:
         "freshness": timedelta(hours=24),
         "notify": (),
         "alerts": {"rejected_share": 0.01, "reopened_share": 0.05, "volume_factor": 5},
+        "language": "en",
     }
 
 
@@ -90,6 +92,9 @@ USABLE = [
     pytest.param("on_limit", "ask", "ask", id="ask"),
     pytest.param("approval_timeout", "1s", timedelta(seconds=1), id="shortest-wait"),
     pytest.param("approval_timeout", "6d", timedelta(days=6), id="longest-wait"),
+    pytest.param("approvers", "[jane, 3]", ("jane", "3"), id="approvers"),
+    pytest.param("approvers", "null", None, id="everyone-may-approve"),
+    pytest.param("language", "ru", "ru", id="russian"),
     pytest.param("settle", "0s", timedelta(0), id="no-settling"),
     pytest.param("settle", "7d", timedelta(days=7), id="longest-settling"),
     pytest.param("resend_every", "1h", timedelta(hours=1), id="most-frequent-resends"),
@@ -136,6 +141,7 @@ REMEDIES = {
     "limits.reopened_orders": "0 or more",
     "on_limit": "fail stops the run, ask waits for a person's approval",
     "approval_timeout": "from 1s to 6d",
+    "approvers": "ids of the Airflow users who may approve, such as [jane, john], or null for everyone whose role may",
     "settle": "up to 7d",
     "resend_every": "from 1h to 30d: 7d; or null for never",
     "loaded_until": "a query that returns up to when the shop's loader has delivered, or null",
@@ -144,15 +150,16 @@ REMEDIES = {
     "staging": "an object storage URL",
     "keep_days": "60 or more, or null for ever",
     "freshness": "a number and s, m, h, d or w",
-    "notify": "one of email, slack and webhook",
+    "notify": "one of email, slack, webhook and apprise",
     "alerts": "rejected_share, reopened_share and volume_factor",
     "alerts.rejected_share": "0 to 1",
     "alerts.reopened_share": "0 to 1",
     "alerts.volume_factor": "a number above 1",
+    "language": "the language of alerts and of requests for approval: en or ru",
 }
 
 
-NULLABLE = ("feed_asset", "staging", "keep_days", "resend_every", "loaded_until")
+NULLABLE = ("approvers", "feed_asset", "staging", "keep_days", "resend_every", "loaded_until")
 REQUIRED = [key for key in REMEDIES if Shop.model_fields[key.partition(".")[0]].is_required()]
 
 
@@ -259,6 +266,10 @@ WRONG_VALUES: list[tuple[str, str, str]] = [
     ("approval_timeout", "0h", "zero"),
     ("approval_timeout", "7d", "longer-than-staged-files-are-kept"),
     ("approval_timeout", "12", "no-unit"),
+    ("approvers", "jane", "no-list"),
+    ("approvers", "[]", "nobody"),
+    ("language", "de", "unknown"),
+    ("language", "Russian", "name"),
     ("settle", "8d", "longer-than-extractions-are-kept"),
     ("resend_every", "0s", "endless-resends"),
     ("resend_every", "59m", "resends-in-every-run"),
