@@ -8,12 +8,14 @@ shop. Its warehouse, a SQLite file, stands in for a database server that all wor
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import demo, servers, up
+from local import demo, postgres, servers, up
+from rees46_sync.doctor.environment import HOME, PROJECT
 
 WORKERS = ("worker-1", "worker-2")
 BUCKET, CONN_ID = "rees46", "objects"
@@ -22,9 +24,11 @@ STAGING = f"\nstaging: s3://{CONN_ID}@{BUCKET}/staging\n"
 
 def main() -> int:
     """Run everything until Ctrl-C; return the exit code."""
-    options = up.make_parser("python -m local.cluster", "Airflow on two workers.", "cluster").parse_args()
-    if up.report_taken_port("make cluster", options):
-        return 1
+    options = up.make_parser("python -m local.cluster", "Airflow on two workers.", HOME / "cluster").parse_args()
+    return up.start("make cluster", options, lambda _: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     home: Path = options.home.resolve()
     shutil.rmtree(home / "s3", ignore_errors=True)
     for place in (home, *(home / name for name in WORKERS)):
@@ -32,25 +36,26 @@ def main() -> int:
     for name in WORKERS:
         up.write_preload_settings(home / name)
     with (
-        up.postgres(home) as sockets,
+        postgres.running(home) as sockets,
         servers.object_store(home / "s3") as store,
         servers.broker(home / "broker") as broker,
     ):
         store.client().create_bucket(Bucket=BUCKET)
-        environment = up.component_environment(
-            home, sockets, options, _settings(home, store, broker, up.sqlalchemy_url(sockets, "airflow"))
-        )
+        own = _settings(home, store, broker, postgres.sqlalchemy_url(sockets, "airflow"))
+        environment = up.inherited() | up.airflow_settings(home, sockets, options) | own
         up.recreate_demo(home, sockets)
         workers = {name: ["airflow", "celery", "worker", "--skip-serve-logs", "-H", name] for name in WORKERS}
         commands = {**up.component_commands(home, options), **workers}
-        return up.run(home, environment, commands, {name: _worker_environment(home / name) for name in WORKERS})
+        return up.run(
+            home, options, environment, commands, {name: _worker_environment(home / name) for name in WORKERS}
+        )
 
 
 def _lay_out(place: Path) -> None:
     """Copy the parts of the project that a machine of a cluster has; stage the demo shop in the object store."""
     for folder in ("dags", "include"):
         shutil.rmtree(place / folder, ignore_errors=True)
-        shutil.copytree(up.PROJECT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shops = place / "include" / "shops"
     for shop_file in shops.glob("*.yaml"):
         if shop_file.name != demo.SHOP_FILE.name:
@@ -59,7 +64,7 @@ def _lay_out(place: Path) -> None:
         file.write(STAGING)
 
 
-def _settings(home: Path, store: servers.ObjectStore, broker: str, database: str) -> Mapping[str, str]:
+def _settings(home: Path, store: servers.ObjectStore, broker: str, database: str) -> dict[str, str]:
     return {
         **_worker_environment(home),
         f"AIRFLOW_CONN_{CONN_ID.upper()}": store.connection,

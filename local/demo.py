@@ -13,10 +13,8 @@ import fcntl
 import json
 import os
 import random
-import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -25,16 +23,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
+from rees46_sync.doctor.dry_run import account_in, run_dag
+from rees46_sync.doctor.environment import HOME, PROJECT
 from rees46_sync.sandbox.server import Sandbox, running
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shop
 
-PROJECT = Path(__file__).resolve().parents[1]
-HOME = PROJECT / ".airflow"
 FOLDER = HOME / "demo"
 SHOP_FILE = PROJECT / "include" / "shops" / "demo.yaml"
 DAG_ID = "order_status_sync_demo"
@@ -139,7 +135,7 @@ def connection_variables(sandbox: Sandbox) -> dict[str, str]:
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     HOME.mkdir(exist_ok=True)
     with (HOME / "demo.lock").open("w") as lock:
         try:
@@ -158,22 +154,19 @@ def _run(console: Console) -> int:
     FOLDER.mkdir(parents=True)
     write_warehouse(orders, FOLDER / "warehouse.db")
     with run_sandbox() as sandbox:
-        console.print(
-            f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders, {FOLDER}/warehouse.db"
-        )
+        console.print(f"[bold]Warehouse[/]  {len(orders.rows):,} rows of {len(orders.final):,} orders")
         console.print(f"[bold]REES46[/]     the sandbox, {sandbox.url}")
         window = {"window_start": (until - timedelta(days=DAYS)).isoformat(), "window_end": until.isoformat()}
         problems = []
         for number, title in ((1, "First run"), (2, "Second run: nothing changed, so nothing is sent")):
-            console.rule(f"[bold]{title}")
+            console.print(f"\n[bold]{title}[/]\n")
             log = FOLDER / f"run-{number}.log"
-            code = _run_dag(console, sandbox, window, log)
-            account = _last_account()
-            _print_account(console, log)
-            if number == 1:
-                _print_rejected(console)
-            problems += [f"run {number} failed: see {log}"] if code else []
-            problems += _find_problems(number, account, orders, sandbox)
+            code = _run_dag(sandbox, window, log)
+            print(account_in(log) or "There is no account.", flush=True)
+            if number == 1 and not code:
+                _print_rejected()
+            problems += [f"run {number} failed; Airflow's log: {log}"] if code else []
+            problems += _find_problems(number, _last_account(), orders, sandbox)
     if problems:
         for problem in problems:
             console.print(f"[bold red]✗[/] {problem}")
@@ -182,58 +175,40 @@ def _run(console: Console) -> int:
         f"\n[bold green]✓[/] The sandbox holds exactly the final status of all {len(orders.final):,} good orders, "
         f"and no broken row reached it.\n[bold green]✓[/] Both accounts add up; the second run made no request."
     )
-    console.print(f"\nThe logs: {FOLDER}/run-1.log, run-2.log. A shop of your own: docs/own-shop.md.")
+    console.print(f"\nThe warehouse, the ledger and the logs: {FOLDER}\nA shop of your own: docs/own-shop.md")
     return 0
 
 
-def _run_dag(console: Console, sandbox: Sandbox, params: dict[str, str], log: Path) -> int:
+def _run_dag(sandbox: Sandbox, params: dict[str, str], log: Path) -> int:
     """Run the DAG in an Airflow without settings of the caller's own Airflow; write its output to ``log``."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
-    environment |= {"AIRFLOW_HOME": str(HOME), **connection_variables(sandbox)}
-    command = [str(Path(sys.executable).with_name("airflow")), "dags", "test", DAG_ID, "--conf", json.dumps(params)]
-    with (
-        log.open("w") as file,
-        console.status("Airflow is starting") as status,
-        subprocess.Popen(  # noqa: S603 - our own command
-            command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                file.write(line)
-                if task := re.search(r"\[DAG TEST\] starting task_id=(\w+)", line):
-                    status.update(f"Airflow is running {task[1]}")
-        finally:
-            # After Ctrl-C nothing may continue to write to the files that the next demo creates anew.
-            if process.poll() is None:
-                process.kill()
-    return process.returncode
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+    variables |= {"AIRFLOW_HOME": str(HOME), **connection_variables(sandbox)}
+    return run_dag(DAG_ID, params, log, variables)
 
 
 def _last_account() -> dict[str, int | str]:
+    rows = _in_ledger("SELECT * FROM rees46_sync_runs ORDER BY id DESC LIMIT 1")
+    return dict(rows[0]) if rows else dict.fromkeys((*COUNTS, "requests"), 0) | {"outcome": "failed"}
+
+
+def _in_ledger(query: str) -> list[sqlite3.Row]:
+    """Return the rows of a query; none if the run failed before it created the ledger."""
     with closing(sqlite3.connect(FOLDER / "ledger.db")) as db:
         db.row_factory = sqlite3.Row
         try:
-            row = db.execute("SELECT * FROM rees46_sync_runs ORDER BY id DESC LIMIT 1").fetchone()
-        except sqlite3.OperationalError:  # the run failed before it created the ledger
-            row = None
-    return dict(row) if row else dict.fromkeys((*COUNTS, "requests"), 0) | {"outcome": "failed"}
+            return db.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            return []
 
 
-def _print_account(console: Console, log: Path) -> None:
-    """Print the account as the task account_for_rows logged it."""
-    logged = re.search(r"(Account of .*?) \[rees46_sync\.pipeline\.account_for_rows\]", log.read_text(), re.DOTALL)
-    console.print(logged[1] if logged else f"There is no account; see {log}", markup=False)
-
-
-def _print_rejected(console: Console) -> None:
-    with closing(sqlite3.connect(FOLDER / "ledger.db")) as db:
-        rows = db.execute("SELECT order_id, status, updated_at, reason FROM rees46_rejected_orders").fetchall()
-    table = Table("rows", "reason", "order id", "status", "updated_at", title="Rejected, with an example", box=SIMPLE)
-    examples = {reason: shown for *shown, reason in reversed(rows)}
-    for reason, count in Counter(reason for *_, reason in rows).most_common():
-        table.add_row(str(count), reason, *(repr(value)[:22] for value in examples[reason]))
-    console.print(table)
+def _print_rejected() -> None:
+    rows = _in_ledger("SELECT reason, order_id, status, updated_at FROM rees46_rejected_orders")
+    examples = {row["reason"]: row[1:] for row in reversed(rows)}
+    print("\nRejected rows by reason, each with an example (order id, status, time):")
+    for reason, count in Counter(row["reason"] for row in rows).most_common():
+        # The ledger holds printable texts: repr() would escape them once more.
+        example = ", ".join("none" if value is None else f"'{value:.20}'" for value in examples[reason])
+        print(f"  {count:>3}  {reason}\n       {example}")
 
 
 def _find_problems(number: int, account: dict[str, int | str], orders: DemoOrders, sandbox: Sandbox) -> list[str]:

@@ -14,31 +14,26 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from pathlib import Path
 
 import requests
-from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from local.demo import DAG_ID, DAYS, LIVES, PROJECT, SHOP_FILE, make_orders, write_warehouse
+from local.api import Api
+from local.demo import DAG_ID, DAYS, LIVES, SHOP_FILE, make_orders, write_warehouse
+from rees46_sync.doctor.environment import PROJECT
 from rees46_sync.shop.shop_file import load_shop, shops_dir
 
 SHOP_ID, SHOP_SECRET = "demo-store-key", "demo-secret-key"
-USER = "admin"
 FRESHNESS_DAG_ID = "order_status_freshness"
 READY_TIMEOUT_S = 600
 PAUSE_S = 3
 MAX_ACTIVE_ORDERS = 30
 """Orders of the live shop without a final status; each takes some minutes from its first to its final status."""
-
-
-def passwords_file(home: Path) -> Path:
-    """Return the file from which Airflow reads the password of :data:`USER`."""
-    return home / "passwords.json"
 
 
 def connection_values(home: Path, ledger: str, sandbox_port: int) -> dict[str, str]:
@@ -74,22 +69,15 @@ def _warehouse(home: Path) -> Path:
 
 
 def main() -> None:
-    """Wait for Airflow, start the demo's DAG, print how to log in; then change the shop's orders."""
+    """Wait for Airflow, start the demo's DAG, then change the shop's orders."""
     parser = argparse.ArgumentParser("python -m local.live_demo", description="The demo shop of make up.")
     parser.add_argument("--url", required=True, help="of Airflow")
     parser.add_argument("--home", type=Path, required=True, help="the AIRFLOW_HOME of make up")
     options = parser.parse_args()
-    password = json.loads(passwords_file(options.home).read_text())[USER]
     # If .env sets another folder of shops, there is no demo to start.
-    has_demo = _warehouse(options.home).exists() and (shops_dir(PROJECT) / SHOP_FILE.name).exists()
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy cannot reach this machine's loopback
-        _until_done("accepted no login", partial(_log_in, session, options.url, password))
-        if has_demo:
-            _until_done(f"did not find {DAG_ID}", partial(_start, session, options.url))
-    print(f"Airflow is ready: {options.url}  user {USER}  password {password}", flush=True)
-    if not has_demo:
+    if not (_warehouse(options.home).exists() and (shops_dir(PROJECT) / SHOP_FILE.name).exists()):
         signal.pause()  # when one component ends, all do
+    _start(Api(options.url, options.home))
     with closing(sqlite3.connect(_warehouse(options.home), timeout=60)) as db:
         for order_id, status in _changes():
             with db:
@@ -97,38 +85,31 @@ def main() -> None:
             time.sleep(PAUSE_S)
 
 
-def _until_done(problem: str, step: Callable[[], bool]) -> None:
-    """Repeat a step until it succeeds; exit with a message if it never does."""
+def _start(api: Api) -> None:
+    """
+    Unpause the freshness check and the demo's hourly DAG, and start its first runs, as soon as Airflow knows them.
+
+    The first run is regular: it makes the shop fresh. Airflow has no other one for this hour if it was started in it
+    before, and the ledger is new. The second run reads all that the warehouse holds.
+    """
+    begin = datetime.now(UTC) - timedelta(days=DAYS + 1)
+    for dag_id in (FRESHNESS_DAG_ID, DAG_ID):
+        _when_ready(api, "PATCH", f"dags/{dag_id}", {"is_paused": False})
+    for conf in ({}, {"window_start": begin.isoformat()}):
+        _when_ready(api, "POST", f"dags/{DAG_ID}/dagRuns", {"logical_date": None, "conf": conf})
+
+
+def _when_ready(api: Api, method: str, path: str, body: Mapping[str, object]) -> None:
+    """Make a request until it succeeds; exit with a message if it never does."""
     retry = Retrying(
         stop=stop_after_delay(READY_TIMEOUT_S),
         wait=wait_fixed(1),
-        retry=retry_if_result(lambda done: not done) | retry_if_exception_type(requests.RequestException),
+        retry=retry_if_exception_type(requests.RequestException),
     )
     try:
-        retry(step)
-    except RetryError:
-        sys.exit(f"Airflow {problem} within {READY_TIMEOUT_S} s; see the lines of api-server and dag-processor above.")
-
-
-def _log_in(session: requests.Session, url: str, password: str) -> bool:
-    response = session.post(f"{url}/auth/token", json={"username": USER, "password": password}, timeout=30)
-    if response.ok:
-        session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
-    return response.ok
-
-
-def _start(session: requests.Session, url: str) -> bool:
-    """
-    Unpause the freshness check and the demo's hourly DAG, and start a run over all that the warehouse holds.
-
-    :return: False until Airflow knows the DAGs.
-    """
-    for dag_id in (FRESHNESS_DAG_ID, DAG_ID):
-        if not session.patch(f"{url}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=30).ok:
-            return False
-    begin = datetime.now(UTC) - timedelta(days=DAYS + 1)
-    run = {"logical_date": None, "conf": {"window_start": begin.isoformat()}}
-    return session.post(f"{url}/api/v2/dags/{DAG_ID}/dagRuns", json=run, timeout=30).ok
+        retry(api.call, method, path, json=body)
+    except RetryError as error:
+        sys.exit(f"Airflow refused {method} {path} for {READY_TIMEOUT_S} s: {error.last_attempt.exception()}")
 
 
 def _changes() -> Iterator[tuple[str, str]]:

