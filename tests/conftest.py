@@ -33,7 +33,8 @@ settings.load_profile("tests")
 if "airflow" in sys.modules:
     raise RuntimeError("Airflow was imported before conftest.py: the processes of the tests would share its home.")
 
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "REES46"))]:
+# pytest-xdist sets COLUMNS, by which the account is as wide as a terminal.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "REES46")) or name == "COLUMNS"]:
     del os.environ[_name]
 os.environ.update(
     AIRFLOW_HOME=str(HOME),

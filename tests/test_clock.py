@@ -31,6 +31,8 @@ LEFT_OUT = {
     "conftest.py::NOW": "an hour or two before it is within the day that the doctor reads",
     "test_checks.py::test_each_problem_is_found_and_hides_no_other_check": "its parameters that do are marked",
     "test_demo.py::test_the_demo_runs_twice_and_a_dry_run_after_it_finds_nothing_to_send": "it names its window",
+    "test_new_shop.py::test_the_query_to_fill_in_is_in_the_warehouses_own_words": "now is a word of the query",
+    "test_new_shop.py::warehouse": "an hour before it is within the days that the doctor reads",
     "test_clock.py": "it starts clocks of its own",
     "test_staging_s3.py": "an S3 server, whose clock is not moved, refuses who has another time",
     "test_hook.py::test_requests_start_as_far_apart_as_the_connection_asks": "it measures seconds, ten of them",

@@ -154,7 +154,7 @@ def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: L
     assert live_shop.end_of(run_id) == "success"
     order_id, status = next(iter(live_shop.final_statuses().items()))
     ui.open("/")
-    ui.page.get_by_role("link", name="REES46").click()
+    ui.page.get_by_role("link", name="REES46", exact=True).click()
     frame = ui.page.frame_locator("iframe")
     frame.get_by_role("link", name="live", exact=True).click()
     expect(frame.get_by_text("Counted at")).to_be_visible()

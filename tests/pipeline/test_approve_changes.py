@@ -82,7 +82,7 @@ def test_a_run_whose_metrics_cannot_be_compared_is_stopped(metrics: dict[str, An
 
 
 def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTest) -> None:
-    counts = {"rejected": 0, "newly_rejected": 0, "orders": 1, "reopened": 0, "newly_reopened": 0}
+    counts = {"rejected": 0, "newly_rejected": 0, "orders": 1, "resent": 0, "reopened": 0, "newly_reopened": 0}
     partition = {"extraction": {"read": 10, "is_resend": False}, **counts}
     code = (
         "import json, sys; import airflow.sdk; before = set(sys.modules); "

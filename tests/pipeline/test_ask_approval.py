@@ -212,7 +212,9 @@ def test_what_a_person_rejects_is_not_sent_and_the_run_is_red(
     assert asking.sandbox.stats()["requests"] == 0
     assert run.account["failed"] == 2
     assert outcomes(asking) == [("asked", None), ("rejected", "jane")]
-    assert f"! ask_approval let nothing through: {EXCEEDED}: rejected by jane, 20" in logged()
+    log = logged()
+    stopped = "! ask_approval stopped the run before anything was sent: Shop test: "
+    assert f"{stopped}{EXCEEDED}: rejected by jane, 20" in log
 
     asking.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 2})
     assert run_dag().account["sent"] == 2
@@ -254,7 +256,9 @@ def test_without_a_decision_in_time_nothing_is_sent_and_the_run_is_red(
     assert run.state == "failed"
     assert asking.sandbox.stats()["requests"] == 0
     assert outcomes(asking) == [("asked", None), ("expired", None)]
-    assert f"! ask_approval let nothing through: {EXCEEDED}: no decision in time, 20" in logged()
+    log = logged()
+    stopped = "! ask_approval stopped the run before anything was sent: Shop test: "
+    assert f"{stopped}{EXCEEDED}: no decision in time, 20" in log
 
 
 @pytest.mark.parametrize(

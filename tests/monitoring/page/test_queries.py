@@ -65,6 +65,7 @@ def test_queries_create_no_tables_in_a_ledger_without_them(configured: Shop) -> 
         assert [name for name in names if name.startswith("rees46_")] == []
 
 
+@pytest.mark.clock
 def test_each_query_of_an_empty_ledger_has_an_empty_result(queries: ShopQueries) -> None:
     assert queries.ledger.has_tables()
     assert Alerts(queries.ledger, "test").firing() == []
@@ -90,6 +91,7 @@ def test_a_connection_that_does_not_exist_raises_an_error_that_names_it(shop: Sh
 # Orders by status
 
 
+@pytest.mark.clock
 def test_each_order_counts_once_in_its_latest_status(queries: ShopQueries) -> None:
     accept(queries.ledger, RUN, 0, orders_of(("1", 0), ("2", 0), ("3", 0)))
     accept(queries.ledger, RUN, 0, orders_of(("2", 1), ("3", 1)))
@@ -108,6 +110,7 @@ def test_a_count_is_cached_for_a_while_and_has_the_time_when_it_was_made(queries
     assert before <= first.counted_at <= datetime.now(UTC)
 
 
+@pytest.mark.clock
 def test_a_request_does_not_wait_for_the_count_of_another_request(queries: ShopQueries) -> None:
     with charts._counting:
         assert charts.status_report(queries, NOON) is None
