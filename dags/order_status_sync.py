@@ -174,7 +174,7 @@ def add_tasks(shop: Shop, *, history: bool) -> None:
         priority_weight=1 if history else 2,
         retries=10,
     ).expand(batches=approved)
-    step(account_for_rows, trigger_rule="all_done", outlets=[AssetAlias(delivery_asset(shop.shop))])(
+    step(account_for_rows, trigger_rule="all_done", outlets=[AssetAlias(delivery_asset(shop.shop, history=history))])(
         shop_file, validated, built, loaded.output, history=history
     )
 

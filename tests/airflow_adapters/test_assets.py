@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def test_a_run_that_has_delivered_tells_its_account(shop_with_two_orders: ShopUn
 
     assert run.account["sent"] == 2
     assert events_of(run) == [{"name": "rees46://test", "extra": run.account}]
+
+
+def test_history_has_an_asset_of_its_own(shop_with_two_orders: ShopUnderTest) -> None:
+    """Two first runs that end at the same moment would store the same asset, and one would fail."""
+    run = run_dag("order_status_history_test", logical_date=datetime(2026, 4, 1, tzinfo=UTC))
+
+    assert run.account["sent"] == 2
+    assert events_of(run) == [{"name": "rees46://test/history", "extra": run.account}]
 
 
 @pytest.mark.parametrize(

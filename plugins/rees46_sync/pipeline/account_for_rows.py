@@ -47,14 +47,14 @@ def account_for_rows(
     :raises RunFailedError: something did not finish, or was not sent.
     :raises AccountingError: a row is unaccounted for.
     """
-    from rees46_sync.airflow_adapters.assets import announce_delivery
+    from rees46_sync.airflow_adapters.assets import announce_delivery, delivery_asset
     from rees46_sync.monitoring.ledger_outage import reporting_outage
 
     run = RunContext(shop_file, context)
     with reporting_outage(run.shop):
         row = _account(run, _collect_results(run, validated, built, loaded), history)
     if not (run.is_dry_run or row["held"]):
-        announce_delivery(context, run.shop.shop, row)
+        announce_delivery(context, delivery_asset(run.shop.shop, history=history), row)
     return row
 
 
