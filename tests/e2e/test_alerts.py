@@ -148,6 +148,10 @@ def test_every_alert_fires_once_and_recovers_once(stage: Stage) -> None:
     stage.lay("calm", new=10)
     assert [stage.run(), stage.run()] == ["failed", "failed"]
     assert stage.posted("calm") == ["[fired] calm: a run failed"]
+    notes = [run["note"] or "" for run in airflow.runs(CALM) if run["state"] == "failed"]
+    assert len(notes) == 2
+    assert all(note.startswith("REES46: Shop calm: load_batches of partition 0 could not send ") for note in notes)
+    assert all("answered 403" in note and "check login" in note for note in notes)
     stage.sandbox.reset()
     stage.lay("calm", new=10, lost=30)
     assert stage.run() == "failed"

@@ -62,7 +62,7 @@ def leaving_cause(ti: Any, partition: int | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever the task raises is raised on
         kind = type(error).__name__
         # The text of another error may hold a row.
         problem = error.problem if isinstance(error, SyncError) else f"an unexpected {kind}"
