@@ -347,3 +347,19 @@ def test_a_scheduled_run_evaluates_whether_its_volume_is_unusual(
 def test_the_volume_of_a_shop_with_three_weeks_is_not_evaluated(configured: Shop, ledger: Ledger) -> None:
     seed(ledger, 100, 90, 110)
     assert volume_alert(configured, ledger, 0) is None
+
+
+def test_a_history_run_that_succeeds_sends_nothing_while_another_interval_remains_failed(
+    configured: Shop, ledger: Ledger, webhook: Webhook
+) -> None:
+    history = {"dag_id": HISTORY, "is_history": True}
+    save_run(ledger, "1", dag_id=HISTORY, outcome="failed", window_widened=False)
+    after_run(configured, ledger, failed("1", EIGHT, cause_id="403", **history))
+    assert webhook.subjects == ["[fired] test: a history run failed"]
+
+    after_run(configured, ledger, finished("2", EIGHT - WEEK, **history))
+    after_run(configured, ledger, failed("1", EIGHT, cause_id="403", **history))
+    assert webhook.subjects == ["[fired] test: a history run failed"]
+
+    after_run(configured, ledger, failed("1", EIGHT, cause_id="no column", **history))
+    assert webhook.subjects[1:] == ["[changed] test: a history run failed, for another cause"]

@@ -46,7 +46,7 @@ def variables_of_up(home: Path) -> dict[str, str]:
             if not text:
                 return {}
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return {}  # nobody holds it: that make up was killed
+            return {}  # not locked: that make up was killed
     except BlockingIOError:
         variables: dict[str, str] = json.loads(text).get("variables", {})
         return variables

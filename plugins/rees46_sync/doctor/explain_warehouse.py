@@ -32,7 +32,7 @@ HANGS_S = 3
 """How much longer it is waited for, because a connection may hang where no timeout of the database counts."""
 
 MAX_QUERIES = 2
-"""How many explanations of a process ask warehouses at once; another one is told to come again."""
+"""How many explanations of a process ask warehouses at once; another one is refused for the moment."""
 
 _asking = threading.BoundedSemaphore(MAX_QUERIES)
 _validating = threading.Lock()

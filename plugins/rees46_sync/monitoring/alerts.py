@@ -144,7 +144,8 @@ class Alerts:
             if not connection.execute(newer.values(as_of=evaluation.as_of, **values)).rowcount:
                 return None
             known = connection.execute(sa.select(alerts).where(*self._is(evaluation.alert))).one()
-            has_other_cause = evaluation.firing and evaluation.cause != (known.cause or "")
+            # Without a cause it only goes on: of several failed intervals of history, the latest run may be a success.
+            has_other_cause = evaluation.firing and evaluation.cause not in ("", known.cause)
             if known.firing == evaluation.firing and not has_other_cause:
                 return None
             since = known.since if known.firing else now

@@ -76,10 +76,13 @@ def _report_end(shop: Shop) -> None:
     outage = _known(shop)
     if outage is None:
         return
-    unsent = set(outage["sent"]) - set(_send(shop, outage["sent"], outage, datetime.now(UTC), None))
-    if unsent & {channel.key for channel in shop.notify}:
-        raise LedgerError(f"{len(unsent)} channels did not get that the outage is over", "the next attempt sends it")
-    Variable.delete(_name(shop))
+    sent = _send(shop, outage["sent"], outage, datetime.now(UTC), None)
+    channels = {channel.key for channel in shop.notify}
+    pending = [key for key in outage["sent"] if key in channels and key not in sent]
+    if pending:  # the next attempt sends it to these alone
+        Variable.set(_name(shop), Outage(since=outage["since"], sent=pending), serialize_json=True)
+    else:
+        Variable.delete(_name(shop))
 
 
 def _send(shop: Shop, channels: list[str], outage: Outage, now: datetime, error: SyncError | None) -> list[str]:
