@@ -155,7 +155,15 @@ class WarehouseError(SyncError):
 
 
 class LedgerError(SyncError):
-    """The ledger's database does not answer."""
+    """
+    The ledger's database does not answer.
+
+    :param transient: it answered before and may answer again within a minute or two; the transaction may be repeated.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, transient: bool = False) -> None:
+        super().__init__(problem, remedy)
+        self.transient = transient
 
 
 class StagingError(SyncError):

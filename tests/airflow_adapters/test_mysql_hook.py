@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from rees46_sync.airflow_adapters.connections import get_database_hook
+from rees46_sync.airflow_adapters import encryption
+from rees46_sync.airflow_adapters.connections import create_engine, get_database_hook
 from rees46_sync.airflow_adapters.mysql_hook import MySqlHook
-from rees46_sync.exceptions import ConnectionFieldsError
+from rees46_sync.doctor import connections as doctor
+from rees46_sync.doctor.findings import Level
+from rees46_sync.exceptions import ConnectionFieldsError, LedgerError
+from rees46_sync.ledger.database import Ledger
 from tests import mariadb as mariadb_module
 from tests.mariadb import MariaDB
+from tests.tls import make_certificates
 
 
 def make_engine(connection: str, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", connection)
-    return get_database_hook("shop").get_sqlalchemy_engine({"hide_parameters": True})
+    return create_engine(get_database_hook("shop"))
 
 
 def fetch_one(connection: str, query: str, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
@@ -90,7 +95,11 @@ def test_airflows_connection_form_offers_the_type() -> None:
         pytest.param({"ssl": "ca.pem"}, ["extra ssl is no JSON object", '{"ca": '], id="ssl-text"),
         pytest.param({"ssl": True}, ["extra ssl is no JSON object"], id="ssl-switch"),
         pytest.param({"ssl_mode": "ALWAYS"}, ["ssl_mode is ALWAYS", "REQUIRED", "VERIFY_CA"], id="mode"),
-        pytest.param({"ssl_ca": "/no/such.pem"}, ["extra ssl cannot be used", "path of a PEM file"], id="file"),
+        pytest.param({"ssl_ca": "/no/such.pem"}, ["file or cipher of extra ssl", "path of a PEM file"], id="file"),
+        pytest.param({"ssl_cipher": "none"}, ["file or cipher of extra ssl"], id="cipher"),
+        pytest.param({"ssl_key": "/no/such.pem"}, ["ssl_key has no ssl_cert"], id="key-alone"),
+        pytest.param({"ssl_disabled": "perhaps"}, ["ssl_disabled is neither true nor false"], id="switch"),
+        pytest.param({"ssl_mode": "VERIFY_CA", "ssl_verify_cert": 0}, ["contradict each other"], id="not-verified"),
     ],
 )
 def test_an_extra_that_cannot_be_used_is_named(
@@ -112,85 +121,144 @@ def test_an_extra_that_cannot_be_used_is_named(
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for "localhost", signed by itself, its key, and another certificate."""
-    folder = tmp_path_factory.mktemp("certificates")
-    for name in ("server", "other"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = (
-            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
-def tls_server(certificates: Path) -> Iterator[MariaDB]:
-    """A server that accepts connections with and without TLS."""
+def tls_servers(certificates: Path) -> Iterator[Callable[[str], MariaDB]]:
+    """Return the server with a certificate; without a name, one without TLS."""
     if mariadb_module.missing:
         pytest.skip(mariadb_module.missing)
-    files = [f"--ssl-cert={certificates / 'server.pem'}", f"--ssl-key={certificates / 'server.key'}"]
-    with mariadb_module.running_mariadb(*files) as server:
-        yield server
+    with ExitStack() as opened:
+
+        @functools.cache
+        def running(certificate: str) -> MariaDB:
+            file = certificates / f"{certificate}.pem"
+            options = [f"--ssl-cert={file}", f"--ssl-key={file.with_suffix('.key')}"] if certificate else []
+            return opened.enter_context(mariadb_module.running_mariadb(*options))
+
+        yield running
+
+
+def tls_connection(server: MariaDB, certificates: Path, **extra: object) -> str:
+    """Return a connection to localhost, which the certificates name; {folder} in the extra is that of certificates."""
+    text = server.connection("mysql", **extra).replace("127.0.0.1", "localhost")
+    return text.replace("{folder}", str(certificates))
 
 
 ENCRYPTED = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+CA = {"ssl_ca": "{folder}/ca.pem"}
 
 
 @pytest.mark.parametrize(
-    ("host", "extra", "encrypted"),
+    ("certificate", "extra", "encrypted"),
     [
-        pytest.param("127.0.0.1", {}, False, id="no-setting"),
-        pytest.param("127.0.0.1", {"ssl_disabled": "true", "ssl_ca": "{server}"}, False, id="disabled"),
-        pytest.param("127.0.0.1", {"ssl_mode": "REQUIRED"}, True, id="required"),
-        pytest.param("127.0.0.1", {"ssl_ca": "{server}"}, True, id="ca"),
-        pytest.param("127.0.0.1", {"ssl": {"ca": "{server}"}}, True, id="ssl"),
-        pytest.param("127.0.0.1", {"ssl": '{"ca": "{server}"}'}, True, id="ssl-as-text"),
-        pytest.param("localhost", {"ssl_mode": "verify_identity", "ssl_ca": "{server}"}, True, id="identity"),
+        pytest.param("good", {}, False, id="no-setting"),
+        pytest.param("good", {"ssl_mode": "DISABLED"}, False, id="disabled"),
+        pytest.param("good", {"ssl_disabled": "true", **CA}, False, id="disabled-by-a-switch"),
+        pytest.param("good", {"ssl_mode": "PREFERRED"}, True, id="preferred"),
+        pytest.param("self-signed", {"ssl_mode": "PREFERRED"}, True, id="preferred-self-signed"),
+        pytest.param("", {"ssl_mode": "PREFERRED"}, False, id="preferred-without-tls"),
+        pytest.param("good", {"ssl_mode": "REQUIRED"}, True, id="required"),
+        pytest.param("self-signed", {"ssl_mode": "REQUIRED"}, True, id="required-self-signed"),
+        pytest.param("good", CA, True, id="ca"),
+        pytest.param("wrong-name", CA, True, id="ca-wrong-name"),
+        pytest.param("wrong-name", {"ssl_mode": "VERIFY_CA", **CA}, True, id="verify-ca-wrong-name"),
+        pytest.param("good", {"ssl_verify_cert": True, **CA}, True, id="verify-ca-by-a-switch"),
+        pytest.param("good", {"ssl": {"ca": "{folder}/ca.pem"}}, True, id="ssl"),
+        pytest.param("good", {"ssl": '{"ca": "{folder}/ca.pem"}'}, True, id="ssl-as-text"),
+        pytest.param("good", {"ssl_mode": "verify_identity", **CA}, True, id="identity"),
+        pytest.param("good", {"ssl_verify_identity": "1", **CA}, True, id="identity-by-a-switch"),
+        pytest.param("self-signed", {"ssl_verify_cert": False, **CA}, True, id="not-verified-by-a-switch"),
+        pytest.param("good", {"ssl_mode": "REQUIRED", "ssl_verify_identity": True, **CA}, True, id="mode-and-switch"),
+        pytest.param("good", {"ssl_cipher": "ECDHE+AESGCM", **CA}, True, id="cipher"),
     ],
 )
 def test_tls_follows_the_extra(
-    tls_server: MariaDB,
+    tls_servers: Callable[[str], MariaDB],
     certificates: Path,
     monkeypatch: pytest.MonkeyPatch,
-    host: str,
+    certificate: str,
     extra: dict[str, object],
     encrypted: bool,
 ) -> None:
-    text = tls_server.connection("mysql", **extra).replace("{server}", str(certificates / "server.pem"))
+    text = tls_connection(tls_servers(certificate), certificates, **extra)
 
-    name, cipher = fetch_one(text.replace("127.0.0.1", host), ENCRYPTED, monkeypatch)
+    name, cipher = fetch_one(text, ENCRYPTED, monkeypatch)
 
     assert (name, bool(cipher)) == ("Ssl_cipher", encrypted)
+    assert get_database_hook("shop").get_first(ENCRYPTED) == (name, cipher)
 
 
 @pytest.mark.parametrize(
-    "extra",
+    ("certificate", "extra"),
     [
-        pytest.param({"ssl_ca": "{other}"}, id="another-authority"),
-        pytest.param({"ssl_mode": "VERIFY_CA"}, id="no-authority-of-this-machine"),
-        pytest.param({"ssl_mode": "VERIFY_IDENTITY", "ssl_ca": "{server}"}, id="another-host"),
-        pytest.param({"ssl_verify_identity": True, "ssl_ca": "{server}"}, id="another-host-by-a-switch"),
+        pytest.param("self-signed", CA, id="ca-self-signed"),
+        pytest.param("", CA, id="ca-without-tls"),
+        pytest.param("", {"ssl_mode": "REQUIRED"}, id="required-without-tls"),
+        pytest.param("good", {"ssl_mode": "VERIFY_CA"}, id="no-authority-of-this-machine"),
+        pytest.param("self-signed", {"ssl_mode": "VERIFY_IDENTITY", **CA}, id="identity-self-signed"),
+        pytest.param("wrong-name", {"ssl_mode": "VERIFY_IDENTITY", **CA}, id="identity-wrong-name"),
+        pytest.param("", {"ssl_mode": "VERIFY_IDENTITY", **CA}, id="identity-without-tls"),
+        pytest.param("wrong-name", {"ssl_verify_identity": True, **CA}, id="switch-wrong-name"),
+        pytest.param("self-signed", {"ssl_cipher": "ECDHE+AESGCM"}, id="cipher-self-signed"),
     ],
 )
+@pytest.mark.parametrize("by", ["warehouse", "ledger", "hook"])
 def test_a_server_that_cannot_prove_its_identity_is_refused(
-    tls_server: MariaDB, certificates: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object]
+    tls_servers: Callable[[str], MariaDB],
+    certificates: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: str,
+    extra: dict[str, object],
+    by: str,
 ) -> None:
-    text = tls_server.connection("mysql", **extra)
-    for name in ("server", "other"):
-        text = text.replace(f"{{{name}}}", str(certificates / f"{name}.pem"))
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", tls_connection(tls_servers(certificate), certificates, **extra))
+    hook = get_database_hook("shop")
 
-    with pytest.raises(sa.exc.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
-        fetch_one(text, "SELECT 1", monkeypatch)
+    connect = {
+        "warehouse": lambda: create_engine(hook).connect(),
+        "ledger": lambda: Ledger.from_conn_id("shop").has_runs(),
+        "hook": hook.get_conn,
+    }
+
+    errors = (pymysql.err.OperationalError, sa.exc.OperationalError, LedgerError)
+    with pytest.raises(errors, match=r"CERTIFICATE_VERIFY_FAILED|has no TLS"):
+        connect[by]()
+
+
+@pytest.mark.parametrize(
+    ("certificate", "extra", "host", "is_said"),
+    [
+        pytest.param("", {"ssl_mode": "PREFERRED"}, "localhost", True, id="preferred-without-tls"),
+        pytest.param("good", {"ssl_mode": "PREFERRED"}, "localhost", False, id="preferred"),
+        pytest.param("", {}, "localhost", False, id="this-machine"),
+        pytest.param("", {}, "db.example.com", True, id="another-machine"),
+        pytest.param("", {"ssl_mode": "DISABLED"}, "db.example.com", False, id="as-the-connection-says"),
+        pytest.param("good", {"ssl_mode": "REQUIRED"}, "db.example.com", False, id="encrypted"),
+    ],
+)
+def test_plain_text_is_said(
+    tls_servers: Callable[[str], MariaDB],
+    certificates: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    certificate: str,
+    extra: dict[str, object],
+    host: str,
+    is_said: bool,
+) -> None:
+    monkeypatch.setattr(encryption, "_warned", set())
+    connect_to = socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda place, *more, **also: connect_to(("127.0.0.1", place[1]), *more, **also)
+    )
+    text = tls_connection(tls_servers(certificate), certificates, **extra).replace("localhost", host)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", text)
+
+    finding = doctor.answers("warehouse.connection", get_database_hook("shop"))
+
+    assert finding.level is (Level.WARNING if is_said else Level.OK)
+    assert ("ssl_mode VERIFY_IDENTITY" in finding.remedy) == is_said
+    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert ["plain text; set ssl_mode" in line and host in line for line in logged] == [True] * is_said

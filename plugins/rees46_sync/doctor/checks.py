@@ -113,7 +113,7 @@ def _rows(shop: Shop, window: Window, entity: str | None) -> Iterator[Finding]:
 
 
 def _rees46(shop: Shop) -> Iterator[Finding]:
-    from rees46_sync.rees46.connection import is_loopback
+    from rees46_sync.airflow_adapters.encryption import is_loopback
     from rees46_sync.rees46.hook import Rees46Hook
 
     hook = Rees46Hook(shop.rees46_conn_id)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rees46_sync.airflow_adapters.encryption import PlainText, plain_text
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, error, first_line, ok, warning, within
 from rees46_sync.warehouse.databases import find_by_conn_type
 
@@ -25,8 +26,10 @@ def _connected(hook: DbApiHook) -> Iterator[sa.Connection | None]:
     """Connect with SQLAlchemy, as a run does; None if it has no dialect for this database."""
     import sqlalchemy as sa
 
+    from rees46_sync.airflow_adapters.connections import create_engine
+
     try:
-        engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+        engine = create_engine(hook)
     except sa.exc.NoSuchModuleError:
         yield None
         return
@@ -79,7 +82,7 @@ def missing_file(hook: DbApiHook) -> Path | None:
 
 def describe_connection(hook: DbApiHook) -> str:
     """Return the connection's id, type, host, port and schema, without user and password."""
-    connection = hook.get_connection(hook.get_conn_id())
+    connection = hook.connection
     if find_by_conn_type(hook.conn_type).in_process:
         return f"{connection.conn_id} ({connection.conn_type} {database_file(hook) or 'without a file'})"
     host = re.sub(r"^.*@|\?.*$", "", connection.host or "")
@@ -92,22 +95,25 @@ def describe_connection(hook: DbApiHook) -> str:
 
 
 def answers(check: str, hook: DbApiHook) -> Finding:
-    """Connect and run a trivial query."""
+    """Connect, run a trivial query, and see whether it went unencrypted to another machine."""
     import sqlalchemy as sa
 
-    def answer() -> None:
+    def answer() -> PlainText | None:
         with _connected(hook) as connection:
             if connection is None:
                 hook.get_first("SELECT 1")
-            else:
-                connection.execute(sa.select(1))
+                return None
+            connection.execute(sa.select(1))
+            return plain_text(hook.connection, connection.connection.driver_connection)
 
     place = describe_connection(hook)
     try:
-        within(TIMEOUT_S, answer)
+        unencrypted = within(TIMEOUT_S, answer)
     except Exception as problem:  # noqa: BLE001 - each database driver has its own error classes
         remedy = "correct the connection, or check that the database is up"
         return error(check, f"{place} does not answer: {error_text(problem)}", remedy)
+    if unencrypted:
+        return warning(check, f"{place}: {unencrypted.problem}", unencrypted.remedy)
     return ok(check, place)
 
 

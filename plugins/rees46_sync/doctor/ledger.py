@@ -30,9 +30,10 @@ def missing_tables(hook: DbApiHook) -> list[str]:
     """Return the names of missing ledger tables; Ledger is not used because it prepares a SQLite file for writing."""
     import sqlalchemy as sa
 
+    from rees46_sync.airflow_adapters.connections import create_engine
     from rees46_sync.ledger.tables import metadata
 
-    engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+    engine = create_engine(hook)
     try:
         found = within(TIMEOUT_S, lambda: sa.inspect(engine).get_table_names())
     finally:

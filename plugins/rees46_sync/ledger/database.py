@@ -6,19 +6,24 @@ This module opens it and makes transactions. What is stored, and how it is read,
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import RetryCallState, retry, retry_if_exception
 
 from rees46_sync.exceptions import ConnectionFieldsError, LedgerError, LedgerSchemaError
 from rees46_sync.ledger.dialects import (
     CONNECT_TIMEOUT_S,
     DIALECTS,
+    POOL,
     STATEMENT_TIMEOUT_S,
     is_deadlock,
+    is_lost,
+    is_read_only,
     limit,
     prepare,
 )
@@ -39,6 +44,13 @@ SUPPORTED = "SQLite, PostgreSQL, MySQL or MariaDB"
 INTERACTIVE_CONNECT_TIMEOUT_S = 5
 INTERACTIVE_TIMEOUT_S = 20
 """The longest time that a query of a page or a monitor may take: a person waits for it."""
+
+RECONNECT_S = 120
+"""How long a task repeats its transactions while the server restarts or fails over; a managed one takes a minute or
+two. After that the task fails, and Airflow retries it."""
+
+CONFLICTS = 8
+"""How often a transaction that met another one is made, at most."""
 
 _REQUIRED_TABLES = {
     table.name
@@ -61,12 +73,24 @@ _SINCE_VERSION_6 = {
 }
 """The columns that a ledger lacks until a run has migrated it to version 6."""
 
+
+def _is_transient(error: BaseException | None) -> bool:
+    return isinstance(error, LedgerError) and error.transient
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 # If two tasks insert the same row at once, the slower one fails and repeats its transaction; if they wait for each
-# other, the database ends one of them. Its transaction is rolled back, so it can be repeated.
+# other, the database ends one of them. Its transaction is rolled back, so it can be repeated. If the connection is
+# lost, it may have been committed all the same: what is decorated must come to the same if it is made twice.
 retry_on_conflict = retry(
-    retry=retry_if_exception(lambda e: isinstance(e, sa.exc.IntegrityError) or is_deadlock(e.__cause__)),
-    stop=stop_after_attempt(8),
-    wait=wait_random(0, 0.3),
+    retry=retry_if_exception(
+        lambda error: isinstance(error, sa.exc.IntegrityError) or is_deadlock(error.__cause__) or _is_transient(error)
+    ),
+    stop=lambda state: state.attempt_number >= CONFLICTS and not _is_transient(_error(state)),
+    wait=lambda state: random.uniform(0.3, 1) if _is_transient(_error(state)) else random.uniform(0, 0.3),  # noqa: S311
     reraise=True,
 )
 
@@ -76,12 +100,17 @@ class Ledger:
     The ledger of all shops that share one database.
 
     :param statement_timeout_s: the longest time that a statement may take.
+    :param reconnect_s: how long transactions are repeated if the server, once it has answered, is lost.
     """
 
-    def __init__(self, engine: sa.Engine, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> None:
+    def __init__(
+        self, engine: sa.Engine, statement_timeout_s: int = STATEMENT_TIMEOUT_S, reconnect_s: float = RECONNECT_S
+    ) -> None:
         self.engine = engine
         self.statement_timeout_s = statement_timeout_s
+        self.reconnect_s = reconnect_s
         self._version: int | None = None
+        self._lost_since: float | None = None
 
     @classmethod
     def from_conn_id(
@@ -89,18 +118,18 @@ class Ledger:
         conn_id: str,
         connect_timeout_s: int = CONNECT_TIMEOUT_S,
         statement_timeout_s: int = STATEMENT_TIMEOUT_S,
+        reconnect_s: float = RECONNECT_S,
     ) -> Ledger:
         """
         Return the ledger in the database of an Airflow connection; this does not connect yet.
 
         :raises ConnectionFieldsError: there is no such connection, or its database is not supported.
         """
-        from rees46_sync.airflow_adapters.connections import get_database_hook
+        from rees46_sync.airflow_adapters.connections import create_engine, get_database_hook
 
         hook = get_database_hook(conn_id)
         try:
-            # hide_parameters keeps order ids out of SQLAlchemy's error messages, which Airflow logs.
-            engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+            engine = create_engine(hook, **POOL)
         except sa.exc.NoSuchModuleError as error:
             raise ConnectionFieldsError(
                 conn_id, f"its type has no SQLAlchemy dialect ({error})", f"use {SUPPORTED}"
@@ -110,7 +139,7 @@ class Ledger:
                 conn_id, f"a ledger in {engine.dialect.name} is not supported", f"use {SUPPORTED}"
             )
         prepare(engine, connect_timeout_s, statement_timeout_s)
-        return cls(engine, statement_timeout_s)
+        return cls(engine, statement_timeout_s, reconnect_s)
 
     @classmethod
     def open(cls, conn_id: str) -> Ledger:
@@ -183,7 +212,8 @@ class Ledger:
         Open a transaction, which is committed at the end.
 
         :param timeout_s: for each of its statements; by default the ledger's own.
-        :raises LedgerError: the database does not answer, or refuses; with its own message, without rows.
+        :raises LedgerError: the database does not answer, or refuses; with its own message, without rows. If it is
+            transient, :func:`retry_on_conflict` repeats the transaction.
         :raises LedgerSchemaError: the ledger is newer than this version of the project.
         """
         with self._ledger_errors():
@@ -191,6 +221,7 @@ class Ledger:
             with self.engine.begin() as connection:
                 limit(connection, timeout_s or self.statement_timeout_s)
                 yield connection
+        self._lost_since = None
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
@@ -198,12 +229,28 @@ class Ledger:
             yield
         except sa.exc.IntegrityError:
             raise
-        except sa.exc.DBAPIError as error:
-            cause = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+        except sa.exc.TimeoutError as error:
             raise LedgerError(
-                f"Ledger {display_url(self.engine)}: {cause}",
-                "check the database of ledger_conn_id; the run can be retried",
+                f"Ledger {display_url(self.engine)}: all {POOL['pool_size']} connections of this task are busy",
+                "see what keeps its database from answering; the run can be retried",
             ) from error
+        except sa.exc.DBAPIError as error:
+            transient = is_lost(error) and self._may_come_back()
+            remedy = "check the database of ledger_conn_id; the run can be retried"
+            if is_read_only(error):
+                # The other connections lead to the same server. New ones may lead to the one that took over.
+                self.engine.dispose()
+                remedy = "let ledger_conn_id name the server that may be written to; the run can be retried"
+            cause = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+            problem = f"Ledger {display_url(self.engine)}: {cause}"
+            raise LedgerError(problem, remedy, transient=transient) from error
+
+    def _may_come_back(self) -> bool:
+        """Return whether a server that is lost has answered before, and has not been lost for too long."""
+        if self._version is None or self.engine.dialect.name == "sqlite":
+            return False
+        self._lost_since = self._lost_since or time.monotonic()
+        return time.monotonic() - self._lost_since < self.reconnect_s
 
 
 @contextmanager
@@ -213,7 +260,7 @@ def interactive_ledger(conn_id: str) -> Iterator[Ledger]:
 
     :raises ConnectionFieldsError: there is no such connection, or its database is not supported.
     """
-    ledger = Ledger.from_conn_id(conn_id, INTERACTIVE_CONNECT_TIMEOUT_S, INTERACTIVE_TIMEOUT_S)
+    ledger = Ledger.from_conn_id(conn_id, INTERACTIVE_CONNECT_TIMEOUT_S, INTERACTIVE_TIMEOUT_S, reconnect_s=0)
     try:
         yield ledger
     finally:

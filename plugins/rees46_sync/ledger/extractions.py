@@ -42,6 +42,7 @@ class Extractions:
             "latest_confirmation_id": 0,
         }
         with self.ledger.transaction() as connection:
+            connection.execute(sa.delete(extractions).where(_is(run)))  # the commit of a lost connection
             connection.execute(sa.insert(extractions).values(row))
 
     @retry_on_conflict
@@ -65,6 +66,7 @@ class Extractions:
             old = (extractions.c.shop == shop) & (extractions.c.started_at < limit)
             connection.execute(sa.delete(extractions).where(old))
 
+    @retry_on_conflict
     def others(self, run: RunRef) -> OtherExtractions:
         """
         Return how the other extractions of the shop relate to that of a run.

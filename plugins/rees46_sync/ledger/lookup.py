@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -19,13 +19,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from more_itertools import chunked
 
+from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.extractions import OtherExtractions
 from rees46_sync.ledger.tables import UtcDateTime, confirmations, in_flight_requests, uncertain_orders
 from rees46_sync.shop.statuses import CREATED
-
-if TYPE_CHECKING:
-    from rees46_sync.ledger.database import Ledger
 
 LOOKUP_CHUNK = 12_000
 """Order ids in one lookup statement. It bounds the memory for the result; with the longest ids, at four bytes a
@@ -54,6 +52,7 @@ _REQUESTED = pa.schema(
 _CONFIRMED = pa.schema({"order_id": pa.string(), "confirmed_at": _UTC, "confirmed_since": _UTC})
 
 
+@retry_on_conflict
 def look_up(
     ledger: Ledger,
     shop: str,

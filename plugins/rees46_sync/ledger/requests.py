@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import count
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +22,7 @@ from rees46_sync.ledger.database import Ledger, retry_on_conflict
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import (
+    UtcDateTime,
     deliveries,
     extractions,
     in_flight_requests,
@@ -88,8 +90,20 @@ class ChangeToken:
 # Compiled once: SQLAlchemy needs more time to build these expressions than the database needs to execute them.
 _INSERT_REQUEST = sa.insert(in_flight_requests)
 _INSERT_DELIVERY = sa.insert(deliveries).inline()  # its id is not needed
+_RECORDED = sa.select(deliveries.c.outcome).where(
+    deliveries.c.extraction_id == sa.bindparam("extraction_id", type_=sa.String),
+    deliveries.c.partition == sa.bindparam("partition"),
+    deliveries.c.orders == sa.bindparam("orders"),
+    deliveries.c.answered_at == sa.bindparam("answered_at", type_=UtcDateTime()),
+)
 _CLOSE_REQUEST = sa.delete(in_flight_requests).where(in_flight_requests.c.id == sa.bindparam("number"))
 _SHOP, _EXTRACTION = sa.bindparam("shop", type_=sa.String), sa.bindparam("extraction_id", type_=sa.String)
+_WITHDRAW_REQUESTS = sa.delete(in_flight_requests).where(
+    in_flight_requests.c.shop == _SHOP,
+    in_flight_requests.c.extraction_id == _EXTRACTION,
+    in_flight_requests.c.lease == sa.bindparam("lease"),
+    in_flight_requests.c.orders.in_(sa.bindparam("texts", type_=sa.String, expanding=True)),
+)
 # It changes nothing, but takes the lock of the row until the end of the transaction, in every database.
 _HOLD_LEASE = (
     sa.update(leases)
@@ -127,6 +141,7 @@ class Requests:
         """Return the token of the ledger's present state, as the run's extraction sees it."""
         return self.state(run)[0]
 
+    @retry_on_conflict
     def state(self, run: RunRef) -> tuple[ChangeToken, int]:
         """Return :meth:`change_token`, and the lease of the shop's latest load; one query."""
         with self.ledger.transaction() as connection:
@@ -156,7 +171,6 @@ class Requests:
                     _insert_uncertain(connection, shop, extraction_id, orders, now)
         return int(lease or 0)
 
-    @retry_on_conflict
     def record_requests(self, run: RunRef, lease: int, batches: Sequence[pd.DataFrame]) -> list[InFlightRequest]:
         """
         Record requests that are about to be sent.
@@ -170,14 +184,22 @@ class Requests:
         """
         texts = [_as_json_orders(orders) for orders in batches]
         row = {"shop": run.shop, "extraction_id": run.extraction_id, "lease": lease}
-        with self.ledger.transaction() as connection:
-            if not connection.execute(_HOLD_LEASE, {"of_shop": run.shop, "held": lease}).rowcount:
-                return []
-            added = [connection.execute(_INSERT_REQUEST, {**row, "orders": text}) for text in texts]
-            numbers = [int(number) for one in added for number in one.inserted_primary_key or []]
+        repeats = count()
+
+        @retry_on_conflict
+        def record() -> list[int]:
+            is_repeated = bool(next(repeats))
+            with self.ledger.transaction() as connection:
+                if not connection.execute(_HOLD_LEASE, {"of_shop": run.shop, "held": lease}).rowcount:
+                    return []
+                if is_repeated:  # the first commit may have happened; nothing of it was sent
+                    connection.execute(_WITHDRAW_REQUESTS, {**row, "texts": texts})
+                added = [connection.execute(_INSERT_REQUEST, {**row, "orders": text}) for text in texts]
+                return [int(number) for one in added for number in one.inserted_primary_key or []]
+
         return [
             InFlightRequest(number, len(orders), text)
-            for number, orders, text in zip(numbers, batches, texts, strict=True)
+            for number, orders, text in zip(record(), batches, texts, strict=False)  # all numbers, or none
         ]
 
     @retry_on_conflict
@@ -186,7 +208,6 @@ class Requests:
         with self.ledger.transaction() as connection:
             connection.execute(_CLOSE_REQUEST, {"number": request.number})
 
-    @retry_on_conflict
     def record_result(self, run: RunRef, partition: int, result: RequestResult) -> str:
         """
         Record the result of a request of a partition, and what REES46 accepted, in one transaction.
@@ -194,23 +215,34 @@ class Requests:
         :return: the outcome that was recorded. It is :data:`UNKNOWN` if another load has marked the request uncertain
             meanwhile: that load may have sent its orders again, and REES46 may process the two in any order.
         """
-        request, now = result.request, datetime.now(UTC)
+        request, now, repeats = result.request, datetime.now(UTC), count()
         batch = {"partition": partition, "orders": request.count, "requests": result.requests}
-        with self.ledger.transaction() as connection:
-            is_in_flight = connection.execute(_CLOSE_REQUEST, {"number": request.number}).rowcount == 1
-            outcome = result.outcome if is_in_flight or result.outcome != ACCEPTED else UNKNOWN
-            if outcome == ACCEPTED:
-                times = {"accepted_at": now, "sent_at": result.sent_at}
-                connection.execute(
-                    get_dialect(connection).insert_accepted, {**asdict(run), **times, "orders": request.orders}
-                )
-            elif result.outcome == ACCEPTED or result.may_have_arrived:
-                _insert_uncertain(connection, run.shop, run.extraction_id, request.orders, now)
-            response = {"http_status": result.http_status, "milliseconds": result.milliseconds}
-            delivery = {**asdict(run), **batch, **response, "outcome": outcome, "answered_at": now}
-            connection.execute(_INSERT_DELIVERY, delivery)
-        return outcome
 
+        @retry_on_conflict
+        def record() -> str:
+            is_repeated = bool(next(repeats))
+            with self.ledger.transaction() as connection:
+                is_in_flight = connection.execute(_CLOSE_REQUEST, {"number": request.number}).rowcount == 1
+                if is_repeated and not is_in_flight:  # the first commit may have happened
+                    known = connection.scalars(_RECORDED, {**asdict(run), **batch, "answered_at": now}).first()
+                    if known:
+                        return str(known)
+                outcome = result.outcome if is_in_flight or result.outcome != ACCEPTED else UNKNOWN
+                if outcome == ACCEPTED:
+                    times = {"accepted_at": now, "sent_at": result.sent_at}
+                    connection.execute(
+                        get_dialect(connection).insert_accepted, {**asdict(run), **times, "orders": request.orders}
+                    )
+                elif result.outcome == ACCEPTED or result.may_have_arrived:
+                    _insert_uncertain(connection, run.shop, run.extraction_id, request.orders, now)
+                response = {"http_status": result.http_status, "milliseconds": result.milliseconds}
+                delivery = {**asdict(run), **batch, **response, "outcome": outcome, "answered_at": now}
+                connection.execute(_INSERT_DELIVERY, delivery)
+            return outcome
+
+        return record()
+
+    @retry_on_conflict
     def accepted_by_partition(self, extraction_id: str) -> dict[int, int]:
         """Return how many orders of each partition of an extraction were accepted."""
         query = (

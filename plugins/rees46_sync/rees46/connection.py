@@ -7,7 +7,6 @@ the form at start-up, so this module imports no database driver and no HTTP clie
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import re
@@ -26,6 +25,7 @@ from pydantic import (
     field_validator,
 )
 
+from rees46_sync.airflow_adapters.encryption import is_loopback
 from rees46_sync.exceptions import ConnectionFieldsError, Problem
 from rees46_sync.rees46.adaptive_slots import MOST
 from rees46_sync.rees46.dialects import DIALECTS, IMPORT_SYNC_ORDERS, MAPPED, OWN, SYNC_ORDERS, Dialect
@@ -243,11 +243,3 @@ def _url(conn_id: str, host: str, port: int | None, schema: str | None) -> str:
         )
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}" + (f":{number}" if number else "")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, so that what is sent to it stays here."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
 from rees46_sync import VERSION
+from rees46_sync.airflow_adapters.encryption import is_loopback
 from rees46_sync.exceptions import (
     ConnectionFieldsError,
     Rees46Error,
@@ -32,7 +33,7 @@ from rees46_sync.exceptions import (
 from rees46_sync.rees46 import payload
 from rees46_sync.rees46.adaptive_slots import AdaptiveSlots
 from rees46_sync.rees46.bounded_http import BoundedAdapter
-from rees46_sync.rees46.connection import AUTO, CONNECT_TIMEOUT_S, Settings, is_loopback, read_settings
+from rees46_sync.rees46.connection import AUTO, CONNECT_TIMEOUT_S, Settings, read_settings
 from rees46_sync.rees46.dialects import Status
 from rees46_sync.rees46.pace import Pace
 from rees46_sync.rees46.reachability import Reachability, check_reachability

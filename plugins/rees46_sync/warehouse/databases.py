@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rees46_sync.warehouse import mysql, postgresql
+from rees46_sync.warehouse import duckdb_file, mysql, postgresql
 from rees46_sync.warehouse.query_plans import (
     SORTED_COLUMN,
     Explainer,
@@ -26,6 +26,7 @@ from rees46_sync.warehouse.query_plans import (
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from rees46_sync.shop.query import Query
 
@@ -36,6 +37,10 @@ ArrowReader: TypeAlias = (
 
 READ_ONLY = {"postgresql_readonly": True}
 """SQLAlchemy's execution options for every session. They make PostgreSQL's read-only; other dialects ignore them."""
+
+
+def _connect(hook: DbApiHook, _timeout_s: float | None) -> Any:
+    return hook.get_conn()
 
 
 def _as_is(moment: datetime) -> object:
@@ -54,6 +59,7 @@ class Database:
 
     :param conn_type: the type of its Airflow connections.
     :param dialect: SQLAlchemy's name for it; None if its driver is used without SQLAlchemy.
+    :param connect: opens it without SQLAlchemy, for its hook and the seconds that a person waits, if one does.
     :param session: statements that set a session to UTC and make it read-only (see also :data:`READ_ONLY`).
     :param clock: a query for the server's time in UTC, without a zone.
     :param in_process: whether it is a library that opens a file in this process, and so has this machine's clock.
@@ -69,6 +75,7 @@ class Database:
 
     conn_type: str
     dialect: str | None
+    connect: Callable[[DbApiHook, float | None], Any] = _connect
     session: tuple[str, ...] = ()
     clock: str | None = None
     in_process: bool = False
@@ -115,6 +122,7 @@ DATABASES = (
     Database(
         conn_type="duckdb",
         dialect=None,
+        connect=duckdb_file.connect,
         session=("SET TimeZone = 'UTC'", "BEGIN TRANSACTION READ ONLY"),
         in_process=True,
         explainer=Explainer("EXPLAIN (FORMAT JSON) ", duckdb_scans, SORTED_COLUMN),

@@ -29,7 +29,7 @@ from airflow.providers.common.sql.hooks.sql import DbApiHook
 from upath import UPath
 
 from rees46_sync.airflow_adapters import lineage, staging
-from rees46_sync.airflow_adapters.connections import get_database_hook
+from rees46_sync.airflow_adapters.connections import create_engine, get_database_hook
 from rees46_sync.exceptions import QueryColumnsError, SyncError, TemporaryFilesError, WarehouseError
 from rees46_sync.shop.query import Query, read_query
 from rees46_sync.shop.shop import Shop
@@ -273,7 +273,7 @@ def _run(shop: Shop, query: Query, bounds: Mapping[str, Any], timeout_s: float |
     """
     hook = get_database_hook(shop.warehouse_conn_id)
     try:
-        engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+        engine = create_engine(hook)
     except sa.exc.NoSuchModuleError:
         engine = None
     opened = (
@@ -323,7 +323,8 @@ def _native_query(
     hook: DbApiHook, query: Query, bounds: Mapping[str, Any], timeout_s: float | None
 ) -> Iterator[QueryResult]:
     """Run the query without SQLAlchemy, with the parameters in the style of the driver (PEP 249)."""
-    with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+    connect = find_by_conn_type(hook.conn_type).connect
+    with closing(connect(hook, timeout_s)) as connection, closing(connection.cursor()) as cursor:
         for setting in find_by_driver(connection).session:
             cursor.execute(setting)
         with _interrupted_after(cursor, timeout_s):  # a cursor of DuckDB is a connection
