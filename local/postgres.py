@@ -74,5 +74,5 @@ def sqlalchemy_url(sockets: Path, database: str) -> str:
 
 
 def airflow_uri(sockets: Path, database: str) -> str:
-    """Return the URI of an Airflow connection: its hook drops the query string when it creates an SQLAlchemy engine."""
+    """Return the URI of an Airflow connection: the folder of the sockets is its host."""
     return f"postgres://postgres@{quote(str(sockets), safe='')}/{database}"

@@ -306,8 +306,8 @@ BROKEN = {
         "check that the database is up",
     ),
     "ledger-is-none": Broken(
-        connected("shop_ledger", '{{"conn_type": "duckdb"}}'),
-        "ledger.tables",
+        connected("shop_ledger", '{{"conn_type": "duckdb", "host": "ledger.duckdb"}}'),
+        "ledger.connection",
         ERROR,
         "Connection shop_ledger: its type has no SQLAlchemy dialect",
         "use SQLite, PostgreSQL, MySQL or MariaDB",

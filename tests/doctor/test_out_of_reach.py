@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 
+import duckdb
 import pytest
 
 from rees46_sync.airflow_adapters.connections import get_database_hook
@@ -33,9 +35,13 @@ def insert(shop: ShopUnderTest, *times: str | None) -> None:
     if hook.conn_type == "sqlite":  # Airflow's hook cannot open the path of a test
         shop.add_rows(rows)
         return
-    for order_id, status, time in rows:
-        value = f"'{time}'" if time else "NULL"
-        hook.run(f"INSERT INTO orders VALUES ('{order_id}', '{status}', {value})", True)
+    values = (f"('{order_id}', '{status}', " + (f"'{time}')" if time else "NULL)") for order_id, status, time in rows)
+    statement = "INSERT INTO orders VALUES " + ", ".join(values)
+    if hook.conn_type == "duckdb":  # the hook opens a file for reading alone
+        with closing(duckdb.connect(hook.get_connection("shop_warehouse").host)) as db:
+            db.execute(statement)
+    else:
+        hook.run(statement, True)
 
 
 def query(shop: ShopUnderTest, condition: str) -> None:

@@ -391,7 +391,7 @@ def postgres_uri(home: Path, database: str) -> str:
 
 
 def postgres_connection(home: Path, database: str) -> str:
-    """The same for AIRFLOW_CONN_...: a PostgresHook drops the query string when it creates an SQLAlchemy engine."""
+    """The same for AIRFLOW_CONN_...: the folder of the sockets is its host."""
     return f"postgres://postgres@{quote(str(home / 'postgres'), safe='')}/{database}"
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from rees46_sync.exceptions import LedgerError, NonRetryableError
 from rees46_sync.ledger import database
 from rees46_sync.ledger import dialects as ledger_dialects
-from rees46_sync.ledger.database import Ledger, interactive_ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, interactive_ledger, retry_transaction
 from rees46_sync.ledger.requests import RequestResult, Requests
 from rees46_sync.ledger.tables import deliveries, in_flight_requests, schema_versions
 from tests.conftest import accept, open_request
@@ -150,7 +150,7 @@ def test_two_transactions_in_a_deadlock_both_succeed(ledger: Ledger) -> None:
     attempts: list[int] = []
     both_began = threading.Barrier(2, timeout=20)
 
-    @retry_on_conflict
+    @retry_transaction
     def change(first: int, second: int) -> None:
         attempts.append(first)
         with ledger.transaction() as connection:

@@ -138,7 +138,10 @@ def _rees46(shop: Shop) -> Iterator[Finding]:
 
 def _ledger(shop: Shop) -> Iterator[Finding]:
     from rees46_sync.airflow_adapters.connections import get_database_hook
+    from rees46_sync.ledger.database import Ledger
 
+    # This does not connect; it raises for a kind of database that is not supported.
+    Ledger.from_conn_id(shop.ledger_conn_id).engine.dispose()
     hook = get_database_hook(shop.ledger_conn_id)
     if file := connections.missing_file(hook):
         value = f"{connections.describe_connection(hook)}: there is no file yet"

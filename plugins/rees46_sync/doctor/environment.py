@@ -16,7 +16,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-PROJECT = Path(__file__).resolve().parents[3]
+from rees46_sync.shop.project import find_project
+
+PROJECT = find_project()
 HOME = PROJECT / ".airflow"
 
 UP_FILE = "up.lock"

@@ -47,15 +47,12 @@ def examine(shop: Shop, hook: DbApiHook) -> Iterator[Finding]:
 
     :raises LedgerError: the ledger does not answer.
     :raises LedgerSchemaError: a newer version of this project created its tables.
-    :raises ConnectionFieldsError: its database is of a kind that cannot hold a ledger.
     """
-    from rees46_sync.ledger.database import Ledger, interactive_ledger
+    from rees46_sync.ledger.database import interactive_ledger
     from rees46_sync.ledger.mappings import corrected_mapping
     from rees46_sync.ledger.quarantine import Quarantine
     from rees46_sync.monitoring.freshness import sync_progress
 
-    # This does not connect; it raises for a kind of database that is not supported.
-    Ledger.from_conn_id(shop.ledger_conn_id).engine.dispose()
     missing = missing_tables(hook)
     if missing:
         yield no_tables(missing)

@@ -14,17 +14,15 @@ import argparse
 import os
 import re
 import sys
-from pathlib import Path
 
 from rees46_sync.exceptions import NonRetryableError, SyncError
 from rees46_sync.ledger import shop_names
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.migrations import STEP_TIMEOUT_S, VERSION, display_url
 from rees46_sync.ledger.views import create_views
+from rees46_sync.shop.project import find_project
 from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shops, shops_dir
-
-PROJECT = Path(__file__).resolve().parents[3]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +75,7 @@ def _migrate(conn_id: str) -> None:
 
 
 def _change_shop(options: argparse.Namespace) -> None:
-    shops, _ = load_shops(shops_dir(PROJECT))
+    shops, _ = load_shops(shops_dir(find_project()))
     old, new = options.rename or (options.retire, None)
     if served := next((shop for shop in shops if shop.shop == old), None):
         remedy = (

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from rees46_sync.formatting import timestamp
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import approvals
 
@@ -43,7 +43,7 @@ class Approvals:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    @retry_on_conflict
+    @retry_transaction
     def record(self, run: RunRef, outcome: str, exceeded_text: str, decided_by: str | None = None) -> Approval:
         """Record that approval was requested, or the decision; return the record."""
         approval = Approval(run.extraction_id, outcome, exceeded_text, decided_by, datetime.now(UTC))

@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.extractions import OtherExtractions
 from rees46_sync.ledger.lookup import LOOKUP_CHUNK
@@ -29,7 +29,7 @@ class Confirmations:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    @retry_on_conflict
+    @retry_transaction
     def confirm(self, run: RunRef, orders: pd.DataFrame, others: OtherExtractions) -> int:
         """
         Record orders that an extraction found in need of nothing, as far as it is not known yet.

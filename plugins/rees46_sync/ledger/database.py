@@ -85,7 +85,7 @@ def _error(state: RetryCallState) -> BaseException | None:
 # If two tasks insert the same row at once, the slower one fails and repeats its transaction; if they wait for each
 # other, the database ends one of them. Its transaction is rolled back, so it can be repeated. If the connection is
 # lost, it may have been committed all the same: what is decorated must come to the same if it is made twice.
-retry_on_conflict = retry(
+retry_transaction = retry(
     retry=retry_if_exception(
         lambda error: isinstance(error, sa.exc.IntegrityError) or is_deadlock(error.__cause__) or _is_transient(error)
     ),
@@ -153,7 +153,7 @@ class Ledger:
         ledger.migrate()
         return ledger
 
-    @retry_on_conflict
+    @retry_transaction
     def migrate(self) -> None:
         """
         Create or migrate the tables. If they are current, this costs one query.
@@ -213,7 +213,7 @@ class Ledger:
 
         :param timeout_s: for each of its statements; by default the ledger's own.
         :raises LedgerError: the database does not answer, or refuses; with its own message, without rows. If it is
-            transient, :func:`retry_on_conflict` repeats the transaction.
+            transient, :func:`retry_transaction` repeats the transaction.
         :raises LedgerSchemaError: the ledger is newer than this version of the project.
         """
         with self._ledger_errors():

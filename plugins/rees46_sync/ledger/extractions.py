@@ -14,7 +14,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import extractions
 
@@ -25,7 +25,7 @@ class Extractions:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    @retry_on_conflict
+    @retry_transaction
     def start(self, run: RunRef, started_at: datetime, window: tuple[datetime, datetime]) -> None:
         """
         Record that an extraction starts; to be called before its first row is read.
@@ -45,7 +45,7 @@ class Extractions:
             connection.execute(sa.delete(extractions).where(_is(run)))  # the commit of a lost connection
             connection.execute(sa.insert(extractions).values(row))
 
-    @retry_on_conflict
+    @retry_transaction
     def finish_reading(self, run: RunRef) -> None:
         """Record that an extraction has read all its rows; one that starts after this has read later."""
         with self.ledger.transaction() as connection:
@@ -53,20 +53,20 @@ class Extractions:
             mark = connection.scalar(sa.select(sa.func.max(extractions.c.id)))
             connection.execute(sa.update(extractions).where(_is(run)).values(read_mark=mark))
 
-    @retry_on_conflict
+    @retry_transaction
     def close(self, run: RunRef) -> None:
         """Record that nothing of an extraction will be sent any more."""
         with self.ledger.transaction() as connection:
             connection.execute(sa.update(extractions).where(_is(run)).values(is_open=False))
 
-    @retry_on_conflict
+    @retry_transaction
     def remove_older(self, shop: str, limit: datetime) -> None:
         """Remove a shop's extractions that started before a time: their staged files are gone."""
         with self.ledger.transaction() as connection:
             old = (extractions.c.shop == shop) & (extractions.c.started_at < limit)
             connection.execute(sa.delete(extractions).where(old))
 
-    @retry_on_conflict
+    @retry_transaction
     def others(self, run: RunRef) -> OtherExtractions:
         """
         Return how the other extractions of the shop relate to that of a run.

@@ -19,7 +19,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.extractions import OtherExtractions
 from rees46_sync.ledger.tables import UtcDateTime, confirmations, in_flight_requests, uncertain_orders
@@ -52,7 +52,7 @@ _REQUESTED = pa.schema(
 _CONFIRMED = pa.schema({"order_id": pa.string(), "confirmed_at": _UTC, "confirmed_since": _UTC})
 
 
-@retry_on_conflict
+@retry_transaction
 def look_up(
     ledger: Ledger,
     shop: str,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from more_itertools import chunked
 
 from rees46_sync.formatting import printable
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.runs import has_delivered
 from rees46_sync.ledger.tables import UtcDateTime, rejected_orders, sync_runs
 
@@ -113,7 +113,7 @@ class Quarantine:
                 counts.by_reason.update(dict.fromkeys(reasons.split(", "), count))
         return counts
 
-    @retry_on_conflict
+    @retry_transaction
     def _store_chunk(self, shop: str, run_id: str, rows: dict[str, RejectedRow]) -> int:
         column = rejected_orders.c.fingerprint
         now = datetime.now(UTC)

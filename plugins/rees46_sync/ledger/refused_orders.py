@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.lookup import LOOKUP_CHUNK
 from rees46_sync.ledger.tables import refused_orders
@@ -50,7 +50,7 @@ class RefusedOrders:
             ]
         return pd.DataFrame(rows, columns=["order_id", "code", "batch_size"]).astype({"order_id": "str"})
 
-    @retry_on_conflict
+    @retry_transaction
     def record(self, shop: str, orders: pd.DataFrame) -> None:
         """
         Record orders that were refused.
@@ -66,7 +66,7 @@ class RefusedOrders:
             with self.ledger.transaction() as connection:
                 connection.execute(sa.insert(refused_orders), rows)
 
-    @retry_on_conflict
+    @retry_transaction
     def forget(self, shop: str, order_ids: Sequence[str]) -> None:
         """Remove orders that REES46 has accepted after all."""
         with self.ledger.transaction() as connection:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.dialects import as_json, get_dialect
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.ledger.tables import (
@@ -141,7 +141,7 @@ class Requests:
         """Return the token of the ledger's present state, as the run's extraction sees it."""
         return self.state(run)[0]
 
-    @retry_on_conflict
+    @retry_transaction
     def state(self, run: RunRef) -> tuple[ChangeToken, int]:
         """Return :meth:`change_token`, and the lease of the shop's latest load; one query."""
         with self.ledger.transaction() as connection:
@@ -149,7 +149,7 @@ class Requests:
         *parts, lease = (part or 0 for part in row)
         return ChangeToken(*parts), lease
 
-    @retry_on_conflict
+    @retry_transaction
     def take_lease(self, shop: str) -> int:
         """
         Take the shop's next lease for a load, and mark the orders of all in-flight requests of the shop as uncertain.
@@ -186,7 +186,7 @@ class Requests:
         row = {"shop": run.shop, "extraction_id": run.extraction_id, "lease": lease}
         repeats = count()
 
-        @retry_on_conflict
+        @retry_transaction
         def record() -> list[int]:
             is_repeated = bool(next(repeats))
             with self.ledger.transaction() as connection:
@@ -202,7 +202,7 @@ class Requests:
             for number, orders, text in zip(record(), batches, texts, strict=False)  # all numbers, or none
         ]
 
-    @retry_on_conflict
+    @retry_transaction
     def cancel_request(self, request: InFlightRequest) -> None:
         """Remove a request that was not sent after all."""
         with self.ledger.transaction() as connection:
@@ -218,7 +218,7 @@ class Requests:
         request, now, repeats = result.request, datetime.now(UTC), count()
         batch = {"partition": partition, "orders": request.count, "requests": result.requests}
 
-        @retry_on_conflict
+        @retry_transaction
         def record() -> str:
             is_repeated = bool(next(repeats))
             with self.ledger.transaction() as connection:
@@ -242,7 +242,7 @@ class Requests:
 
         return record()
 
-    @retry_on_conflict
+    @retry_transaction
     def accepted_by_partition(self, extraction_id: str) -> dict[int, int]:
         """Return how many orders of each partition of an extraction were accepted."""
         query = (

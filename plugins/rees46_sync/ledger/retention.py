@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from rees46_sync.ledger.coverage import merge_into_covered
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.runs import READ_UP_TO, has_delivered, recovered_later
 from rees46_sync.ledger.tables import (
     UtcDateTime,
@@ -162,7 +162,7 @@ _OLD_ROWS: dict[sa.Table, _OldRows] = {
 }
 
 
-@retry_on_conflict
+@retry_transaction
 def _remove_superseded(ledger: Ledger, shop: str, before: datetime, settle: timedelta) -> tuple[bool, int]:
     """
     Remove old accepted rows of orders that have a newer one; continue after the row that was checked last.

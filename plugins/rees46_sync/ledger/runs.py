@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.migrations import VERSION
 from rees46_sync.ledger.tables import UtcDateTime, sync_runs
 
@@ -61,7 +61,7 @@ class Runs:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    @retry_on_conflict
+    @retry_transaction
     def save(self, **record: Any) -> None:
         """Store the record of a run (columns of ``rees46_sync_runs``), in place of an earlier one of the same run."""
         same_run = (sync_runs.c.dag_id == record["dag_id"]) & (sync_runs.c.run_id == record["run_id"])

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from rees46_sync.exceptions import NonRetryableError
 from rees46_sync.formatting import timestamp
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.migrations import STEP_TIMEOUT_S
 from rees46_sync.ledger.quarantine import QUARANTINE_CHUNK, RejectedRow
 from rees46_sync.ledger.tables import (
@@ -70,7 +70,7 @@ def shops_without_file(ledger: Ledger, with_file: Collection[str]) -> dict[str, 
     }
 
 
-@retry_on_conflict
+@retry_transaction
 def retire(ledger: Ledger, shop: str) -> None:
     """
     Record that a shop was taken out on purpose, so that its file is not missed; its rows stay. A later run ends this.
@@ -87,7 +87,7 @@ def retire(ledger: Ledger, shop: str) -> None:
         connection.execute(sa.insert(alerts).values(**row, since=now, as_of=now, first_seen=now))
 
 
-@retry_on_conflict
+@retry_transaction
 def rename(ledger: Ledger, old: str, new: str) -> Counter[str]:
     """
     Give a shop another name in all tables, in one transaction; its next run continues from the same watermark.

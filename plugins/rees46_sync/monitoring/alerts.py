@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from rees46_sync.ledger.database import Ledger, retry_on_conflict
+from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.tables import alert_messages, alerts
 from rees46_sync.shop.channels import Channel, Event
 
@@ -107,7 +107,7 @@ class Alerts:
         self.ledger = ledger
         self.shop = shop
 
-    @retry_on_conflict
+    @retry_transaction
     def first_seen(self, alert: AlertName, now: datetime) -> datetime:
         """Return when an alert was evaluated first. If it never was, record that this is now, and that it is quiet."""
         with self.ledger.transaction() as connection:
@@ -118,7 +118,7 @@ class Alerts:
                 connection.execute(sa.insert(alerts).values(**row, **times))
         return known or now
 
-    @retry_on_conflict
+    @retry_transaction
     def record(
         self,
         evaluation: AlertEvaluation,
@@ -185,7 +185,7 @@ class Alerts:
         with self.ledger.transaction() as connection:
             return [(number, json.loads(text)) for number, text in connection.execute(query)]
 
-    @retry_on_conflict
+    @retry_transaction
     def claim(self, number: int, now: datetime) -> bool:
         """Claim a message in order to send it; False if it was sent meanwhile, is gone, or another process sends it."""
         messages = alert_messages.c
@@ -213,7 +213,7 @@ class Alerts:
         with self.ledger.transaction() as connection:
             return connection.execute(query).all() if sa.inspect(connection).has_table(alerts.name) else ()
 
-    @retry_on_conflict
+    @retry_transaction
     def _update(self, number: int, **values: datetime | None) -> None:
         with self.ledger.transaction() as connection:
             connection.execute(sa.update(alert_messages).where(alert_messages.c.id == number).values(**values))
