@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from statistics import mean
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from airflow.sdk import RetryDecision
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from rees46_sync import exceptions
-from rees46_sync.airflow_adapters.retry_policy import MAX_DELAY, MAX_RETRY_AFTER, MIN_DELAY, Rees46RetryPolicy
+from rees46_sync.airflow_adapters.retry_policy import (
+    MAX_DELAY,
+    MAX_RETRY_AFTER,
+    MAX_WAITS,
+    MIN_DELAY,
+    Rees46RetryPolicy,
+)
 from rees46_sync.exceptions import (
     AccountingError,
     ConnectionFieldsError,
@@ -41,6 +48,9 @@ from rees46_sync.exceptions import (
     WarehouseError,
     WindowError,
 )
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 ONE_HOUR = timedelta(hours=1)
 
@@ -143,6 +153,22 @@ def test_a_retry_waits_as_long_as_rees46_asks_between_half_a_minute_and_a_day(
     assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, waited)
     assert decision.reason == f"REES46 answered 503; wait. It asks to wait {waited}."
     assert waited <= MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("try_number", "waits", "is_free"), [(1, 0, True), (1, MAX_WAITS - 1, True), (1, MAX_WAITS, False), (2, 0, False)]
+)
+def test_the_first_waits_that_rees46_asks_for_use_up_no_retry_where_airflow_can(
+    try_number: int, waits: int, is_free: bool
+) -> None:
+    error = Rees46UnavailableError("REES46 answered 429", "wait", http_status=429, retry_after=ONE_HOUR)
+    context = cast("Context", {"task_reschedule_count": waits})
+
+    decision = Rees46RetryPolicy().evaluate(error, try_number, max_tries=8, context=context)
+
+    can = hasattr(RetryDecision, "reschedule")  # from Airflow 3.4 on
+    assert decision.action.value == ("reschedule" if can and is_free else "retry")
+    assert (decision.retry_delay, decision.reason) == (ONE_HOUR, "REES46 answered 429; wait. It asks to wait 1:00:00.")
 
 
 @pytest.mark.parametrize(

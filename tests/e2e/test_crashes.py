@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from airflow.sdk import RetryDecision
 
 from rees46_sync.pipeline.delivery import MAX_UNRECORDED
 
@@ -156,6 +157,22 @@ def test_outage_longer_than_all_retries_fails_and_the_next_run_recovers(live_sho
     live_shop.sandbox.reset()
     assert_recovers(live_shop, run_id, twice=0)
     assert live_shop.sandbox.stats()["orders"] == ORDERS
+
+
+@pytest.mark.skipif(not hasattr(RetryDecision, "reschedule"), reason="needs Airflow 3.4")
+def test_waiting_as_long_as_rees46_asks_uses_up_no_retry(live_shop: LiveShop) -> None:
+    live_shop.sandbox.reset("503:0@1")
+    run_id = live_shop.trigger()
+    wait_until(
+        "a load that waits",
+        lambda: any(state == "up_for_reschedule" for state, _ in live_shop.instances(run_id, "load_batches").values()),
+    )
+    live_shop.sandbox.reset()
+
+    assert live_shop.end_of(run_id) == "success"
+    assert {attempts for _, attempts in live_shop.instances(run_id, "load_batches").values()} == {1}
+    assert_closes(live_shop.account(run_id), outcome="success", sent=ORDERS, failed=0)
+    assert_recovers(live_shop, run_id, twice=0)
 
 
 def test_kills_before_anything_is_sent_cost_nothing(live_shop: LiveShop) -> None:

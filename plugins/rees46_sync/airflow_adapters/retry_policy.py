@@ -21,6 +21,9 @@ hour. After a longer one, the next hourly run sends what is missing."""
 MAX_RETRY_AFTER = timedelta(hours=24)
 """REES46 requires a synchronisation every 24 hours, so no Retry-After may delay it for longer."""
 
+MAX_WAITS = 10
+"""How often the first attempt may wait for as long as REES46 asks without using up a retry, from Airflow 3.4 on."""
+
 
 class Rees46RetryPolicy(RetryPolicy):
     """Fail at once if a retry cannot help; wait as long as REES46 asks; otherwise back off with jitter."""
@@ -34,9 +37,18 @@ class Rees46RetryPolicy(RetryPolicy):
                 return RetryDecision.fail(str(exception))
             case Rees46UnavailableError(retry_after=timedelta() as asked):
                 # A Retry-After of 0, or of a date in the past, must not use up all retries within a moment.
-                delay = min(max(asked, MIN_DELAY), MAX_RETRY_AFTER)
-                return RetryDecision.retry(delay, f"{exception} It asks to wait {delay}.")
+                return _wait(min(max(asked, MIN_DELAY), MAX_RETRY_AFTER), exception, try_number, context)
             case _:
                 # A cleared task keeps counting its attempts, so the exponent needs a bound of its own.
                 delay = min(MAX_DELAY, MIN_DELAY * 2 ** min(try_number - 1, 10))
                 return RetryDecision.retry(delay * random.uniform(0.5, 1), str(exception))  # noqa: S311 - jitter
+
+
+def _wait(delay: timedelta, error: Rees46UnavailableError, try_number: int, context: Context | None) -> RetryDecision:
+    reason = f"{error} It asks to wait {delay}."
+    # Airflow's own handling of the bound forgets the delay, and would ask REES46 again too early.
+    waits = context.get("task_reschedule_count", 0) if context and try_number == 1 else MAX_WAITS
+    if waits < MAX_WAITS and (reschedule := getattr(RetryDecision, "reschedule", None)):
+        decision: RetryDecision = reschedule(delay, max_reschedules=MAX_WAITS, reason=reason)
+        return decision
+    return RetryDecision.retry(delay, reason)
