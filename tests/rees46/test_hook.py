@@ -323,6 +323,18 @@ def test_a_retry_after_that_cannot_be_used_is_ignored(
     assert (caught.value.retry_after, caught.value.requests) == (asked, 4)
 
 
+@pytest.mark.parametrize("code", [408, 429, 500, 503])
+def test_what_rees46_says_beside_not_now_is_in_the_message(
+    server_with: Callable[[bytes], int], hook_of: HookOf, code: int
+) -> None:
+    body = b'{"status": "error", "message": "maintenance until noon, secret ' + SECRET.encode() + b'"}'
+    answer = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
+    hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
+
+    with pytest.raises(Rees46UnavailableError, match=rf"answered {code} \(maintenance until noon, secret \*\*\*\); the"):
+        hook.send(ORDERS)
+
+
 @OVER_BOTH
 def test_redirects_are_not_followed(sandbox: Sandbox, hook: Rees46Hook, dialect: str) -> None:
     sandbox.reset(fault="redirect@x1")
@@ -339,7 +351,7 @@ def test_redirects_are_not_followed(sandbox: Sandbox, hook: Rees46Hook, dialect:
         pytest.param("404", "answered 404 .*; this is not the endpoint: correct host, schema and dialect", id="404"),
         pytest.param("error_in_200", r"\(Shop not found\); REES46 knows no such shop there", id="error-in-200"),
         pytest.param("html_in_200", r"neither yes nor no \([0-9]+ bytes, text/html.*\); look for a proxy", id="page"),
-        pytest.param("500", "answered 500; the batch will be sent again", id="500"),
+        pytest.param("500", r"answered 500 \(Sandbox fault\); the batch will be sent again", id="500"),
     ],
 )
 def test_the_message_says_what_to_do_next(sandbox: Sandbox, hook: Rees46Hook, spec: str, words: str) -> None:

@@ -275,17 +275,18 @@ class Rees46Hook(BaseHook):
                 "ask your REES46 manager whether the batch arrived" if words else "look for a proxy in between",
                 http_status=code,
             )
+        reason = self._without_secret(refusal_reason(content))
+        answered = f"{settings.url} answered {code}{f' ({reason})' if reason else ''}"
         if code in (408, TOO_MANY) or code >= 500:
             raise Rees46UnavailableError(
-                f"{settings.url} answered {code}",
+                answered,
                 "the batch will be sent again",
                 http_status=code,
                 retry_after=_retry_after(answer),
                 transient=code in (408, TOO_MANY, 502, 503, 504),
             )
-        reason = self._without_secret(refusal_reason(content))
         raise Rees46RejectedError(
-            f"{settings.url} answered {code}{f' ({reason})' if reason else ''}",
+            answered,
             remedy(code, reason, settings.conn_id),
             http_status=code,
             reason=reason,
