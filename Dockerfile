@@ -1,14 +1,25 @@
 # An image of this project for Docker, Kubernetes and the official Helm chart: docs/deploying.md.
-# It was not built, because the development machine has no Docker; tests/test_deploying.py runs its pip steps.
-FROM apache/airflow:3.3.2-python3.11
+# It was not built, because the development machine has no Docker; tests/test_deploying.py does what its steps do.
+#
+# Pin the base by its digest: docker build --build-arg AIRFLOW=apache/airflow@sha256:… .
+ARG AIRFLOW=apache/airflow:3.3.2-python3.11
 
-COPY --chown=airflow:0 requirements.txt pyproject.toml README.md LICENSE /opt/rees46/
-# The whole lock, with which the tests ran.
-RUN pip install --no-cache-dir -r /opt/rees46/requirements.txt
-
+FROM ${AIRFLOW} AS wheel
+COPY --chown=airflow:0 pyproject.toml README.md LICENSE /opt/rees46/
 COPY --chown=airflow:0 plugins/rees46_sync /opt/rees46/plugins/rees46_sync
-RUN pip install --no-cache-dir --no-deps --no-build-isolation /opt/rees46
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /opt/rees46/wheel /opt/rees46
 
-COPY --chown=airflow:0 plugins/rees46_plugin.py plugins/.airflowignore /opt/airflow/plugins/
+FROM ${AIRFLOW}
+# Or what `make lock-extras` has made of it with the extras that you use: requirements-extras.txt.
+ARG REQUIREMENTS=requirements.txt
+COPY --chown=airflow:0 ${REQUIREMENTS} /opt/rees46/requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r /opt/rees46/requirements.txt
+COPY --from=wheel /opt/rees46/wheel /opt/rees46/wheel
+RUN pip install --no-cache-dir --no-deps /opt/rees46/wheel/*.whl
+
 COPY --chown=airflow:0 include /opt/airflow/include
 COPY --chown=airflow:0 dags /opt/airflow/dags
+USER airflow
+# Of the API server. compose.yaml has those of the other components; Kubernetes does not use this.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=1m \
+    CMD ["curl", "--silent", "--fail", "http://localhost:8080/api/v2/monitor/health"]

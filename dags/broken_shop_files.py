@@ -5,15 +5,6 @@ Airflow schedules no DAG of a file with an import error, so the error must not b
 which has the DAGs of all shops.
 """
 
-from __future__ import annotations
+from rees46_sync.airflow_project import raise_broken_shop_files
 
-from pathlib import Path
-
-from rees46_sync.shop.shop_file import load_shops, shops_dir
-
-# Airflow looks only into files that contain the words "airflow" and "dag".
-_errors = load_shops(shops_dir(Path(__file__).resolve().parents[1]))[1]
-if len(_errors) == 1:
-    raise _errors[0]
-if _errors:
-    raise ExceptionGroup(f"{len(_errors)} shop files cannot be used", _errors)
+raise_broken_shop_files(__file__)  # Airflow looks only into files that contain the words "airflow" and "dag".

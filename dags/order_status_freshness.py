@@ -1,37 +1,5 @@
-"""
-The DAG ``order_status_freshness``: every quarter of an hour, do each shop's changes reach REES46 in time?
+"""The DAG ``order_status_freshness``: every quarter of an hour, do each shop's changes reach REES46 in time?"""
 
-Wiring only. It reads the ledgers and not Airflow's own records, so it notices a paused DAG as well as one that fails.
-"""
+from rees46_sync.airflow_project import create_freshness_dag
 
-from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-from airflow.providers.standard.decorators.python import python_task  # as in order_status_sync.py
-from airflow.sdk import DAG, CronTriggerTimetable
-
-from rees46_sync.monitoring.check_freshness import check_freshness, list_shops
-from rees46_sync.shop.shop_file import shops_dir
-
-with DAG(
-    dag_id="order_status_freshness",
-    description="Check whether every shop's changes reach REES46 in time",
-    doc_md=Path(__file__).with_suffix(".md").read_text(),
-    schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
-    start_date=datetime(2000, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    tags=["rees46"],
-    # The next run is the next attempt.
-    default_args={"owner": "rees46", "retries": 0, "execution_timeout": timedelta(minutes=10)},
-):
-    # Listed at each run, so that adding or removing a shop does not change this DAG.
-    folder = str(shops_dir(Path(__file__).resolve().parents[1]))
-    shops = python_task(list_shops, task_display_name="List shops")(folder)
-    python_task(
-        check_freshness,
-        task_display_name="Check freshness",
-        map_index_template="{{ task.op_kwargs['shop']['name'] }}",
-    ).partial(shops=folder).expand(shop=shops)
+create_freshness_dag(__file__)

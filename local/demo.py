@@ -25,6 +25,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from local.home import keep_private, make_private
 from rees46_sync.doctor.dry_run import account_in, run_dag
 from rees46_sync.doctor.environment import HOME, PROJECT
 from rees46_sync.sandbox.server import Sandbox, running
@@ -116,8 +117,8 @@ def run_sandbox() -> AbstractContextManager[Sandbox]:
     return running("demo-store-key", "demo-secret-key")
 
 
-def connection_variables(sandbox: Sandbox) -> dict[str, str]:
-    """Return the demo's Airflow connections as environment variables."""
+def connection_variables(sandbox: Sandbox, folder: Path = FOLDER) -> dict[str, str]:
+    """Return the demo's Airflow connections as environment variables; its databases are in ``folder``."""
     rees46 = {
         "conn_type": "http",
         "host": sandbox.host,
@@ -127,8 +128,8 @@ def connection_variables(sandbox: Sandbox) -> dict[str, str]:
         "password": sandbox.shop_secret,
     }
     return {
-        "AIRFLOW_CONN_DEMO_WAREHOUSE": f"sqlite:///{FOLDER}/warehouse.db",
-        "AIRFLOW_CONN_DEMO_LEDGER": f"sqlite:///{FOLDER}/ledger.db",
+        "AIRFLOW_CONN_DEMO_WAREHOUSE": f"sqlite:///{folder}/warehouse.db",
+        "AIRFLOW_CONN_DEMO_LEDGER": f"sqlite:///{folder}/ledger.db",
         "AIRFLOW_CONN_DEMO_REES46": json.dumps(rees46),
     }
 
@@ -136,7 +137,7 @@ def connection_variables(sandbox: Sandbox) -> dict[str, str]:
 def main() -> int:
     """Run the demo; return its exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    HOME.mkdir(exist_ok=True)
+    make_private(HOME)
     with (HOME / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,6 +239,7 @@ def _find_problems(number: int, account: dict[str, int | str], orders: DemoOrder
 
 
 if __name__ == "__main__":
+    keep_private()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -164,3 +164,14 @@ def test_the_example_of_an_own_shop_is_a_usable_shop_file(tmp_path: Path) -> Non
         file.write_text(content)
 
     assert load_shop(path).shop == yaml.safe_load(shop_file)["shop"]
+
+
+def test_what_stops_each_threat_is_tested_where_the_table_says() -> None:
+    table = (PROJECT / "docs" / "security.md").read_text().partition("\n## Threats\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if ".py`" in line]
+    assert len(rows) > 10
+    for *_, tests in rows:
+        folder = Path()
+        for name in re.findall(r"`(\S+\.py)`", tests):
+            folder = Path(name).parent if "/" in name else folder
+            assert (PROJECT / "tests" / folder / Path(name).name).is_file(), f"{name} does not exist"

@@ -1,17 +1,28 @@
-"""The connection form of type ``rees46``, as Airflow's own code reads it from the installed package."""
+"""What Airflow's own code reads from the installed package: the provider, its connection form, and the plugin."""
 
 from __future__ import annotations
 
+import json
+import runpy
 import subprocess
 import sys
+from importlib import import_module, metadata
+from pathlib import Path
 
+import airflow
+import jsonschema
 import pytest
+from airflow import plugins_manager
 from airflow.api_fastapi.core_api.datamodels.connections import ConnectionHookMetaData
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
+from rees46_sync import VERSION
+from rees46_sync.airflow_project.plugin import Rees46Plugin
+from rees46_sync.provider import get_provider_info
 from rees46_sync.rees46.connection import ExtraFields
 from rees46_sync.rees46.dialects import DIALECTS
 from rees46_sync.rees46.hook import Rees46Hook
+from tests.conftest import PROJECT
 
 AT_START_UP = """
 import sys
@@ -76,3 +87,35 @@ def test_airflow_imports_nothing_heavy_for_the_form_at_its_start() -> None:
     done = subprocess.run([sys.executable, "-c", AT_START_UP], capture_output=True, text=True, timeout=120)
 
     assert (done.stdout, done.stderr, done.returncode) == ("set()\n", "", 0)
+
+
+def test_the_provider_is_what_airflows_schema_of_providers_allows_and_names_modules_that_exist() -> None:
+    info = get_provider_info()
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+
+    jsonschema.validate(info, schema)
+
+    assert set(info) <= set(schema["properties"])
+    assert info["package-name"] == metadata.metadata("airflow-provider-rees46")["Name"]
+    modules = [module for kind in ("hooks", "operators") for entry in info[kind] for module in entry["python-modules"]]
+    assert [import_module(name).__name__ for name in modules] == modules
+    assert metadata.version("airflow-provider-rees46") == VERSION
+
+
+def test_the_plugin_is_loaded_once_though_a_checkout_has_a_file_for_it_as_well() -> None:
+    plugins, errors = plugins_manager._get_plugins()
+
+    assert [str(plugin.source) for plugin in plugins if plugin.name == "rees46"] == [
+        "airflow-provider-rees46=="
+        f"{VERSION}: EntryPoint(name='rees46', value='rees46_sync.airflow_project.plugin:Rees46Plugin', "
+        "group='airflow.plugins')"
+    ]
+    assert errors == {}
+
+
+def test_the_file_brings_the_plugin_if_the_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: [])
+
+    names = runpy.run_path(str(PROJECT / "plugins" / "rees46_plugin.py"))
+
+    assert names["Rees46Plugin"] is Rees46Plugin

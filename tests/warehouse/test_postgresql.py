@@ -125,6 +125,18 @@ def test_psycopg_reads_if_adbc_cannot_connect(
     assert arrow == [False]
 
 
+def test_psycopg_reads_if_adbc_is_not_installed(
+    database: PostgreSQL, arrow: list[bool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+
+    with caplog.at_level("INFO", logger=postgresql.log.name):
+        staged = database.staged(f"SELECT '7' AS order_id, {AT_NOON} {ANY_WINDOW}")
+
+    assert (len(staged.rows), arrow) == (1, [False])
+    assert "install airflow-provider-rees46[postgres]" in caplog.text
+
+
 @pytest.mark.parametrize("time", ["infinity", "-infinity", "10000-01-01", "294276-12-31", "0001-12-31 BC"])
 @pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
 def test_a_time_whose_year_python_does_not_have_stops_the_run(database: PostgreSQL, kind: str, time: str) -> None:

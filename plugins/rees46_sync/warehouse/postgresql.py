@@ -93,7 +93,11 @@ def _begin(session: sa.Connection, statement: str, columns: Sequence[str], opene
         return None
     if psycopg.info.parameter_status("server_encoding") != "UTF8":
         return None
-    from adbc_driver_postgresql import StatementOptions, dbapi
+    try:
+        from adbc_driver_postgresql import StatementOptions, dbapi
+    except ImportError:
+        log.info("ADBC would read five times as fast: install airflow-provider-rees46[postgres].")
+        return None
     from psycopg.conninfo import make_conninfo
 
     # get_parameters() leaves the password out.
