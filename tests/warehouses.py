@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,6 +64,7 @@ class WarehouseUnderTest(ABC):
     :param overflow: an expression that fails for a row, and the database's message.
     :param from_moscow, to_moscow: expressions that convert a naive time of Moscow to UTC, and back.
     :param shows_status: an expression whose error quotes the row's status.
+    :param not_shown: tests, or one case of a test, that this engine cannot show, and why.
     """
 
     kind: ClassVar[str]
@@ -71,6 +74,7 @@ class WarehouseUnderTest(ABC):
     from_moscow: ClassVar[str]
     to_moscow: ClassVar[str]
     shows_status: ClassVar[str]
+    not_shown: ClassVar[dict[str, str]] = {}
 
     def __init__(self, shop: ShopUnderTest) -> None:
         self.shop = shop
@@ -375,8 +379,11 @@ class MySQL(ServerUnderTest):
         self.execute(f"KILL USER {self.login}")
 
 
-SERVERS = ["postgresql", "mariadb"]
-KINDS = ["sqlite", "duckdb", *SERVERS]
+ENGINE = os.environ.get("WAREHOUSE")
+"""The one kind that is tested in an environment of its own, which `make test-warehouses` makes."""
+
+SERVERS = [ENGINE] if ENGINE else ["postgresql", "mariadb"]
+KINDS = [ENGINE] if ENGINE else ["sqlite", "duckdb", *SERVERS]
 
 
 def warehouse_of(kind: str, shop: ShopUnderTest, request: pytest.FixtureRequest) -> WarehouseUnderTest:
@@ -389,7 +396,14 @@ def warehouse_of(kind: str, shop: ShopUnderTest, request: pytest.FixtureRequest)
             made = DuckDB(shop)
         case "postgresql":
             made = PostgreSQL(shop, request.getfixturevalue("postgres_home"))
-        case _:
+        case "mariadb":
             made = MySQL(shop, request.getfixturevalue("mariadb"))
+        case _:
+            made = import_module(f"tests.warehouse.engines.{kind}.warehouse").warehouse(
+                shop, request.getfixturevalue("engine")
+            )
+    for name in (request.function.__name__, request.node.name.replace(f"{kind}-", "")):
+        if name in made.not_shown:
+            pytest.skip(made.not_shown[name])
     shop.connect("shop_warehouse", made.connection())
     return made

@@ -1,6 +1,7 @@
 -- Shopify, as Airbyte's connector delivers it to a warehouse (typed tables, "Destinations V2"). Fivetran's:
 -- shopify_fivetran_orders.sql.
--- The SQL is tested in PostgreSQL. No other warehouse was tried.
+-- The SQL is tested in PostgreSQL. Snowflake's is shopify_airbyte_snowflake_orders.sql, BigQuery's
+-- shopify_airbyte_bigquery_orders.sql.
 --
 -- Change: the schema, public, if the destination has another one. Several shops are several schemas or prefixes: a shop
 --   file each.

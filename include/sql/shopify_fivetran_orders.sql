@@ -1,6 +1,6 @@
 -- Shopify, as Fivetran's connector delivers it to a warehouse. Airbyte's: shopify_airbyte_orders.sql.
--- The SQL is tested in PostgreSQL. In Snowflake the table is SHOPIFY."ORDER", in BigQuery shopify.`order`;
--- neither was tried.
+-- The SQL is tested in PostgreSQL. Snowflake's is shopify_fivetran_snowflake_orders.sql, BigQuery's
+-- shopify_fivetran_bigquery_orders.sql.
 --
 -- Change: the schema, shopify, if the connector has another name. Several shops are several schemas: a shop file each.
 -- Order id: id, Shopify's own. No Shopify app of REES46 was found: send here what your theme or tag sends with the

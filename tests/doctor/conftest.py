@@ -33,6 +33,10 @@ AN_HOUR_AGO = NOW - timedelta(hours=1)
 TWO_HOURS_AGO = NOW - timedelta(hours=2)
 
 
+READER = "orders_reader"
+"""The role of PostgreSQL that may read the orders, and add to them for the tests."""
+
+
 PASSWORD = "p4ss-of-the-warehouse"
 
 
@@ -81,7 +85,8 @@ def healthy_anywhere(request: pytest.FixtureRequest, healthy: ShopUnderTest) -> 
     elif request.param == "postgres":
         home: Path = request.getfixturevalue("postgres_home")
         fill_postgres(home, ROWS)
-        healthy.connect("shop_warehouse", postgres_connection(home, "postgres"))
+        warehouse = postgres_connection(home, "postgres").replace("postgres@", f"{READER}@", 1)
+        healthy.connect("shop_warehouse", warehouse)
         healthy.connect("shop_ledger", postgres_connection(home, "postgres"))
     elif request.param == "mysql":
         server: MariaDB = request.getfixturevalue("mariadb")
@@ -91,7 +96,8 @@ def healthy_anywhere(request: pytest.FixtureRequest, healthy: ShopUnderTest) -> 
             f"INSERT INTO orders VALUES {', '.join(str((row[0], row[1], str(row[2]))) for row in ROWS)}",
             database=database,
         )
-        healthy.connect("shop_warehouse", server.connection(database))
+        reader = server.create_user("secret", f"SELECT, INSERT ON {database}.*")
+        healthy.connect("shop_warehouse", server.connection(database, reader, "secret"))
     return healthy
 
 
@@ -106,6 +112,9 @@ def fill_postgres(home: Path, rows: list[tuple[str, str, datetime]]) -> sa.Engin
         for order_id, status, updated_at in rows:
             values = {"id": order_id, "status": status, "updated_at": updated_at}
             connection.execute(sa.text("INSERT INTO orders VALUES (:id, :status, :updated_at)"), values)
+        if not connection.scalar(sa.text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": READER}):
+            connection.execute(sa.text(f"CREATE ROLE {READER} LOGIN"))
+        connection.execute(sa.text(f"GRANT SELECT, INSERT ON orders TO {READER}"))
     return engine
 
 

@@ -113,6 +113,8 @@ def test_a_run_keeps_the_shop_file_of_its_commit_and_the_next_one_has_the_new() 
 
             airflow.wait_for_dag(SYNC)
             airflow.unpause(SYNC)
+            [of_the_year] = wait_until("the latest interval's run", lambda: airflow.runs(SYNC), TIMEOUT_S)
+            assert airflow.wait_for_run(SYNC, of_the_year["dag_run_id"], TIMEOUT_S) == "success"
             with locked(folder / "warehouse.db"):
                 run_id = airflow.trigger(SYNC, conf=WINDOW)
                 airflow.wait_for_task_pids("extract_orders", run_id)

@@ -47,7 +47,8 @@ def database(request: pytest.FixtureRequest, shop: ShopUnderTest) -> WarehouseUn
 def server(request: pytest.FixtureRequest, shop: ShopUnderTest) -> ServerUnderTest:
     """A shop with a warehouse of each kind that is reached over a network."""
     made = warehouse_of(request.param, shop, request)
-    assert isinstance(made, ServerUnderTest)
+    if not isinstance(made, ServerUnderTest):
+        pytest.skip("a test cannot end the session that reads")
     return made
 
 
@@ -445,7 +446,8 @@ def test_a_column_that_is_missing_or_there_twice_is_named(
     message = database.error(QueryColumnsError, f"SELECT {columns} FROM orders WHERE :window_start < :window_end")
 
     expected = ["Shop test", "orders.sql", "order_id, status and updated_at, each once", *words]
-    assert [word for word in expected if word not in message] == []
+    # Snowflake writes names that are not quoted in upper case.
+    assert [word for word in expected if word.lower() not in message.lower()] == []
 
 
 # Errors
@@ -467,7 +469,7 @@ def test_a_query_that_fails_is_named_with_its_cause(database: WarehouseUnderTest
 
     assert message.startswith("Shop test: reading orders.sql from connection shop_warehouse failed: ")
     assert message.endswith("; check that the database answers and that the query runs there.")
-    assert cause in message
+    assert cause.lower() in message.lower()  # Snowflake's names are in upper case
     assert "\n" not in message
     assert "2026" not in message  # neither parameters nor rows
 
@@ -512,7 +514,7 @@ def test_a_connection_that_is_lost_halfway_stages_nothing_and_is_retried(
     message = server.error(WarehouseError, f"SELECT * FROM orders {IN_WINDOW}")
 
     assert message.startswith("Shop test: reading orders.sql from connection shop_warehouse failed: ")
-    assert re.search("lost|terminat|closed", message, re.IGNORECASE)
+    assert re.search("lost|terminat|closed|broken", message, re.IGNORECASE)
     assert 0 < sum(chunks) < 100_000
     assert "000001" not in message
 

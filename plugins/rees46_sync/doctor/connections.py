@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rees46_sync.airflow_adapters.encryption import PlainText, plain_text
 from rees46_sync.doctor.findings import TIMEOUT_S, Finding, error, first_line, ok, warning, within
+from rees46_sync.shop.query import Query
 from rees46_sync.warehouse.databases import find_by_conn_type
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 CLOCK_LIMIT_S = 60
 """A window ends at this machine's time and is compared with the database's; an hourly run tolerates a minute."""
+
+
+MAX_ROWS = 1_000
+"""Rows that are read at once; the doctor asks for few."""
 
 
 @contextmanager
@@ -47,8 +52,12 @@ def ask(hook: DbApiHook, statement: str, parameters: Any = ()) -> Sequence[Seque
     :param parameters: in the paramstyle of the database's driver.
     :raises TimeoutError: there was no answer in time.
     """
+    from rees46_sync.warehouse.values import python_values
 
     def rows() -> Sequence[Sequence[Any]]:
+        if reader := find_by_conn_type(hook.conn_type).reader:  # as a run does
+            with reader(hook, Query((statement,)), {}, MAX_ROWS, TIMEOUT_S) as (_, chunks):
+                return [row for chunk in chunks for row in zip(*map(python_values, chunk), strict=True)]
         with _connected(hook) as connection:
             if connection is None:
                 found: Sequence[Sequence[Any]] = hook.get_records(statement, parameters)
@@ -99,6 +108,9 @@ def answers(check: str, hook: DbApiHook) -> Finding:
     import sqlalchemy as sa
 
     def answer() -> PlainText | None:
+        if find_by_conn_type(hook.conn_type).reader:
+            ask(hook, "SELECT 1")
+            return None
         with _connected(hook) as connection:
             if connection is None:
                 hook.get_first("SELECT 1")

@@ -8,13 +8,13 @@ its query plans. Other databases are read too, in whatever session their driver 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rees46_sync.warehouse import duckdb_file, mysql, postgresql
+from rees46_sync.warehouse import bigquery, clickhouse, duckdb_file, mysql, postgresql, redshift, snowflake
 from rees46_sync.warehouse.query_plans import (
     SORTED_COLUMN,
     Explainer,
@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from rees46_sync.shop.query import Query
+    from rees46_sync.warehouse.values import Chunk
 
 ArrowReader: TypeAlias = (
     "Callable[[sa.Connection, Query, Mapping[str, datetime], Sequence[str]], "
     "AbstractContextManager[postgresql.ArrowResult | None]]"
+)
+
+Reader: TypeAlias = (
+    "Callable[[DbApiHook, Query, Mapping[str, Any], int, float | None], "
+    "AbstractContextManager[tuple[list[str], Iterable[Chunk]]]]"
 )
 
 READ_ONLY = {"postgresql_readonly": True}
@@ -60,6 +66,7 @@ class Database:
     :param conn_type: the type of its Airflow connections.
     :param dialect: SQLAlchemy's name for it; None if its driver is used without SQLAlchemy.
     :param connect: opens it without SQLAlchemy, for its hook and the seconds that a person waits, if one does.
+    :param reader: runs a query without SQLAlchemy and PEP 249, see :func:`rees46_sync.warehouse.clickhouse.read`.
     :param session: statements that set a session to UTC and make it read-only (see also :data:`READ_ONLY`).
     :param clock: a query for the server's time in UTC, without a zone.
     :param in_process: whether it is a library that opens a file in this process, and so has this machine's clock.
@@ -76,6 +83,7 @@ class Database:
     conn_type: str
     dialect: str | None
     connect: Callable[[DbApiHook, float | None], Any] = _connect
+    reader: Reader | None = None
     session: tuple[str, ...] = ()
     clock: str | None = None
     in_process: bool = False
@@ -127,6 +135,32 @@ DATABASES = (
         in_process=True,
         explainer=Explainer("EXPLAIN (FORMAT JSON) ", duckdb_scans, SORTED_COLUMN),
         paramstyle="qmark",
+    ),
+    Database(
+        conn_type="clickhouse",
+        dialect="clickhousedb",
+        reader=clickhouse.read,
+        clock="SELECT now64(6, 'UTC')",
+        text_type="Nullable(String)",
+    ),
+    Database(
+        conn_type="snowflake",
+        dialect="snowflake",
+        reader=snowflake.read,
+        clock="SELECT SYSDATE()",
+    ),
+    Database(
+        conn_type="gcpbigquery",
+        dialect="bigquery",
+        reader=bigquery.read,
+        clock="SELECT CURRENT_DATETIME()",
+        text_type="STRING",
+    ),
+    Database(
+        conn_type="redshift",
+        dialect=None,
+        reader=redshift.read,
+        clock="SELECT SYSDATE",
     ),
 )
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,7 @@ from rees46_sync.warehouse.databases import (
 )
 from rees46_sync.warehouse.newest import StagedPartition, newest_versions, stage_partitions
 from rees46_sync.warehouse.times import DataTimes, TimesSeen
-from rees46_sync.warehouse.values import COLUMNS, READ_SCHEMA, SCHEMA, Chunk, exact_texts, staged_rows
+from rees46_sync.warehouse.values import COLUMNS, READ_SCHEMA, SCHEMA, Chunk, exact_texts, python_values, staged_rows
 from rees46_sync.window import Window
 
 FETCH_ROWS = 10_000
@@ -55,7 +55,7 @@ QueryResult: TypeAlias = tuple[list[str], Iterable[Chunk]]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|invalid (input|value)", re.IGNORECASE)
+_ABOUT_A_VALUE = re.compile(r"decode|convert|conversion|\bcast|\bparse\b|invalid (input|value)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def stream_pairs(shop: Shop, window: Window, column: str) -> Iterator[pa.Table]:
         ids, values = _positions(names, shop)[0], [name.lower() for name in names].index(column.lower())
         for chunk in chunks:
             other = chunk[values]
-            texts = exact_texts(other.to_pylist() if isinstance(other, pa.Array) else other)[0]  # of any type
+            texts = exact_texts(python_values(other))[0]  # of any type
             yield pa.table([exact_texts(chunk[ids])[0], texts], PAIRS)
 
 
@@ -272,16 +272,21 @@ def _run(shop: Shop, query: Query, bounds: Mapping[str, Any], timeout_s: float |
     :param timeout_s: for a query that a person waits for: the longest time that the database may take.
     """
     hook = get_database_hook(shop.warehouse_conn_id)
+    with _opened(hook, query, bounds, timeout_s) as result:
+        lineage.read_from(hook, "".join(query.parts))
+        yield result
+
+
+def _opened(
+    hook: DbApiHook, query: Query, bounds: Mapping[str, Any], timeout_s: float | None
+) -> AbstractContextManager[QueryResult]:
+    if reader := find_by_conn_type(hook.conn_type).reader:
+        return reader(hook, query, bounds, FETCH_ROWS, timeout_s)
     try:
         engine = create_engine(hook)
     except sa.exc.NoSuchModuleError:
-        engine = None
-    opened = (
-        _sqlalchemy_query(engine, query, bounds, timeout_s) if engine else _native_query(hook, query, bounds, timeout_s)
-    )
-    with opened as result:
-        lineage.read_from(hook, "".join(query.parts))
-        yield result
+        return _native_query(hook, query, bounds, timeout_s)
+    return _sqlalchemy_query(engine, query, bounds, timeout_s)
 
 
 @contextmanager

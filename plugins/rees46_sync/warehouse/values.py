@@ -72,6 +72,12 @@ def staged_rows(
     )
 
 
+def python_values(column: Sequence[Any] | pa.Array) -> Sequence[Any]:
+    """Return the values of a chunk's column as Python values."""
+    values: Sequence[Any] = column.to_pylist() if isinstance(column, pa.Array) else column
+    return values
+
+
 def exact_texts(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
     """
     Return the values as text, and for each one whether the text is exact, as :func:`exact_text` does.
