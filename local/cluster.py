@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local import demo, postgres, servers, up
+from local.home import keep_private
 from rees46_sync.doctor.environment import HOME, PROJECT
 
 WORKERS = ("worker-1", "worker-2")
@@ -91,4 +92,5 @@ def _worker_environment(place: Path) -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from local.home import keep_private
 from local.up import inherited
 from rees46_sync.doctor import environment
 
 if __name__ == "__main__":
+    keep_private()
     own = inherited()
     os.environ.clear()
     os.environ.update(own)

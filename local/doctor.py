@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from local import demo
+from local.home import keep_private
 from rees46_sync.doctor.__main__ import INTERRUPTED, main
 from rees46_sync.doctor.findings import Finding, ok
 from rees46_sync.shop.shop import Shop
@@ -40,6 +41,7 @@ def demo_surroundings(shop: Shop) -> Iterator[Sequence[Finding]]:
 
 
 if __name__ == "__main__":
+    keep_private()
     try:
         sys.exit(main(surroundings=demo_surroundings))
     except KeyboardInterrupt:

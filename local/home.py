@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ class HomeTakenError(Exception):
     """Another ``make up`` runs in this home."""
 
 
+class UnusableHomeError(Exception):
+    """Nothing can run in this home."""
+
+
 class HeldHome:
     """A home that this process holds."""
 
@@ -33,6 +38,26 @@ class HeldHome:
         os.pwrite(self._file, json.dumps({"pid": os.getpid(), **facts}).encode(), 0)
 
 
+def keep_private() -> None:
+    """Let this process, and those that it starts, create files for their owner alone, whatever the shell's umask is."""
+    os.umask(0o077)
+
+
+def make_private(home: Path) -> None:
+    """
+    Create a home that only its owner may enter; close one that an earlier version left open.
+
+    The PostgreSQL of root's ``make up`` is another user, but of root's group: it may pass through.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o710 if os.geteuid() == 0 else 0o700)
+    for folder, folders, files in os.walk(home):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            found = path.lstat()
+            if found.st_uid == os.geteuid() and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
+                path.chmod(found.st_mode & 0o700)
+
+
 @contextmanager
 def held(home: Path) -> Iterator[HeldHome]:
     """
@@ -40,7 +65,7 @@ def held(home: Path) -> Iterator[HeldHome]:
 
     :raises HomeTakenError: another process holds it.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     # Not inherited: what outlives this process does not hold the home.
     file = os.open(home / UP_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

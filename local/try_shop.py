@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from local.doctor import demo_surroundings
+from local.home import keep_private
 from rees46_sync.doctor import environment
 from rees46_sync.doctor.dry_run import FAILED, WRONG_USAGE, account_in, find_connection, find_shop, moment, run_dag
 from rees46_sync.sandbox.server import Sandbox, running
@@ -164,6 +165,7 @@ def _print_result(account: str, log: Path, sandbox: Sandbox) -> None:
 
 
 if __name__ == "__main__":
+    keep_private()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ from dotenv import dotenv_values
 from local import live_demo, postgres
 from local.api import USER, Api, passwords_file
 from local.components import Component, Components, end_leftovers
-from local.home import HeldHome, HomeTakenError, held, keys
+from local.home import HeldHome, HomeTakenError, UnusableHomeError, held, keep_private, keys
 from local.monitor import ENDED, Monitor, Screen
 from rees46_sync.doctor.environment import HOME, PROJECT
 
@@ -96,7 +96,7 @@ def start(target: str, options: argparse.Namespace, body: Callable[[HeldHome], i
                 return 1
             mine.tell(url=url(options))
             return body(mine)
-    except HomeTakenError as error:
+    except (HomeTakenError, UnusableHomeError) as error:
         print(error)
         return 1
 
@@ -225,6 +225,8 @@ def airflow_settings(home: Path, sockets: Path, options: argparse.Namespace) -> 
         "API__SECRET_KEY": kept["api_secret"],
         "API_AUTH__JWT_SECRET": kept["jwt_secret"],
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
@@ -266,4 +268,5 @@ def _port_problem(port: int) -> str:
 
 
 if __name__ == "__main__":
+    keep_private()
     sys.exit(main())

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import HOME, ShopUnderTest
+from tests.conftest import HOME, SECRET, ShopUnderTest
+from tests.e2e.airflow_stack import postgres_connection
 from tests.whole_run import make_metadata_database, run_dag
 
 pytestmark = pytest.mark.clock
@@ -52,6 +54,23 @@ def test_it_reads_env_without_interpolation_and_sends_nothing(
     assert done.stdout.startswith("Account of test, window")
     assert "rees46_sync" not in done.stdout, "lines of Airflow's log"
     assert LOG.stat().st_mode & 0o777 == 0o600
+
+
+def test_airflows_log_has_no_password_although_the_environment_asks_for_every_line(
+    shop: ShopUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_home: Path
+) -> None:
+    make_metadata_database()
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
+    monkeypatch.setenv("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow=DEBUG supervisor=DEBUG root=DEBUG")
+    ledger = postgres_connection(postgres_home, "postgres")
+    shop.connect("shop_ledger", ledger.replace("postgres@", f"postgres:{quote('gëheim/9f3b7c', safe='')}@", 1))
+
+    done = dry_run("test", tmp_path / ".env")
+
+    text = done.stdout + done.stderr + LOG.read_text()
+    assert done.returncode == 0, text[-3000:]
+    assert "[DAG TEST] starting task_id=extract_orders" in text
+    assert [secret for secret in ("gëheim/9f3b7c", quote("gëheim/9f3b7c"), SECRET) if secret in text] == []
 
 
 def test_a_window_is_read_and_the_account_fits_a_narrow_terminal(

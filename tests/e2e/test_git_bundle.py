@@ -88,6 +88,7 @@ def airflow_of(repository: Repository, folder: Path, sandbox: sandbox_module.San
     env = {
         "REES46_SHOPS_DIR": "",  # the repository has the shop files
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         "AIRFLOW_CONN_LIVE_REES46": rees46_connection(sandbox),
         "AIRFLOW_CONN_LIVE_WAREHOUSE": f"sqlite:///{folder}/warehouse.db?timeout=60",
         "AIRFLOW_CONN_LIVE_LEDGER": postgres_connection(home, "ledger"),
@@ -109,7 +110,7 @@ def test_a_run_keeps_the_shop_file_of_its_commit_and_the_next_one_has_the_new() 
         with airflow_of(repository, folder, sandbox) as airflow:
 
             def latest() -> str:
-                return str(airflow._api("GET", f"dags/{SYNC}/details")["latest_dag_version"]["bundle_version"])
+                return str(airflow._api("GET", f"dags/{SYNC}")["bundle_version"])
 
             airflow.wait_for_dag(SYNC)
             airflow.unpause(SYNC)
@@ -118,7 +119,9 @@ def test_a_run_keeps_the_shop_file_of_its_commit_and_the_next_one_has_the_new() 
             with locked(folder / "warehouse.db"):
                 run_id = airflow.trigger(SYNC, conf=WINDOW)
                 airflow.wait_for_task_pids("extract_orders", run_id)
-                second = repository.commit(statuses={"created": list(STATUSES)})
+                second = repository.commit(
+                    statuses={"created": list(STATUSES), "completed": ["done"], "cancelled": ["gone"]}
+                )
                 wait_until("the second commit", lambda: latest() == second, TIMEOUT_S)
 
             assert airflow.wait_for_run(SYNC, run_id, TIMEOUT_S) == "success"

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
+from rees46_sync.pipeline import approval_request
 from rees46_sync.pipeline.approval_request import ApprovalRequest, build_approval_request
 from rees46_sync.pipeline.limits import LimitCheck
 from rees46_sync.shop.shop import Shop
@@ -31,6 +35,7 @@ def with_preview(batches: Descriptor, order_id: str) -> Descriptor:
     return batches | {"preview": {"counts": {"2026-03-01": batches["by_status"]}, "examples": [example]}}
 
 
+INLINE = {"text", "softbreak", "strong_open", "strong_close", "code_inline"}
 PREVIEWED = [with_preview(batches, f"order-{batches['index']}") for batches in BUILT]
 
 
@@ -75,11 +80,44 @@ def test_a_request_lists_the_five_most_frequent_reasons(definition: Shop) -> Non
     ]
 
 
-def test_no_order_id_can_end_the_block_of_examples(definition: Shop) -> None:
-    body = request_for(definition, VALIDATED, [with_preview(BUILT[0], "~~~~"), PREVIEWED[1]])["body"]
+HOSTILE = [
+    "~~~~",
+    "~~~~~~~~~~~~",
+    "```",
+    "![x](https://evil.example/x.png)",
+    "~~~~ ![x](//evil.example/x)",
+    "[x](https://evil.example)",
+    "<img src=//evil.example>",
+    "\n~~~~\n",
+    "\r~~~~\r",
+    "\u2028~~~~\u2029",
+    "\t~~~~",
+    "字~~~~",
+    "| a |",
+    "# a",
+    "&#126;&#126;&#126;&#126;",
+]
+"""What ends a block of Markdown, or is a picture, a link or HTML outside of one."""
 
-    assert [line for line in body.splitlines() if line.startswith("~~~~")] == ["~~~~text", "~~~~"]
-    assert "order-1" in body
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ids=st.lists(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=40), max_size=4).map("".join), max_size=3),
+    width=st.integers(20, 140),
+)
+@example(ids=["~" * 40], width=34)
+@example(ids=["o ~~~~ ![x](//a.example/x)"], width=70)
+def test_no_order_id_at_any_width_becomes_anything_but_text_of_the_block_of_examples(
+    definition: Shop, ids: list[str], width: int
+) -> None:
+    parts = [[with_preview(BUILT[0], one) for one in some] + [PREVIEWED[1]] for some in (ids, ["harmless"] * len(ids))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approval_request, "WIDTH", width)
+        bodies = [request_for(definition, VALIDATED, part)["body"] for part in parts]
+
+    parsed, harmless = (MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(body) for body in bodies)
+    assert [token.type for token in parsed] == [token.type for token in harmless]
+    assert {child.type for token in parsed for child in token.children or ()} <= INLINE
 
 
 def test_an_approval_lets_through_the_partitions_with_orders_and_without_their_previews(definition: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -331,7 +332,9 @@ def test_what_rees46_says_beside_not_now_is_in_the_message(
     answer = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
     hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
 
-    with pytest.raises(Rees46UnavailableError, match=rf"answered {code} \(maintenance until noon, secret \*\*\*\); the"):
+    with pytest.raises(
+        Rees46UnavailableError, match=rf"answered {code} \(maintenance until noon, secret \*\*\*\); the"
+    ):
         hook.send(ORDERS)
 
 
@@ -371,6 +374,44 @@ def test_a_reason_that_quotes_the_secret_is_shown_without_it(
         hook.send(ORDERS)
 
     assert all(SECRET not in f"{error}{error!r}" for error in chain_of(caught.value))
+
+
+@pytest.mark.parametrize("code", [200, 400])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda text: "".join(f"%{byte:02x}" for byte in text.encode()), id="url"),
+        pytest.param(lambda text: base64.b64encode(f"shop-key:{text}".encode()).decode(), id="login-in-base64"),
+        pytest.param(lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text), id="json"),
+    ],
+)
+def test_a_reason_that_quotes_the_secret_in_another_form_is_shown_without_it(
+    server_with: Callable[[bytes], int], hook_of: HookOf, code: int, form: Callable[[str], str]
+) -> None:
+    body = json.dumps({"status": "error", "message": f"wrong: {form(SECRET)}"}).encode()
+    answer = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
+    hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
+
+    with pytest.raises(Rees46RejectedError) as caught:
+        hook.send(ORDERS)
+
+    for text in (str(caught.value), caught.value.reason):
+        assert "***" in text
+        assert form(SECRET)[12:-4] not in text
+
+
+def test_a_content_type_is_shown_without_the_secret_and_without_control_characters(
+    server_with: Callable[[bytes], int], hook_of: HookOf
+) -> None:
+    kind = b"text/\x1b[31mred\x07\x9b; charset=" + SECRET.encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nContent-Length: 2\r\n\r\n<>"
+    hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
+
+    shown = r"2 bytes, text/\\x1b\[31mred\\x07\\x9b; charset=\*\*\*\)"
+    with pytest.raises(Rees46UnreadableError, match=shown) as caught:
+        hook.send(ORDERS)
+
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -228,3 +230,70 @@ def test_the_environment_names_the_folder_of_shop_files(
         monkeypatch.setenv("REES46_SHOPS_DIR", value)
 
     assert shops_dir(Path("/project")) == Path(expected.format(cwd=Path.cwd()))
+
+
+def aliases(kind: str) -> str:
+    """Lines of aliases of aliases, which stand for 10 to the power of 12 values."""
+    lines = ["a: &a " + ("[x, x]" if kind == "lists" else "{x: y}")]
+    for before, name in pairwise("abcdefghijklm"):
+        many = ", ".join([f"*{before}"] * 10)
+        inner = {
+            "lists": f"[{many}]",
+            "mappings": "{" + ", ".join(f"k{n}: *{before}" for n in range(10)) + "}",
+            "merges": "{<<: [" + many + "]}",
+        }[kind]
+        lines.append(f"{name}: &{name} {inner}")
+    return "\n".join(lines)
+
+
+ALIASED = ["lists", "mappings", "merges"]
+MANY = 90_000
+ORDERS = "0 to 1,000,000,000"
+
+BOMBS = [
+    *(pytest.param(aliases(kind), "more than 5,000 values", id=f"aliases-of-{kind}") for kind in ALIASED),
+    pytest.param("a: &a [*a]\n", "*a is inside itself", id="alias-in-itself"),
+    pytest.param("shop: " + "x" * 1_000_000, "has more than 200,000 bytes; make it shorter", id="long-file"),
+    pytest.param(shop_text({"statuses.created": f"[{'a,' * MANY}]"}), "more than 5,000 values", id="long-list"),
+    pytest.param(shop_text({"statuses.created": f"[{'{},' * 4900}]"}), "4880 more keys or values", id="wrong-list"),
+    pytest.param("".join(f"k{n}: x\n" for n in range(9000)), "more than 5,000 values", id="many-keys"),
+    pytest.param("[" * MANY, "more than 20 levels", id="brackets"),
+    pytest.param("{" * MANY, "more than 20 levels", id="braces"),
+    pytest.param(f"!{'!' * MANY} x", "is not YAML", id="long-tag"),
+    pytest.param(shop_text({"partition_rows": "9" * MANY}), "partition_rows is '999", id="long-number"),
+    pytest.param(shop_text({"partition_rows": "!!int " + "9" * MANY}), "more than 100 characters", id="tagged-number"),
+    pytest.param(shop_text({"partition_rows": "!!int " + "1:" * MANY + "1"}), "more than 100", id="sexagesimal"),
+    pytest.param(shop_text({"limits": "{changed_orders: 1000000001}"}), ORDERS, id="too-many-changed"),
+    pytest.param(shop_text({"limits": f"{{reopened_orders: {'9' * 4000}}}"}), ORDERS, id="too-many-reopened"),
+    pytest.param(shop_text({"limits": "{rejected_share: nan}"}), "rejected_share is 'nan'", id="not-a-number"),
+    pytest.param(shop_text({"keep_days": "1e9999999"}), "keep_days is '1e9999999'", id="power"),
+    pytest.param(shop_text({"lookback": "9" * MANY + "d"}), "lookback is '999", id="long-duration"),
+    pytest.param(shop_text({"schedule": f"'{'0-59,' * MANY}0 * * * *'"}), "has more than", id="cron"),
+    pytest.param(shop_text({"schedule": f"'{'0-59,' * 9000}0 * * * *'"}), "schedule is '0-59", id="shorter-cron"),
+]
+
+
+@pytest.mark.parametrize(("content", "problem"), BOMBS)
+def test_a_file_that_would_take_much_time_or_memory_is_refused_at_once(
+    folder: Path, content: str, problem: str
+) -> None:
+    started = time.thread_time()
+    found = problem_of(folder, content)
+    assert time.thread_time() - started < 1
+    assert problem in found
+    assert len(found) < 5000
+
+
+def test_an_alias_stands_for_what_it_names(folder: Path) -> None:
+    text = shop_text({"statuses.created": "[&paid paid]", "statuses.cancelled": "&none []", "notify": "*none"})
+    assert load(folder, text + "approvers: [*paid]\n").approvers == ("paid",)
+
+
+@pytest.mark.parametrize("key", ["query", "loaded_until"])
+def test_a_query_that_never_ends_is_no_file(folder: Path, key: str) -> None:
+    assert "/dev/zero cannot be read" in problem_of(folder, shop_text({key: "/dev/zero"}))
+
+
+def test_a_query_of_a_length_that_nobody_writes_is_refused(folder: Path) -> None:
+    (folder / "long.sql").write_text(QUERY + " " * 200_000)
+    assert "long.sql has more than 200,000 bytes" in problem_of(folder, shop_text({"query": "long.sql"}))

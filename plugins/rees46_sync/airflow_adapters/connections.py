@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from rees46_sync.airflow_adapters import connection_settings, encryption
 from rees46_sync.airflow_adapters.mysql_hook import MySqlHook
+from rees46_sync.airflow_adapters.secret_forms import mask_secret
 from rees46_sync.exceptions import ConnectionFieldsError
 
 if TYPE_CHECKING:
@@ -22,21 +23,26 @@ _TEXT_FIELDS = ("host", "login", "password", "schema")
 
 def get_connection(conn_id: str) -> Connection:
     """
-    Return an Airflow connection.
+    Return an Airflow connection; from here on, Airflow's logs show its password in no form.
 
     :raises ConnectionFieldsError: it does not exist, or cannot be read.
     """
     try:
-        return BaseHook.get_connection(conn_id)
+        connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-        if connection := _with_numbers(conn_id, os.environ.get(variable, "")):
-            return connection
-        if os.environ.get(variable):
-            problem, remedy = f"{variable} cannot be read", "write it as JSON, or percent-encode the parts of its URI"
-        else:
-            problem, remedy = "does not exist", f"create it in Airflow, or set {variable}"
-        raise ConnectionFieldsError(conn_id, problem, remedy) from error
+        found = _with_numbers(conn_id, os.environ.get(variable, ""))
+        if found is None:
+            if os.environ.get(variable):
+                problem = f"{variable} cannot be read"
+                remedy = "write it as JSON, or percent-encode the parts of its URI"
+            else:
+                problem, remedy = "does not exist", f"create it in Airflow, or set {variable}"
+            raise ConnectionFieldsError(conn_id, problem, remedy) from error
+        connection = found
+    if connection.password:
+        mask_secret(connection.password)
+    return connection
 
 
 def get_database_hook(conn_id: str) -> DbApiHook:
@@ -102,16 +108,11 @@ def _with_numbers(conn_id: str, text: str) -> Connection | None:
 
     Other fields that are texts are read in the same way. None if it has no such number, or is no JSON.
     """
-    from airflow.sdk.log import mask_secret
-
     try:
         given, digits = json.loads(text), json.loads(text, parse_int=str, parse_float=str)
         numbers = {name: digits[name] for name in _TEXT_FIELDS if type(given.get(name)) in (int, float)}
         if not numbers:
             return None
-        connection = Connection.from_json(json.dumps(given | numbers), conn_id=conn_id)
+        return Connection.from_json(json.dumps(given | numbers), conn_id=conn_id)
     except (ValueError, TypeError, AttributeError):
         return None
-    if connection.password:
-        mask_secret(connection.password)
-    return connection

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rees46_sync.airflow_adapters.pools import pool_name, pool_slots
-from rees46_sync.doctor import connections, ledger, out_of_reach, query_plans, rows
+from rees46_sync.doctor import connections, file_rights, ledger, out_of_reach, query_plans, rows
 from rees46_sync.doctor.findings import (
     TIMEOUT_S,
     Finding,
@@ -102,6 +102,7 @@ def _warehouse(shop: Shop, window: Window, entity: str | None) -> Iterator[Findi
     if connected.level is Level.ERROR:
         return
     yield from _guarded("warehouse.clock", connections.clock("warehouse.clock", hook))
+    yield from _guarded("warehouse.files", file_rights.findings("warehouse.files", hook))
     hour = Window(window.end - EXPLAINED_WINDOW, window.end)
     yield from _guarded("query.plan", query_plans.explain("query.plan", hook, shop, hour))
     yield from _guarded("query.rows", _rows(shop, window, entity))

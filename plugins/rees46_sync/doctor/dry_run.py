@@ -35,7 +35,9 @@ MAX_WIDTH = 110
 """Columns of the account, as in the log of a task."""
 
 READABLE_LOG = {
-    "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",  # it has the account; DEBUG would have passwords
+    # INFO has the account. At DEBUG, Airflow's dags test prints the passwords of connections.
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     "AIRFLOW__LOGGING__JSON_LOGS": "False",
 }

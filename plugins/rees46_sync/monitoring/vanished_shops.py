@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rees46_sync.exceptions import ShopFileError, SyncError
 from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop_file import MAX_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,13 @@ def shop_of(folder: Path, error: ShopFileError) -> str:
     """Return the shop that an unusable file is about: its key ``shop`` if it can be read, else the file's name."""
     file = folder / error.file
     try:
-        line = _SHOP_LINE.search(file.read_text("utf-8", "replace"))
+        # What is no file has no line to find, and a device would have no end.
+        line = _SHOP_LINE.search(_beginning(file)) if file.is_file() else None
     except OSError:
         line = None
     return line[1] if line else file.stem
+
+
+def _beginning(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as text:
+        return text.read(MAX_BYTES)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from rees46_sync.formatting import duration
+from rees46_sync.formatting import duration, escape_unprintable
 from rees46_sync.monitoring.alert_rules import reopened_remedy
 from rees46_sync.pipeline import preview
 from rees46_sync.pipeline.closed_sum import count_reasons
@@ -22,6 +22,10 @@ from rees46_sync.translations import translator
 
 if TYPE_CHECKING:
     from rees46_sync.pipeline.limits import LimitCheck
+
+
+WIDTH = 110
+"""The characters of a line of examples."""
 
 
 class ApprovalRequest(TypedDict):
@@ -97,14 +101,16 @@ def build_approval_request(
 
 
 def _examples(previews: Sequence[preview.Preview]) -> str:
-    """Return the tables that a dry run shows. None of their lines can end the block that they stand in."""
+    """Return the tables that a dry run shows, as lines none of which can end the block that they stand in."""
     from rich.console import Console
 
     out = io.StringIO()
-    console = Console(file=out, width=110, highlight=False, markup=False, emoji=False)
+    console = Console(file=out, width=WIDTH, highlight=False, markup=False, emoji=False)
     for table in preview.tables(previews):
         console.print(table)
-    return out.getvalue().strip("\n")
+    # What ends a block is indented by three spaces at most. Other ends of a line than these do not remain.
+    lines = escape_unprintable(out.getvalue().strip("\n"), keep="\n").split("\n")
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _code(text: str) -> str:

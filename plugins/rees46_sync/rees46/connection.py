@@ -170,9 +170,7 @@ def read_settings(conn_id: str) -> Settings:
 
     :raises ConnectionFieldsError: there is no such connection, a field is missing, or it cannot be used.
     """
-    # Here, because they import database drivers.
-    from airflow.sdk.log import mask_secret
-
+    # Here, because it imports database drivers.
     from rees46_sync.airflow_adapters.connections import get_connection
 
     connection = get_connection(conn_id)
@@ -180,7 +178,6 @@ def read_settings(conn_id: str) -> Settings:
         raise ConnectionFieldsError(conn_id, "login is empty", "set it to the shop's store key (shop_id)")
     if not connection.password:
         raise ConnectionFieldsError(conn_id, "password is empty", "set it to the shop's secret key (shop_secret)")
-    mask_secret(connection.password)
     extra = _read_extra(conn_id, connection.extra_dejson)
     host = connection.host or extra.dialect.host
     return Settings.model_construct(

@@ -23,6 +23,7 @@ from urllib3.util import Retry
 
 from rees46_sync import VERSION
 from rees46_sync.airflow_adapters.encryption import is_loopback
+from rees46_sync.airflow_adapters.secret_forms import without_secret
 from rees46_sync.exceptions import (
     ConnectionFieldsError,
     Rees46Error,
@@ -271,7 +272,7 @@ class Rees46Hook(BaseHook):
             raise Rees46UnreadableError(
                 f"{settings.url} answered {code} with a body that says neither yes nor no ("
                 + (f"{words}, " if words else "")
-                + f"{size} bytes, {answer.headers.get('Content-Type', 'no content type')[:60]})",
+                + f"{size} bytes, {self._content_type(answer)})",
                 "ask your REES46 manager whether the batch arrived" if words else "look for a proxy in between",
                 http_status=code,
             )
@@ -294,7 +295,11 @@ class Rees46Hook(BaseHook):
         )
 
     def _without_secret(self, reason: str) -> str:
-        return reason.replace(self.settings.shop_secret, "***")
+        return without_secret(reason, self.settings.shop_secret)
+
+    def _content_type(self, answer: requests.Response) -> str:
+        """Return the content type that an answer names, whatever characters are in that header."""
+        return ascii(self._without_secret(answer.headers.get("Content-Type", "no content type")))[1:-1][:60]
 
 
 def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -11,6 +11,10 @@ from typing import Any
 import sqlparse
 
 from rees46_sync.exceptions import Problem
+from rees46_sync.shop.text_file import read_text
+
+MAX_BYTES = 200_000
+"""How long a query file may be."""
 
 WINDOW_PARAMETERS = (":window_start", ":window_end")
 ORDER_PARAMETER = ":order_id"
@@ -79,7 +83,9 @@ def read_query(path: Path, parameters: Sequence[str] = WINDOW_PARAMETERS) -> Que
         bind exactly these parameters.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, MAX_BYTES)
+    except Problem as error:
+        raise Problem(f"{path} {error.problem}", error.remedy) from error
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(
             f"{path} cannot be read ({type(error).__name__})",

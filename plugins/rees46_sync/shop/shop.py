@@ -7,6 +7,7 @@ A field's description continues the word "give" in an error message about its ke
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -72,6 +73,9 @@ MAX_SETTLE = timedelta(days=7)
 MAX_RESEND_EVERY = timedelta(days=30)
 """Half of the shortest ``keep_days``, so that the record of the last resend is there for as long as it counts."""
 
+MAX_ORDERS = 1_000_000_000
+"""The largest limit of orders; every database can count so far."""
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
@@ -90,7 +94,7 @@ class Statuses(BaseModel):
     @model_validator(mode="after")
     def _each_status_once(self) -> Statuses:
         listed = [*self.created, *self.completed, *self.cancelled]
-        twice = sorted({status for status in listed if listed.count(status) > 1})
+        twice = sorted(status for status, times in Counter(listed).items() if times > 1)
         if twice:
             raise ValueError(f"lists {', '.join(map(repr, twice))} twice")
         return self
@@ -114,10 +118,16 @@ class Limits(BaseModel):
         0.05, ge=0, le=1, description="the largest share of newly rejected rows that a run may have, 0 to 1"
     )
     changed_orders: int = Field(
-        100_000, ge=0, description="the largest number of orders that one run may change, 0 or more"
+        100_000,
+        ge=0,
+        le=MAX_ORDERS,
+        description="the largest number of orders that one run may change, 0 to 1,000,000,000",
     )
     reopened_orders: int = Field(
-        100, ge=0, description="the largest number of orders that one run may newly hold back as reopened, 0 or more"
+        100,
+        ge=0,
+        le=MAX_ORDERS,
+        description="the largest number of orders that one run may newly hold back as reopened, 0 to 1,000,000,000",
     )
 
 
@@ -136,7 +146,7 @@ class Shop(BaseModel):
     ledger_conn_id: Text = Field(description="the id of the Airflow connection of the ledger's database")
     query: Path = Field(description="the path of the query file, relative to the shop file")
     statuses: Statuses = Field(description="the shop's statuses under created, completed and cancelled, each once")
-    schedule: Annotated[str, AfterValidator(_cron)] = Field(
+    schedule: Annotated[str, StringConstraints(max_length=250), AfterValidator(_cron)] = Field(
         "@hourly", description='a cron expression, such as "@hourly" or "30 * * * *"'
     )
     lookback: Duration = Field(
@@ -176,11 +186,11 @@ class Shop(BaseModel):
         "delivered, or null",
     )
     allow_reopen: bool = Field(False, description="true or false: may a completed or cancelled order become created")
-    feed_asset: Annotated[str, AfterValidator(_asset_uri)] | None = Field(
+    feed_asset: Annotated[str, StringConstraints(max_length=1000), AfterValidator(_asset_uri)] | None = Field(
         None,
         description="the URI of an Airflow asset that also starts the hourly run, such as s3://feeds/shop.xml, or null",
     )
-    staging: Annotated[str, StringConstraints(pattern=r"\A([a-z0-9+.-]+:/|/)/?\S*\z")] | None = Field(
+    staging: Annotated[str, StringConstraints(pattern=r"\A([a-z0-9+.-]+:/|/)/?\S*\z", max_length=1000)] | None = Field(
         None, description="an object storage URL, such as s3://connection@bucket/folder, or null"
     )
 
@@ -194,7 +204,7 @@ class Shop(BaseModel):
         description="the longest time without a success, and that a change may wait, before freshness counts as "
         "breached, as a number and s, m, h, d or w: 24h",
     )
-    notify: Annotated[tuple[Channel, ...], AfterValidator(no_place_twice)] = Field(
+    notify: Annotated[tuple[Channel, ...], Field(max_length=100), AfterValidator(no_place_twice)] = Field(
         (), description="a list of places that receive alerts, each with one of email, slack, webhook and apprise"
     )
     alerts: Thresholds = Field(

@@ -19,6 +19,20 @@ from pydantic_core import ErrorDetails
 
 from rees46_sync.exceptions import Problem, ShopFileError
 from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.text_file import read_text
+
+MAX_BYTES = 200_000
+MAX_NODES = 5000
+MAX_DEPTH = 20
+"""How much a shop file may hold. A shop has a few dozen statuses; what is more takes seconds and memory to refuse."""
+
+MAX_TAGGED = 100
+"""The longest number or date that a tag names (``!!int 7``): calculating a longer one takes too much time."""
+
+TEXT_TAG = "tag:yaml.org,2002:str"
+
+MAX_PROBLEMS = 20
+"""How many problems of a file are named at once."""
 
 
 def shops_dir(project: Path) -> Path:
@@ -64,19 +78,25 @@ def load_shop(file: Path) -> Shop:
     :raises ShopFileError: names each problem of the file by key, value and remedy.
     """
     try:
-        content = yaml.load(file.read_text("utf-8"), _TextLoader)  # noqa: S506 - a SafeLoader, see below
+        content = yaml.load(read_text(file, MAX_BYTES), _TextLoader)  # noqa: S506 - a SafeLoader, see below
+    except Problem as error:
+        raise ShopFileError(file.name, error) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ShopFileError(file.name, Problem(f"cannot be read ({error})", "make it a readable UTF-8 file")) from error
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # PyYAML raises the other types for a wrong tag (!!int many), a list as a key, or endless brackets.
-        place = " ".join(str(error).split())
+        place = " ".join(str(error).split())[:300]
         raise ShopFileError(file.name, Problem(f"is not YAML ({place})", "correct that place")) from error
     if not isinstance(content, dict):
         raise ShopFileError(file.name, Problem("is not a list of keys with values", "see include/shops/demo.yaml"))
     try:
         return Shop.model_validate(content, context={"file": file})
     except ValidationError as error:
-        raise ShopFileError(file.name, *_problems(error)) from error
+        problems = list(_problems(error))
+        if len(problems) > MAX_PROBLEMS:
+            more = f"{len(problems) - MAX_PROBLEMS} more keys or values are wrong"
+            problems[MAX_PROBLEMS:] = [Problem(more, "correct these first")]
+        raise ShopFileError(file.name, *problems) from error
 
 
 class _TextLoader(yaml.SafeLoader):
@@ -84,12 +104,43 @@ class _TextLoader(yaml.SafeLoader):
     YAML in which each scalar except null stays the text that was written, and a key may not be repeated.
 
     So a status ``007`` or ``no`` is that text, not 7 or false. Pydantic converts the numbers of other keys.
+
+    It is of bounded size, and an alias counts as all that it stands for: a few lines of aliases of aliases can stand
+    for billions of values.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and type
         first: [pair for pair in pairs if pair[0] in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._nodes = 0
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what is too much, before it is built."""
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call] # it has no types
+        before = self._nodes
+        if self._depth == MAX_DEPTH:
+            raise _too_much(f"more than {MAX_DEPTH} levels", event)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(event, yaml.AliasEvent):
+            if id(node) not in self._sizes:
+                raise _too_much(f"*{event.anchor} is inside itself", event)
+            self._nodes += self._sizes[id(node)]
+        else:
+            self._nodes += 1
+            self._sizes[id(node)] = self._nodes - before
+        if self._nodes > MAX_NODES:
+            raise _too_much(f"more than {MAX_NODES:,} values, an alias counted as what it stands for", event)
+        if isinstance(node, yaml.ScalarNode) and node.tag != TEXT_TAG and len(node.value) > MAX_TAGGED:
+            raise _too_much(f"more than {MAX_TAGGED} characters of type {node.tag.rpartition(':')[2]}", event)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a repeated key: its first value would be lost silently."""
@@ -101,6 +152,10 @@ class _TextLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _too_much(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    return yaml.composer.ComposerError(None, None, problem, event.start_mark)  # type: ignore[arg-type] # a Mark
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:

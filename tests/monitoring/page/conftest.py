@@ -11,7 +11,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from rees46_sync.ledger.database import Ledger
-from rees46_sync.monitoring.page import charts
+from rees46_sync.monitoring.page import charts, single_flight
 from tests.conftest import ShopUnderTest
 from tests.page_auth import USERS
 from tests.whole_run import make_metadata_database
@@ -76,3 +76,9 @@ def ledger(two_shops: ShopUnderTest) -> Iterator[Ledger]:
     ledger.migrate()
     yield ledger
     ledger.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _health_of_this_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A health that was computed for an earlier request, or an earlier test, is not used again."""
+    monkeypatch.setattr(single_flight, "KEPT_S", 0)

@@ -7,6 +7,7 @@ import html
 import io
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,54 @@ RUN = RunRef("test", "order_status_sync_test", RUN_ID, "extraction-1")
 HOSTILE = "<script>alert('x')</script>\" onload=\"x"
 
 
-@pytest.mark.parametrize("path", ["/", "/shops/test", "/shops/no_such_shop", "/static/page.js", "/health"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/", 200, id="page"),
+        pytest.param("GET", "/shops/no_such_shop", 404, id="no-such-shop"),
+        pytest.param("GET", "/no/such/address", 404, id="no-such-address"),
+        pytest.param("POST", "/shops/test", 405, id="method"),
+        pytest.param("GET", "/shops/test/quarantine?before=x", 422, id="invalid"),
+        pytest.param("GET", "/static/page.js", 200, id="static"),
+        pytest.param("GET", "/static/page.py", 404, id="no-such-file"),
+        pytest.param("GET", "/dags/order_status_sync_test", 307, id="redirect"),
+        pytest.param("GET", "/shops/test/", 404, id="slash"),
+        pytest.param("GET", "/shops/test/quarantine.csv", 200, id="file"),
+        pytest.param("GET", "/api/shops", 200, id="json"),
+        pytest.param("GET", "/health", 503, id="health"),
+    ],
+)
 def test_each_response_forbids_the_browser_what_the_page_does_not_need(
-    viewer: TestClient, ledger: Ledger, path: str
+    viewer: TestClient, ledger: Ledger, method: str, path: str, status: int
 ) -> None:
-    headers = viewer.get(f"/rees46{path}").headers
+    response = viewer.request(method, f"/rees46{path}", follow_redirects=False)
+    assert response.status_code == status
+    assert_headers(response.headers)
+
+
+def test_so_does_the_response_to_an_error_that_nobody_expected(
+    viewer: TestClient, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries_module.ShopQueries, "runs", None)
+    response = viewer.get("/rees46/shops/test/runs")
+    assert (response.status_code, response.text) == (500, "Internal Server Error")
+    assert_headers(response.headers)
+
+
+def assert_headers(headers: Mapping[str, str]) -> None:
     assert headers["Content-Security-Policy"].startswith("default-src 'self'; ")
     assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "/shops/test", "/shops/test/", "//shops/test", "/dags/order_status_sync_test"]
+)
+def test_no_redirect_follows_the_host_that_a_request_names(viewer: TestClient, ledger: Ledger, path: str) -> None:
+    response = viewer.get(f"/rees46{path}", headers={"Host": "evil.example"}, follow_redirects=False)
+    assert "evil.example" not in response.headers.get("Location", "")
 
 
 def test_the_page_follows_its_own_policy(viewer: TestClient, ledger: Ledger) -> None:

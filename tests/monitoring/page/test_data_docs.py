@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from rees46_sync.airflow_adapters import staging
-from rees46_sync.monitoring.page.data_docs import make_app
+from rees46_sync.monitoring.page.data_docs import HEADERS, make_app
 from rees46_sync.validation import data_docs
 from tests.conftest import ShopUnderTest
 from tests.whole_run import make_metadata_database
@@ -52,7 +52,7 @@ def store_page(shop: ShopUnderTest, page: str = "<p>the page</p>") -> None:
     [
         pytest.param("viewer", 200, id="viewer"),
         pytest.param("admin", 200, id="admin"),
-        pytest.param(None, 403, id="may-not-read-the-dag"),
+        pytest.param(None, 404, id="may-not-read-the-dag"),
     ],
 )
 def test_a_page_is_shown_to_users_who_may_read_the_dag(
@@ -120,6 +120,39 @@ def test_the_browser_may_run_and_fetch_nothing_whatever_is_in_a_page(shop: ShopU
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "no-store" in response.headers["cache-control"]
+
+
+def test_who_may_not_read_a_shops_dag_does_not_learn_that_the_shop_exists(shop: ShopUnderTest, api: TestClient) -> None:
+    store_page(shop)
+    answers = {
+        (response.status_code, response.text)
+        for response in (
+            api.get(f"/rees46_docs/{PAGE}", headers=token(None)),
+            api.get(f"/rees46_docs/order_status_sync_other/{EXTRACTION}/0", headers=token(None)),
+            api.get(f"/rees46_docs/order_status_sync_other/{EXTRACTION}/0", headers=token("admin")),
+        )
+    }
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", PAGE, 200, id="page"),
+        pytest.param("GET", f"{DAG_ID}/{EXTRACTION}/7", 404, id="removed"),
+        pytest.param("GET", "x", 404, id="no-such-address"),
+        pytest.param("GET", f"{PAGE}/", 404, id="slash"),
+        pytest.param("POST", PAGE, 405, id="method"),
+        pytest.param("GET", f"{DAG_ID}/{EXTRACTION}/x", 422, id="invalid"),
+    ],
+)
+def test_each_response_has_the_headers_of_a_page(
+    shop: ShopUnderTest, api: TestClient, method: str, path: str, status: int
+) -> None:
+    store_page(shop)
+    response = api.request(method, f"/rees46_docs/{path}", headers=token("admin"), follow_redirects=False)
+    assert response.status_code == status
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
 
 
 def test_without_a_folder_in_the_environment_the_shops_of_the_project_are_used(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rees46_sync.monitoring.page.views import age, csv_lines, run_path, scale, templates, timestamp_or_unknown
 
@@ -98,3 +102,26 @@ def test_an_address_of_a_run_is_escaped() -> None:
 def test_a_csv_has_no_formula(text: str) -> None:
     row = dict.fromkeys(("status", "updated_at", "reason", "run_id"), "x") | {"rejected_at": NOON, "order_id": text}
     assert f"'{text}" in "".join(csv_lines([row]))
+
+
+SIGNS = "=+-@＝＋－＠﹦"  # noqa: RUF001
+CELLS = st.lists(st.sampled_from([*SIGNS, *',;|\t\r\n"', " ", "\u00a0", "\ufeff", "\x00", "'", "a", "1"]), max_size=8)
+
+
+@given(CELLS.map("".join), CELLS.map("".join))
+@example("a;=1+1", "")
+@example("＝1", 'a;" =1')  # noqa: RUF001
+@example("", 'a,b;"=1"')
+def test_a_csv_has_no_formula_whatever_separates_its_cells(order_id: str, status: str) -> None:
+    row = {"rejected_at": NOON, "order_id": order_id, "status": status, "updated_at": "", "reason": "", "run_id": ""}
+    text = "".join(csv_lines([row]))
+    for separator in ",;\t|":
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            assert not [cell for cell in cells if cell.strip('"\ufeff\x00 \u00a0\t\r\n').startswith(tuple(SIGNS))]
+
+
+@pytest.mark.parametrize("text", ["on hold - paid", "A-1", "a;b", "x@example", "1+1, 2", "плохо"])
+def test_a_csv_has_a_harmless_text_as_it_is(text: str) -> None:
+    row = {"rejected_at": NOON, "order_id": text, "status": "", "updated_at": "", "reason": "", "run_id": ""}
+    [shown] = csv.DictReader(io.StringIO("".join(csv_lines([row])), newline=""))
+    assert shown["order_id"] == text

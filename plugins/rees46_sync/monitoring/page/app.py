@@ -17,10 +17,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from rees46_sync.exceptions import SyncError
+from rees46_sync.monitoring.health import health_report
 from rees46_sync.monitoring.page.access import current_user
+from rees46_sync.monitoring.page.headers import add_headers
 from rees46_sync.monitoring.page.languages import language_of, remember_language
 from rees46_sync.monitoring.page.rendering import PREFIX, reason_of, render
 from rees46_sync.monitoring.page.routes import api, health, orders, quarantine, runs, shop, shops
+from rees46_sync.monitoring.page.single_flight import SingleFlight
+from rees46_sync.shop.shop_file import shops_dir
 from rees46_sync.translations import translator
 
 __all__ = ["PREFIX", "create_app"]
@@ -41,9 +45,11 @@ def create_app(project: Path, explain: Callable[..., Any] | None = None) -> Fast
     :param project: the project's folder; its shop files are shown, unless ``$REES46_SHOPS_DIR`` names another folder.
     :param explain: says why an order is, or is not, at REES46; None: the page shows what the ledger knows.
     """
-    app = FastAPI(title="REES46 order sync", docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to the address with or without a slash would name the host that the request named.
+    app = FastAPI(title="REES46 order sync", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.project = project
     app.state.explain = explain
+    app.state.health = SingleFlight(lambda: health_report(shops_dir(project)))
     router = APIRouter(dependencies=[Depends(current_user)])
     for part in (shops, shop, runs, quarantine, orders, api):
         router.include_router(part.router)
@@ -52,21 +58,23 @@ def create_app(project: Path, explain: Callable[..., Any] | None = None) -> Fast
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_address)
     app.add_exception_handler(SyncError, _ledger_error)
-    app.middleware("http")(_with_language_and_headers)
+    app.middleware("http")(_with_language)
+    add_headers(app, HEADERS)
     return app
 
 
-async def _with_language_and_headers(request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _with_language(request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
     request.state.language = language_of(request)
     response = await respond(request)
-    response.headers.update(HEADERS)
     remember_language(request, response)
     return response
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # what it is registered for
-    return _answer(request, error.status_code, str(error.detail))
+    response = _answer(request, error.status_code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _invalid_address(request: Request, _error: Exception) -> Response:
@@ -82,6 +90,7 @@ def _ledger_error(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: int, message: str, shop: Any = None) -> Response:
     """Return an error as a page; to whoever asks for JSON, as JSON."""
-    if request.url.path.startswith(f"{request.scope.get('root_path', '')}/api/"):
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    if path.startswith("/api/") or path == "/health":
         return JSONResponse({"error": message}, status)
     return render(request, "error.html", status, shop=shop, message=message)

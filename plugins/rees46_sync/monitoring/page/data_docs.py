@@ -19,6 +19,8 @@ from rees46_sync.airflow_adapters import staging
 from rees46_sync.airflow_adapters.pools import shop_name
 from rees46_sync.airflow_adapters.staging import EXTRACTION_ID
 from rees46_sync.exceptions import SyncError
+from rees46_sync.monitoring.page.access import CurrentUser
+from rees46_sync.monitoring.page.headers import add_headers
 from rees46_sync.shop.shop_file import load_shops, shops_dir
 from rees46_sync.validation import data_docs
 
@@ -30,8 +32,28 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 
-# Airflow does not protect the routes of a mounted app.
-router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))])
+NOT_FOUND = (
+    "There are no such Data Docs, or you may not read the task that wrote them in Airflow. The API server needs the "
+    "shops folder, too."
+)
+
+_check_access = requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE)
+
+
+def reader(request: Request, user: CurrentUser) -> None:
+    """
+    Let a user pass who may read the task; Airflow does not protect the routes of a mounted app.
+
+    :raises fastapi.HTTPException: 401, there is no login; 404, the user may not read it: a 403 would tell that there is
+        such a shop.
+    """
+    try:
+        _check_access(request, user)
+    except HTTPException as error:
+        raise HTTPException(404, NOT_FOUND) from error
+
+
+router = APIRouter(dependencies=[Depends(reader)])
 
 
 @router.get("/{dag_id}/{extraction_id}/{index}")
@@ -49,7 +71,7 @@ def show(
     shops = {shop.shop: shop for shop in load_shops(shops_dir(request.app.state.project))[0]}
     shop = shops.get(shop_name(dag_id) or "")
     if shop is None:
-        raise HTTPException(404, f"The API server has no shop file of {dag_id}; it needs the shops folder, too.")
+        raise HTTPException(404, NOT_FOUND)
     try:
         page = staging.read_text(data_docs.docs_file(shop, dag_id, extraction_id, index))
     except SyncError as error:
@@ -60,7 +82,7 @@ def show(
             f"There are no Data Docs of {dag_id}, extraction {extraction_id}, partition {index}: they are kept for "
             f"{data_docs.KEEP.days} days, where the shop's staging is. The API server must reach it, too.",
         )
-    return HTMLResponse(page, headers=HEADERS)
+    return HTMLResponse(page)
 
 
 def make_app(project: Path) -> FastAPI:
@@ -69,7 +91,8 @@ def make_app(project: Path) -> FastAPI:
 
     :param project: the project's folder; its shop files are read, unless ``$REES46_SHOPS_DIR`` names another folder.
     """
-    app = FastAPI(title="REES46 Data Docs", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="REES46 Data Docs", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.project = project
     app.include_router(router)
+    add_headers(app, HEADERS)
     return app

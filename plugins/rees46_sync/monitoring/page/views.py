@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -21,6 +22,15 @@ from rees46_sync.shop.shop import STATUS_NAMES
 from rees46_sync.translations import translator
 
 MAX_SCALE_LABELS = 5
+_FORMULA = re.compile(
+    r"""((?:^|[,;|\t\r\n"])[\s"\x00-\x1f\x7f\u200b\ufeff]*)([=+\-@＝＋－＠﹦﹢﹣﹫])|^([\t\r])"""  # noqa: RUF001
+)
+"""
+Where a spreadsheet would read a formula: at the start of a cell, also of one that begins behind a comma, a semicolon or
+another separator, because which of them separates is up to the reader's locale; whatever blanks and quotes are before.
+Spreadsheets take the full-width signs of a Japanese or Chinese keyboard for the others.
+"""
+
 CSV_COLUMNS = ("rejected_at", "order_id", "status", "updated_at", "reason", "run_id")
 
 
@@ -181,5 +191,5 @@ def csv_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _escape_formula(cell: str | None) -> str:
-    """Return a cell that a spreadsheet does not read as a formula."""
-    return f"'{cell}" if cell and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell or ""
+    """Return a cell no part of which is a formula to a spreadsheet, whichever separator it splits lines at."""
+    return _FORMULA.sub(r"\1'\2\3", cell or "")
