@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from local.servers import free_ports
 from local.set_up import write_settings
 from tests.conftest import PROJECT, postgres_folder
 
@@ -123,10 +124,14 @@ def test_postgresql_listens_in_a_closed_folder_and_opens_none_above(name: str) -
 
 @pytest.mark.skipif(not ROOT, reason="PostgreSQL runs as another user only if root starts it")
 def test_root_is_told_which_folder_postgresql_may_not_enter_and_it_stays_closed() -> None:
+    port, sandbox_port = map(str, free_ports(2))
     with tempfile.TemporaryDirectory() as closed:
         Path(closed).chmod(0o700)
         done = subprocess.run(
-            [sys.executable, "-m", "local.up", "--home", f"{closed}/home"],
+            [
+                *(sys.executable, "-m", "local.up", "--home", f"{closed}/home"),
+                *("--port", port, "--sandbox-port", sandbox_port),
+            ],
             cwd=PROJECT,
             capture_output=True,
             text=True,
