@@ -30,6 +30,8 @@ LEFT_OUT = {
     "conftest.py::accept": "what it records is compared only with what is recorded beside it",
     "conftest.py::NOW": "an hour or two before it is within the day that the doctor reads",
     "test_checks.py::test_each_problem_is_found_and_hides_no_other_check": "its parameters that do are marked",
+    "test_duckdb_hook.py::test_a_statement_reaches_nothing_outside_of_the_database_and_changes_nothing_in_it": "now is "
+    "a word of a statement",
     "test_demo.py::test_the_demo_runs_twice_and_a_dry_run_after_it_finds_nothing_to_send": "it names its window",
     "test_new_shop.py::test_the_query_to_fill_in_is_in_the_warehouses_own_words": "now is a word of the query",
     "test_new_shop.py::warehouse": "an hour before it is within the days that the doctor reads",
@@ -40,7 +42,7 @@ LEFT_OUT = {
 }
 """Reads of the clock that no outcome depends on, and why."""
 
-ON_THEIR_OWN = {"crash", "soak", "cluster", "databases", "browser", "mutation"}
+ON_THEIR_OWN = {"crash", "soak", "cluster", "databases", "browser", "mutation", "wheel"}
 """Markers of the other targets: a live Airflow of minutes beside a PostgreSQL, whose clock is not moved."""
 
 

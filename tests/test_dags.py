@@ -15,6 +15,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
+from rees46_sync.airflow_project import sync
 from tests.conftest import PROJECT, ShopUnderTest
 from tests.whole_run import make_metadata_database
 
@@ -176,6 +177,16 @@ def test_its_shop_files_are_in_include_beside_it_unless_a_variable_names_another
 
     [path] = {dag.task_dict["extract_orders"].op_args[0]}
     assert path == str(tmp_path / "project" / "include" / "shops" / "test.yaml")
+
+
+def test_a_dag_has_none_of_the_params_that_a_run_of_another_one_has_set(shop: ShopUnderTest) -> None:
+    definition = shop.configure()
+    first = sync.build_dag(definition, history=False)
+    first.params.update({"dry_run": True, "order_ids": ["1"]})  # as Airflow does for a run with a conf
+
+    again, history = (sync.build_dag(definition, history=history) for history in (False, True))
+
+    assert [dag.params.dump()["dry_run"] for dag in (again, history)] == [False, False]
 
 
 @pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])

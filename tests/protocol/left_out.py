@@ -64,10 +64,11 @@ SAFEGUARDS: dict[str, tuple[Change, ...]] = {
         _one(
             Requests,
             "record_requests",
-            "one.inserted_primary_key or []]\n",
-            "one.inserted_primary_key or []]\n"
-            "        for number in numbers:\n"
-            "            connection.execute(_CLOSE_REQUEST, {'number': number})\n",
+            "return [int(number) for one in added for number in one.inserted_primary_key or []]\n",
+            "numbers = [int(number) for one in added for number in one.inserted_primary_key or []]\n"
+            "            for number in numbers:\n"
+            "                connection.execute(_CLOSE_REQUEST, {'number': number})\n"
+            "            return numbers\n",
         ),
         _NO_FENCE,
     ),

@@ -37,53 +37,58 @@ validate_task = partial(task_decorator_factory, decorated_operator_class=Validat
 OWNER = "rees46"
 DOC = Path(__file__).with_name("order_status_sync.md").read_text("utf-8")
 
-PARAMS = {
-    "window_start": Param(
-        None,
-        type=["null", "string"],
-        format="date-time",
-        title="Window start",
-        description="Read the orders that changed from here on, instead of the run's own window. In the time zone that "
-        "the calendar names; text without one is UTC.",
-    ),
-    "window_end": Param(
-        None,
-        type=["null", "string"],
-        format="date-time",
-        title="Window end",
-        description="Read the orders that changed before this. Only together with a window start.",
-    ),
-    "dry_run": Param(False, type="boolean", title="Dry run", description="Show what would be sent, and send nothing."),
-    "resend": Param(
-        False,
-        type="boolean",
-        title="Resend",
-        description="Send orders that REES46 has in this status already, too. Newer statuses at REES46 stay.",
-    ),
-    "ignore_limits": Param(
-        False,
-        type="boolean",
-        title="Ignore limits",
-        description="Send even if more is rejected or changed than the shop file's limits allow.",
-    ),
-    "first_orders": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="First orders",
-        description="Send only so many orders, to look at them in REES46. The next regular run sends the others.",
-    ),
-    "order_ids": Param(
-        None,
-        type=["null", "array"],
-        items={"type": "string"},
-        minItems=1,
-        maxItems=1000,
-        title="Order ids",
-        description="Send only these orders, one id per line, also if REES46 has their status already. Without a "
-        "window start they are read from their last known change on.",
-    ),
-}
+
+def make_params() -> dict[str, Param]:
+    """Return the params of one DAG: Airflow writes the values of a run into them, so DAGs may not share any."""
+    return {
+        "window_start": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Window start",
+            description="Read the orders that changed from here on, instead of the run's own window. In the time zone "
+            "that the calendar names; text without one is UTC.",
+        ),
+        "window_end": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Window end",
+            description="Read the orders that changed before this. Only together with a window start.",
+        ),
+        "dry_run": Param(
+            False, type="boolean", title="Dry run", description="Show what would be sent, and send nothing."
+        ),
+        "resend": Param(
+            False,
+            type="boolean",
+            title="Resend",
+            description="Send orders that REES46 has in this status already, too. Newer statuses at REES46 stay.",
+        ),
+        "ignore_limits": Param(
+            False,
+            type="boolean",
+            title="Ignore limits",
+            description="Send even if more is rejected or changed than the shop file's limits allow.",
+        ),
+        "first_orders": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="First orders",
+            description="Send only so many orders, to look at them in REES46. The next regular run sends the others.",
+        ),
+        "order_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            minItems=1,
+            maxItems=1000,
+            title="Order ids",
+            description="Send only these orders, one id per line, also if REES46 has their status already. Without a "
+            "window start they are read from their last known change on.",
+        ),
+    }
 
 
 def step(function: Callable[..., Any], decorate: Callable[..., Any] = python_task, **options: Any) -> Any:
@@ -111,7 +116,7 @@ def build_dag(shop: Shop, *, history: bool) -> DAG:
         start_date=datetime(2000, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        params=PARAMS,
+        params=make_params(),
         tags=["rees46", shop.shop],
         owner_links=_owner_links(),
         default_args={

@@ -6,7 +6,6 @@ import csv
 import html
 import io
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ from rees46_sync.ledger.tables import alert_messages, in_flight_requests, schema
 from rees46_sync.ledger.tables import alerts as alerts_table
 from rees46_sync.monitoring.alerts import AlertEvaluation, AlertName, Alerts
 from rees46_sync.monitoring.page import queries as queries_module
-from tests.conftest import PROJECT, ShopUnderTest, accept, open_request
+from tests.conftest import ShopUnderTest, accept, open_request
 from tests.monitoring.builders import NOON, orders_of, save_run, save_success
 from tests.monitoring.page.requests import SECTIONS, get_text
 from tests.whole_run import CODES
@@ -541,13 +540,3 @@ def test_airflow_shows_the_page_in_its_navigation(viewer: TestClient) -> None:
     assert {view["name"] for view in views.values()} == {"REES46"}  # a longer one would be cut off
     assert viewer.get(f"/{views['nav']['href']}").status_code == 200
     assert {view["url_route"] for view in views.values()} == {"rees46", "rees46-dag", "rees46-dag_run"}
-
-
-def test_the_package_contains_the_files_of_the_page() -> None:
-    data = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    package = PROJECT / "plugins" / "rees46_sync"
-    assert [file.name for pattern in data["rees46_sync"] for file in package.glob(pattern)] == ["ru.po"]
-    folder = package / "monitoring" / "page"
-    shipped = {file for pattern in data["rees46_sync.monitoring.page"] for file in folder.glob(pattern)}
-    assert shipped == {file for name in ("templates", "static") for file in (folder / name).rglob("*")}
-    assert len(shipped) > 5
