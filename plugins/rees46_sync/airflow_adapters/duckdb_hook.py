@@ -71,7 +71,7 @@ class ReadOnlyDuckDBHook(DuckDBHook):
                 for name, value in places.items():
                     connection.execute(f"SET {name} = ?", [value])
                 connection.execute("SET enable_external_access = false")
-        except BaseException:
+        except BaseException:  # also when the task is stopped: the file may not stay open
             connection.close()
             raise
         return connection

@@ -66,7 +66,7 @@ def read(
             is_arrow = all(kind in _ARROW_TYPES for kind in fields)
             chunks = _arrow(job, hook, rows, opened) if is_arrow else _rows(job, rows)
             yield [field.name for field in result.schema], chunks
-        except BaseException:
+        except BaseException:  # also when the task is stopped: the job would go on and be paid for
             job.cancel(retry=None, timeout=10)
             raise
 
