@@ -44,7 +44,7 @@ def as_text(text: str) -> str:
     """
     Return a text none of which becomes a link, a picture or HTML in Airflow's UI, which shows notes as Markdown.
 
-    A cause may have words of whoever answered in place of REES46.
+    A cause may quote an answer, which may come from a proxy in place of REES46.
     """
     return re.sub(r"[\\\[<]", r"\\\g<0>", text)
 
