@@ -209,6 +209,7 @@ def postgres_folder() -> Iterator[Path]:
     It lies beside pytest's own folders, because a pytest that root starts closes those for all other users.
     """
     with tempfile.TemporaryDirectory(prefix="rees46-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
         yield Path(folder)
 
 
