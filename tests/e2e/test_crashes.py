@@ -261,6 +261,13 @@ def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
     live_shop.clear(run_id, None)
     assert live_shop.end_of(run_id) == "success"
     assert_closes(live_shop.account(run_id), outcome="success", read=READ, sent=0, unchanged=ORDERS)
+
+    # Its loads had nothing to do; they are started again all the same.
+    with live_shop.warehouse() as db:
+        db.execute("UPDATE orders SET status = 'cancelled' WHERE updated_at = (SELECT max(updated_at) FROM orders)")
+    live_shop.clear(run_id, None)
+    assert live_shop.end_of(run_id) == "success"
+    assert live_shop.account(run_id)["sent"] >= 1
     assert_recovers(live_shop, run_id, twice=0)
 
 

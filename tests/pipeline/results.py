@@ -37,10 +37,12 @@ def built(index: int, orders: int, unchanged: int = 0, stale: int = 0, reopened:
     return {"index": index, "path": f"batches-{index}", "orders": orders, "by_status": by_status, **held_back, **more}
 
 
-def loaded(index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, failed: int = 0) -> Descriptor:
-    orders = sent + unchanged + stale + reopened + failed
-    counts = {"sent": sent, "unchanged": unchanged, "stale": stale, "reopened": reopened, "failed": failed}
-    return {"index": index, "extraction_id": "extraction-1", "orders": orders, **counts}
+def loaded(
+    index: int, sent: int, unchanged: int = 0, stale: int = 0, reopened: int = 0, failed: int = 0, rejected: int = 0
+) -> Descriptor:
+    counts = {"sent": sent, "unchanged": unchanged, "stale": stale, "reopened": reopened}
+    counts |= {"rejected": rejected, "failed": failed}
+    return {"index": index, "extraction_id": "extraction-1", "orders": sum(counts.values()), **counts}
 
 
 def cause(task: str, partition: int | None, problem: str) -> Cause:

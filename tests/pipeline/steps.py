@@ -14,6 +14,7 @@ PARAMS = {
     "dry_run": False,
     "resend": False,
     "ignore_limits": False,
+    "changed_orders": None,
     "first_orders": None,
     "order_ids": None,
 }
@@ -49,6 +50,7 @@ def task_context(
         run_id="run",
         task_id="task",
         map_index=0,
+        try_number=1,
         xcom_pull=pull,
         xcom_push=lambda **_: None,
     )

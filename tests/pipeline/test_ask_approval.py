@@ -365,6 +365,20 @@ def test_an_approved_extraction_is_not_asked_about_again_if_the_task_is_lost_rig
     assert outcomes(asking) == [("asked", None), ("approved", "jane")]
 
 
+def test_a_decision_of_which_airflow_names_no_user_counts_and_says_so(asking: ShopUnderTest) -> None:
+    pushed = {
+        ("approve_changes", "approval_request"): {"extraction_id": "one", "exceeded_text": "2 orders", "batches": [7]}
+    }
+    context = task_context(pushed=pushed)
+    operator = AskApprovalOperator(task_id="ask_approval", shop="test", ledger_conn_id="shop_ledger", batches=[])
+    Approvals(Ledger.open("shop_ledger")).record(
+        RunRef("test", DAG_ID, context["ti"].run_id, "one"), "asked", "2 orders"
+    )
+
+    assert operator.execute_complete(context, {"chosen_options": ["Approve"], "responded_by_user": None}) == [7]
+    assert outcomes(asking) == [("asked", None), ("approved", "an unnamed user")]
+
+
 @pytest.mark.parametrize("step", ["execute", "execute_complete"])
 def test_a_request_of_an_earlier_version_is_never_taken_for_no_request(step: str) -> None:
     context = task_context(pushed={("approve_changes", "question"): {"batches": []}})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from rees46_sync.ledger.tables import refused_orders
 from rees46_sync.pipeline.circuit_breaker import MAX_REJECTED
+from rees46_sync.rees46.hook import Rees46Hook, SendResult
 from rees46_sync.sandbox.server import Sandbox
 from tests.conftest import ShopUnderTest
 from tests.ledger.builders import select_rows
@@ -44,6 +47,36 @@ def test_a_bad_order_is_found_within_two_loads_and_five_refused_batches_and_all_
     assert second.bad_orders["order_id"].tolist() == [bad]
     assert refusals(sandbox) == 4
     assert orders_at(sandbox) == 2999
+
+
+@pytest.mark.parametrize("sent_before_the_kill", [1, 2, 8, 20])
+def test_a_load_that_is_killed_loses_nothing_of_what_the_refused_batches_have_shown(
+    sandbox: Sandbox, ledger_conn_id: str, sent_before_the_kill: int
+) -> None:
+    class SenderThatIsKilled(Rees46Hook):
+        sent = 0
+
+        def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
+            if self.sent == sent_before_the_kill:
+                raise SystemExit
+            self.sent += 1
+            return super().send(orders, may_post)
+
+    orders = numbered(300)
+    sandbox.reset(refuse=["order-00047"])
+    with pytest.raises(SystemExit):
+        Partition(ledger_conn_id).deliver(orders, batch_size=100, sender=SenderThatIsKilled("shop_rees46"))
+    assert refusals(sandbox) == {1: 1, 2: 1, 8: 2, 20: 2}[sent_before_the_kill]
+
+    second = Partition(ledger_conn_id, "extraction-2").delivery(batch_size=100)
+    tally = second.deliver(orders)
+
+    assert (tally["rejected"], tally["failed"]) == (1, 0)
+    assert second.bad_orders["order_id"].tolist() == ["order-00047"]
+    assert refusals(sandbox) == 3  # one hundred, one ten, and the order itself: as if there had been no kill
+    assert orders_at(sandbox) == 299
+    recorded = select_rows(second.ledger, refused_orders)
+    assert {row["order_id"] for row in recorded if row["batch_size"] == 1} == {"order-00047"}
 
 
 def test_a_bad_order_is_sent_again_only_in_a_new_status_or_if_a_person_asks(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
 
@@ -77,6 +79,26 @@ def test_of_batches_in_flight_together_a_few_more_can_be_rejected(sandbox: Sandb
     assert circuit_breaker.MAX_REJECTED <= sandbox.stats()["requests"] <= circuit_breaker.MAX_REJECTED + 3
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("spec", ["429:60@x1", "503:60@x1"])
+def test_a_load_that_is_stopped_does_not_wait_until_rees46_takes_requests_again(
+    sandbox: Sandbox, partition: Partition, spec: str
+) -> None:
+    sandbox.reset(fault=spec)
+    load = partition.delivery(concurrency=4)
+
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(load.deliver, numbered(100))
+        while not sandbox.stats()["faults"]:
+            time.sleep(0.01)
+        load.stop()
+        tally = loading.result()
+
+    assert tally == tally_of(100, sent=tally["sent"], failed=100 - tally["sent"])
+    assert tally["failed"] >= 10
+    assert sandbox.stats()["orders"] == tally["sent"] == partition.accepted()
+
+
 def test_after_a_stop_only_what_is_still_due_counts_as_failed(sandbox: Sandbox, ledger_conn_id: str) -> None:
     orders = numbered(100)
     Partition(ledger_conn_id, "extraction-1").deliver(orders[60:])
@@ -91,17 +113,18 @@ def test_a_stopped_load_records_what_is_in_flight_and_sends_nothing_more(
 ) -> None:
     orders = numbered(100)
 
-    class SenderInWhoseFifthRequestAirflowEndsTheTask:
-        hook = Rees46Hook("shop_rees46")
+    class SenderInWhoseFifthRequestAirflowEndsTheTask(Rees46Hook):
         numbers = count(1)
 
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
-            sent = self.hook.send(orders, may_post)
+            sent = super().send(orders, may_post)
             if next(self.numbers) >= 5:
                 stopped.stop()
             return sent
 
-    stopped = partition.delivery(sender=SenderInWhoseFifthRequestAirflowEndsTheTask(), concurrency=concurrency)
+    stopped = partition.delivery(
+        sender=SenderInWhoseFifthRequestAirflowEndsTheTask("shop_rees46"), concurrency=concurrency
+    )
 
     tally = stopped.deliver(orders)
 

@@ -147,18 +147,17 @@ def test_a_change_in_the_middle_of_a_load_costs_few_comparisons_of_single_batche
 ) -> None:
     monkeypatch.setattr(delivery_module, "RECHECK_CHUNK", 20)
 
-    class SenderDuringWhoseFirstRequestAnOrderIsConfirmed:
-        hook = Rees46Hook("shop_rees46")
+    class SenderDuringWhoseFirstRequestAnOrderIsConfirmed(Rees46Hook):
         sent = 0
 
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
-            sent = self.hook.send(orders, may_post)
+            sent = super().send(orders, may_post)
             self.sent += 1
             if self.sent == 1:
                 confirm_an_order(partition.ledger)
             return sent
 
-    load = partition.delivery(sender=SenderDuringWhoseFirstRequestAnOrderIsConfirmed())
+    load = partition.delivery(sender=SenderDuringWhoseFirstRequestAnOrderIsConfirmed("shop_rees46"))
     tally = load.deliver(numbered(200), partition.comparison_token())
 
     assert tally == tally_of(200, sent=200)
@@ -181,19 +180,17 @@ def test_a_retry_finds_what_the_attempt_before_it_sent_though_the_change_token_i
 def test_the_ledger_is_checked_right_before_each_batch_not_once_for_all(
     sandbox: Sandbox, partition: Partition, compared: bool
 ) -> None:
-    class SenderWhoseFirstRequestTakesAsLongAsAnotherRun:
-        hook = Rees46Hook("shop_rees46")
-
+    class SenderWhoseFirstRequestTakesAsLongAsAnotherRun(Rees46Hook):
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             is_first = not sandbox.requests()
-            sent = self.hook.send(orders, may_post)
+            sent = super().send(orders, may_post)
             if is_first:
-                self.hook.send([("order-00015", 2)])
+                super().send([("order-00015", 2)])
                 newer = orders_of(("order-00015", 2), at=NOON + timedelta(minutes=1))
                 accept(partition.ledger, OTHER_RUN, 0, newer, 1)
             return sent
 
-    load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun())
+    load = partition.delivery(sender=SenderWhoseFirstRequestTakesAsLongAsAnotherRun("shop_rees46"))
     tally = load.deliver(numbered(20), partition.comparison_token() if compared else None)
 
     assert tally == tally_of(20, sent=19, stale=1)
@@ -216,11 +213,9 @@ def test_a_status_that_the_warehouse_took_back_is_not_sent_though_no_run_sent_an
             others = Extractions(newer.ledger).others(newer.run)
             confirmed.append(Confirmations(newer.ledger).confirm(newer.run, orders, others))
 
-    class SlowSender:
-        hook = Rees46Hook("shop_rees46")
-
+    class SlowSender(Rees46Hook):
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
-            sent = self.hook.send(orders, may_post)
+            sent = super().send(orders, may_post)
             if moment == "during-a-request-before":
                 confirm_it()
             return sent
@@ -234,7 +229,7 @@ def test_a_status_that_the_warehouse_took_back_is_not_sent_though_no_run_sent_an
     if moment == "before-the-load":
         confirm_it()
 
-    assert older.delivery(sender=SlowSender()).deliver(cancelled) == tally_of(20, sent=19, stale=1)
+    assert older.delivery(sender=SlowSender("shop_rees46")).deliver(cancelled) == tally_of(20, sent=19, stale=1)
     assert confirmed == [1]
     assert codes_at(sandbox) == codes_of(cancelled) | {"order-00015": 1}
 
@@ -256,14 +251,12 @@ def test_a_load_that_finds_an_order_sent_by_another_run_confirms_it_for_older_ex
 def test_a_load_stops_right_before_a_request_if_another_one_has_started(
     sandbox: Sandbox, partition: Partition, lookups: Counted
 ) -> None:
-    class SenderBeforeWhoseFirstRequestAnotherLoadStarts:
-        hook = Rees46Hook("shop_rees46")
-
+    class SenderBeforeWhoseFirstRequestAnotherLoadStarts(Rees46Hook):
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
             Requests(partition.ledger).take_lease("test")
-            return self.hook.send(orders, may_post)
+            return super().send(orders, may_post)
 
-    stopped = partition.delivery(sender=SenderBeforeWhoseFirstRequestAnotherLoadStarts())
+    stopped = partition.delivery(sender=SenderBeforeWhoseFirstRequestAnotherLoadStarts("shop_rees46"))
 
     assert stopped.deliver(numbered(30), partition.comparison_token()) == tally_of(30, failed=30)
     assert stopped.breaker.stop_reason == "Stopped by another load of this shop, which started later"
@@ -278,16 +271,14 @@ def test_of_two_loads_at_once_the_one_that_started_later_goes_on_and_the_other_o
     first, second = (Partition(ledger_conn_id, f"extraction-{number}") for number in (1, 2))
     loads: list[dict[str, int]] = []
 
-    class SenderDuringWhoseThirdRequestAnotherLoadRuns:
-        hook = Rees46Hook("shop_rees46")
-
+    class SenderDuringWhoseThirdRequestAnotherLoadRuns(Rees46Hook):
         def send(self, orders: Sequence[tuple[str, int]], may_post: Callable[[], bool]) -> SendResult:
-            sent = self.hook.send(orders, may_post)
+            sent = super().send(orders, may_post)
             if len(sandbox.requests()) == 3:
                 loads.append(second.deliver(numbered(120)))
             return sent
 
-    stopped = first.delivery(sender=SenderDuringWhoseThirdRequestAnotherLoadRuns())
+    stopped = first.delivery(sender=SenderDuringWhoseThirdRequestAnotherLoadRuns("shop_rees46"))
     loads.append(stopped.deliver(orders))
 
     # The answer to the third request is recorded by nobody: the second load sent its orders again.

@@ -161,6 +161,23 @@ def test_the_report_lists_reasons_and_unmapped_statuses_most_frequent_first(defi
     ]
 
 
+def test_the_report_counts_the_orders_that_rees46_refuses_among_the_reasons(definition: Shop) -> None:
+    results = replace(
+        ALL_WELL,
+        validated=[validated(0, 55, 5, reasons={"status_unmapped": 5}), VALIDATED[1]],
+        loaded=[loaded(0, 48, rejected=2), LOADED[1]],
+        accepted={0: 48, 1: 20},
+    )
+
+    lines = lines_of(report(definition, results, close_sum(results)))
+    first = lines.index("Rejected, by reason (a row can have several):") + 1
+
+    assert lines[first : first + 2] == [
+        "5 status_unmapped: the shop file does not map the status",
+        "2 refused_by_rees46: REES46 refuses the order even alone",
+    ]
+
+
 def test_the_report_shows_no_row_beyond_the_example_id(definition: Shop) -> None:
     results = replace(ALL_WELL, validated=REASONS)
 

@@ -247,7 +247,6 @@ def _update_alerts(
 ) -> None:
     """Evaluate the alerts of the run, and send what is pending; a dry run has none."""
     from rees46_sync.monitoring import alert_rules
-    from rees46_sync.pipeline.closed_sum import count_reasons
 
     if results.dry_run:
         return
@@ -267,7 +266,7 @@ def _update_alerts(
             unfinished=account.unfinished,
             remedy=account.remedy,
             cause_id=account.cause_id,
-            reasons=count_reasons(results.validated),
+            reasons=account.reasons,
             is_validated=len(results.validated) == len(results.partitions),
             is_approved=results.approved is not None,
             data=data,

@@ -7,6 +7,7 @@ continues it. It finds one bad order among 1000 with four refused batches, and a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pandas as pd
@@ -36,9 +37,10 @@ class BadOrderSearch:
         self.is_accepting = False
         """Whether REES46 has accepted a batch of this load: its keys are right, so a refusal is about orders."""
         self._due: list[pd.DataFrame] = []
-        self._open: dict[str, tuple[int, int, str]] = {}
+        self._undecided: list[pd.DataFrame] = []
         self._known: set[str] = set()
         self._accepted: set[str] = set()
+        self._lock = threading.Lock()
 
     def set_aside(self, orders: pd.DataFrame) -> pd.DataFrame:
         """
@@ -57,21 +59,31 @@ class BadOrderSearch:
         return orders[sizes.isna()]
 
     def refuse(self, orders: pd.DataFrame, error: Rees46RejectedError) -> None:
-        """Note that a batch was refused for what is in it."""
-        reason, size = error.reason or f"HTTP {error.http_status}", len(orders)
-        for order_id, code in orders[["order_id", "code"]].itertuples(index=False, name=None):
-            self._open[order_id] = (code, size, reason)
-        if size == 1:
-            self.bad = pd.concat([self.bad, orders])
-        else:
-            self._split(orders, size)
+        """
+        Note that a batch was refused for what is in it.
+
+        It is recorded at once: a load that is killed has paid for it with a mail.
+
+        :raises LedgerError: the ledger does not answer.
+        """
+        size = len(orders)
+        refused = orders.assign(batch_size=size, reason=error.reason or f"HTTP {error.http_status}")
+        with self._lock:
+            self._known.update(orders["order_id"])
+            if size == 1:
+                self.bad = pd.concat([self.bad, orders])
+            else:
+                self._split(orders, size)
+            if size == 1 and not self.is_accepting:
+                self._undecided.append(refused)
+                return
+        self.refused.record(self.shop, refused)
 
     def accept(self, order_ids: list[str]) -> None:
         """Note that a batch was accepted."""
-        self.is_accepting = True
-        self._accepted |= self._known.intersection(order_ids)
-        for order_id in order_ids:
-            self._open.pop(order_id, None)
+        with self._lock:
+            self.is_accepting = True
+            self._accepted |= self._known.intersection(order_ids)
 
     def batches(self) -> Iterator[pd.DataFrame]:
         """Yield the smaller batches, also those of batches that are refused meanwhile."""
@@ -80,15 +92,16 @@ class BadOrderSearch:
 
     def record(self) -> None:
         """
-        Record how far the search came, and which orders are bad.
+        Forget what was accepted after all, and record the orders that were refused alone before any batch was accepted.
 
         No order is bad if REES46 accepted nothing in this load: then a refusal may be about the shop as well.
+
+        :raises LedgerError: the ledger does not answer.
         """
         if self._accepted:
             self.refused.forget(self.shop, sorted(self._accepted))
-        columns = ["order_id", "code", "batch_size", "reason"]
-        rows = pd.DataFrame([(order_id, *refusal) for order_id, refusal in self._open.items()], columns=columns)
-        self.refused.record(self.shop, rows if self.is_accepting else rows[rows["batch_size"] > 1])
+        if self.is_accepting and self._undecided:
+            self.refused.record(self.shop, pd.concat(self._undecided))
 
     def _split(self, orders: pd.DataFrame, size: int) -> None:
         self._due += diff.split_batches(orders, -(-size // PARTS))

@@ -15,6 +15,7 @@ from typing import Any
 
 from rees46_sync.exceptions import AccountingError
 from rees46_sync.ledger.approvals import Approval
+from rees46_sync.ledger.quarantine import REFUSED_BY_REES46
 from rees46_sync.ledger.runs import ACCOUNT_PARTS, new_account
 from rees46_sync.pipeline.causes import Cause, fingerprint
 from rees46_sync.pipeline.order_ids import ORDER_IDS_REMEDY
@@ -102,6 +103,7 @@ class RunAccount:
     The account of a run.
 
     :param counts: as :func:`rees46_sync.ledger.runs.new_account` describes them.
+    :param reasons: the rejected rows by reason; a row can have several.
     :param would_send: what a dry run would have sent, by REES46 status; empty otherwise.
     :param unfinished: what did not finish, in words; empty for a successful run.
     :param causes: why, as far as the tasks have left it.
@@ -113,6 +115,7 @@ class RunAccount:
     """
 
     counts: Counter[str] = field(default_factory=new_account)
+    reasons: Counter[str] = field(default_factory=Counter)
     would_send: Counter[str] = field(default_factory=Counter)
     unfinished: list[str] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
@@ -160,6 +163,7 @@ def close_sum(results: RunResults) -> RunAccount:
     counts = account.counts
     extraction = results.extraction
     counts.update({name: extraction[name] for name in ("read", "superseded", "held")}, requests=results.requests)
+    account.reasons = count_reasons(results.validated)
     validated, built = ({result["index"]: result for result in part} for part in (results.validated, results.built))
     # If the run was cleared, a load that Airflow did not start again has left the tally of an earlier extraction.
     loaded = {one["index"]: one for one in results.loaded if one["extraction_id"] == extraction["extraction_id"]}
@@ -275,6 +279,8 @@ def _add_load(index: int, tally: Mapping[str, Any], accepted: int, account: RunA
         )
     account.sent_twice += accepted - tally["sent"]
     account.counts.update({name: tally.get(name, 0) for name in TALLY_PARTS})
+    if refused := tally.get("rejected", 0):
+        account.reasons[REFUSED_BY_REES46] += refused
 
 
 def count_reasons(validated: Sequence[Mapping[str, Any]]) -> Counter[str]:

@@ -68,6 +68,10 @@ class Sender(Protocol):
         """Send pairs of order id and status; ask before each request. Without a request if none was allowed."""
         ...
 
+    def stop_waiting(self) -> None:
+        """End all waits between requests."""
+        ...
+
 
 class Slots(Protocol):
     """Limits what is under way: a semaphore, or :class:`rees46_sync.rees46.adaptive_slots.AdaptiveSlots`."""
@@ -130,6 +134,7 @@ class Delivery:
     def stop(self, stopped_by: str = "Airflow") -> None:
         """Send no further batch; the responses to those in flight are still received and recorded."""
         self.breaker.request_stop(stopped_by)
+        self.sender.stop_waiting()
 
     def deliver(self, orders: pd.DataFrame, token: Mapping[str, int] | None = None) -> dict[str, int]:
         """

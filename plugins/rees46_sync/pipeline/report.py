@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rees46_sync.formatting import duration, timestamp
 from rees46_sync.monitoring.alert_rules import reopened_remedy
 from rees46_sync.pipeline import preview
-from rees46_sync.pipeline.closed_sum import RunAccount, RunResults, count_reasons
+from rees46_sync.pipeline.closed_sum import RunAccount, RunResults
 from rees46_sync.pipeline.run import extracted_window
 from rees46_sync.shop.mapping_lines import mapping_lines
 from rees46_sync.shop.shop import STATUS_NAMES, Shop
@@ -50,7 +50,7 @@ def report(shop: Shop, results: RunResults, account: RunAccount, data: DataState
             f"{account.sent_twice:,} orders were sent twice in the same status: two attempts of a task overlapped."
         )
     for line in [
-        *_rejections(results),
+        *_rejections(account),
         *_reopened(shop, results, account),
         *_unmapped(shop, results),
         *_first_orders(results, account),
@@ -134,11 +134,12 @@ def _window(results: RunResults) -> str:
     return f"window {extracted_window(results.extraction)}"
 
 
-def _rejections(results: RunResults) -> list[str]:
+def _rejections(account: RunAccount) -> list[str]:
+    from rees46_sync.ledger.quarantine import MEANINGS
     from rees46_sync.validation.expectations import REASONS
 
-    reasons = count_reasons(results.validated)
-    lines = [f"  {count:>8,}  {code}: {REASONS[code]}" for code, count in reasons.most_common()]
+    meanings = {**REASONS, **MEANINGS}
+    lines = [f"  {count:>8,}  {code}: {meanings[code]}" for code, count in account.reasons.most_common()]
     return ["Rejected, by reason (a row can have several):", *lines] if lines else []
 
 

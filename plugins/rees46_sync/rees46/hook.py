@@ -199,6 +199,7 @@ class Rees46Hook(BaseHook):
             stop=lambda state: failures >= ATTEMPTS or state.attempt_number - failures >= MAX_THROTTLED,
             retry=retry_if_exception(lambda error: _is_transient(error) and not is_stopped),
             wait=pause,
+            sleep=self._pace.pause,
             before_sleep=_log_pause,
             reraise=True,
         )
@@ -208,6 +209,10 @@ class Rees46Hook(BaseHook):
             error.requests = posted
             raise
         return SendResult(posted, http_status)
+
+    def stop_waiting(self) -> None:
+        """End all waits between requests, because the load is to stop: ``may_post`` is asked at once."""
+        self._pace.stop()
 
     def _obey(self, error: Rees46Error | None, pause_s: float) -> None:
         """Let the requests of all threads wait if REES46 asks for it."""

@@ -18,10 +18,11 @@ class Pace:
         self._last_start = time.monotonic()
         self._held_until = 0.0
         self._least_interval_s = 0.0
+        self._is_stopped = threading.Event()
 
     def wait_for_turn(self, interval_s: float) -> None:
         """
-        Wait until a request may start.
+        Wait until a request may start, or the load is to stop.
 
         :param interval_s: the shortest time from the start of one request to the start of the next.
         """
@@ -32,7 +33,16 @@ class Pace:
                 if wait_s <= 0:
                     self._last_start = time.monotonic()
                     return
-            time.sleep(wait_s)
+            if self._is_stopped.wait(wait_s):
+                return
+
+    def pause(self, seconds: float) -> None:
+        """Wait before a batch is sent again; less if the load is to stop."""
+        self._is_stopped.wait(seconds)
+
+    def stop(self) -> None:
+        """Let nothing wait any longer: the load is to stop."""
+        self._is_stopped.set()
 
     def hold(self, seconds: float) -> None:
         """Start no request for a while, because REES46 asks for it."""
