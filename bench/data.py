@@ -58,14 +58,19 @@ class Orders:
         with self._transaction() as transaction:
             return str(transaction.scalar(sa.text(_DIGEST)))
 
-    def change_all(self) -> None:
-        """Change every order's status, in the last hour before UNTIL, to one with another REES46 status."""
-        change = """
-            UPDATE orders SET updated_at = TIMESTAMPTZ '2025-12-31 23:30:00+00',
+    def change_all(self, updated_at: str = "TIMESTAMPTZ '2025-12-31 23:30:00+00'") -> datetime:
+        """
+        Change every order's status to one with another REES46 status; return when this was done.
+
+        :param updated_at: its time, in SQL; by default in the last hour before UNTIL.
+        """
+        change = f"""
+            UPDATE orders SET updated_at = {updated_at},
                               status = CASE status WHEN 'delivered' THEN 'cancelled' ELSE 'delivered' END
         """
         with self._transaction() as transaction:
             transaction.execute(sa.text(change))
+        return datetime.now(UTC)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

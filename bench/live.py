@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.data import SINCE, UNTIL, Orders
-from bench.ours import DAG_ID, PROJECT, Finished, Ours, RunFailedError
+from bench.ours import DAG_ID, FEED, PROJECT, Finished, Ours, RunFailedError
 from local import up
 from tests.e2e.airflow_stack import AirflowStack, running_airflow
 
@@ -60,19 +60,26 @@ class Live:
 
 
 @contextmanager
-def live(ours: Ours, orders: Orders, ledger: str) -> Iterator[Live]:
-    """Run Airflow with the shop and a warehouse that has these orders."""
-    home = ours.home / "live"
+def live(ours: Ours, orders: Orders, ledger: str, concurrency: int | None = None) -> Iterator[Live]:
+    """
+    Run Airflow with the shop, a warehouse that has these orders, and the empty DAG.
+
+    :param concurrency: of the REES46 connection; None is the default.
+    """
+    home = ours.home / f"live-{ledger}-{orders.count}"
     up.write_preload_settings(home)
+    for folder in (PROJECT / "dags", PROJECT / "bench" / "dags"):
+        shutil.copytree(folder, home / "dags", dirs_exist_ok=True)
     shutil.copytree(ours.shop_file.parent, home / "shops")
     # Once a year: no scheduled run interferes, except the first, which Airflow starts at once.
     with (home / "shops" / ours.shop_file.name).open("a") as shop_file:
-        shop_file.write("schedule: 0 0 1 1 *\n")
-    environment = ours.environment(orders, ledger) | {"REES46_SHOPS_DIR": str(home / "shops")}
+        shop_file.write(f"schedule: 0 0 1 1 *\nfeed_asset: {FEED}\n")
+    environment = ours.environment(orders, ledger, concurrency) | {"REES46_SHOPS_DIR": str(home / "shops")}
     own = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_CONN", "REES46"))}
-    with running_airflow(home, PROJECT / "dags", PROJECT / "plugins", own | AS_AIRFLOW_COMES) as airflow:
-        airflow.wait_for_dag(DAG_ID)
-        airflow.unpause(DAG_ID)
+    with running_airflow(home, home / "dags", PROJECT / "plugins", own | AS_AIRFLOW_COMES) as airflow:
+        for dag_id in ("empty", DAG_ID):
+            airflow.wait_for_dag(dag_id)
+            airflow.unpause(dag_id)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (runs := airflow.runs(DAG_ID)):
             if time.monotonic() > deadline:

@@ -27,6 +27,9 @@ from bench.receiver import SHOP_ID, SHOP_SECRET, Receiver
 PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW_DATABASE = PROJECT / ".airflow" / "airflow.db"
 DAG_ID = "order_status_sync_bench"
+FEED = "bench://feed"
+"""The asset that also starts the DAG."""
+
 QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
 """
