@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.lookup import look_up
-from rees46_sync.ledger.requests import RequestResult, Requests
+from rees46_sync.ledger.requests import RequestResult, Requests, request_orders
 from rees46_sync.ledger.runs import RunRef
 
 BATCH = 1000
@@ -113,6 +113,6 @@ class GrowingLedger:
         lease = requests.take_lease(SHOP)
         began = time.perf_counter()
         for batch in batches:
-            [request] = requests.record_requests(run, lease, [batch])
+            [request] = requests.record_requests(run, lease, request_orders(batch))
             requests.record_result(run, 0, RequestResult(request, 1, now.to_pydatetime()))
         return orders / (time.perf_counter() - began)

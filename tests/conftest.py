@@ -52,7 +52,7 @@ import sqlalchemy as sa  # noqa: E402
 
 from rees46_sync.ledger.database import Ledger  # noqa: E402
 from rees46_sync.ledger.extractions import Extractions  # noqa: E402
-from rees46_sync.ledger.requests import InFlightRequest, RequestResult, Requests  # noqa: E402
+from rees46_sync.ledger.requests import InFlightRequest, RequestResult, Requests, request_orders  # noqa: E402
 from rees46_sync.ledger.runs import RunRef  # noqa: E402
 from rees46_sync.sandbox import server as sandbox_module  # noqa: E402
 from rees46_sync.shop.shop import Shop  # noqa: E402
@@ -76,7 +76,7 @@ def open_request(ledger: Ledger, run: RunRef, orders: pd.DataFrame) -> InFlightR
     """Record a request that is about to be sent, and return it."""
     requests = Requests(ledger)
     lease = requests.state(run)[1] or requests.take_lease(run.shop)
-    [request] = requests.record_requests(run, lease, [orders])
+    [request] = requests.record_requests(run, lease, request_orders(orders))
     return request
 
 

@@ -14,7 +14,7 @@ from rees46_sync.exceptions import LedgerError
 from rees46_sync.ledger import dialects
 from rees46_sync.ledger.database import Ledger, interactive_ledger
 from rees46_sync.ledger.extractions import Extractions
-from rees46_sync.ledger.requests import ACCEPTED, UNKNOWN, RequestResult, Requests
+from rees46_sync.ledger.requests import ACCEPTED, UNKNOWN, RequestResult, Requests, request_orders
 from rees46_sync.ledger.runs import Runs
 from rees46_sync.ledger.tables import accepted_statuses, deliveries, extractions, in_flight_requests, uncertain_orders
 from tests.conftest import open_request
@@ -100,8 +100,8 @@ def test_requests_are_in_flight_once_if_the_connection_dies_at_their_commit(
 ) -> None:
     requests = Requests(ledger)
     lease = requests.take_lease("test")
-    [earlier] = requests.record_requests(RUN, lease, [build_orders(("0", 0))])
-    batches = [build_orders(("1", 1)), build_orders(("2", 2))]
+    [earlier] = requests.record_requests(RUN, lease, request_orders(build_orders(("0", 0))))
+    batches = request_orders(build_orders(("1", 1), ("2", 2)), 1)
 
     with dying_at_the_commit(monkeypatch, has_happened=has_happened):
         recorded = requests.record_requests(RUN, lease, batches)

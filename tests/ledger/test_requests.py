@@ -12,7 +12,7 @@ import pytest
 from rees46_sync.exceptions import LedgerError
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.lookup import LOOKUP_CHUNK, look_up
-from rees46_sync.ledger.requests import ACCEPTED, UNKNOWN, RequestResult, Requests
+from rees46_sync.ledger.requests import ACCEPTED, UNKNOWN, RequestResult, Requests, request_orders
 from rees46_sync.ledger.tables import accepted_statuses, deliveries, in_flight_requests, uncertain_orders
 from tests.conftest import accept, open_request
 from tests.ledger.builders import LATER_RUN, MAX_ORDERS, NOON, RUN, build_orders, known_statuses, select_rows
@@ -96,15 +96,15 @@ def test_a_batch_and_its_delivery_are_stored_together_or_not_at_all(ledger: Ledg
 
 
 def test_only_the_load_with_the_latest_lease_records_requests(ledger: Ledger) -> None:
-    requests, orders = Requests(ledger), build_orders(("1", 1))
+    requests, orders = Requests(ledger), request_orders(build_orders(("1", 1)))
     first, of_another_shop = requests.take_lease("test"), requests.take_lease("another-shop")
-    assert len(requests.record_requests(RUN, first, [orders, orders])) == 2
+    assert len(requests.record_requests(RUN, first, orders * 2)) == 2
 
     second = requests.take_lease("test")
 
-    assert requests.record_requests(RUN, first, [orders]) == []
-    assert len(requests.record_requests(LATER_RUN, second, [orders])) == 1
-    assert len(requests.record_requests(replace(RUN, shop="another-shop"), of_another_shop, [orders])) == 1
+    assert requests.record_requests(RUN, first, orders) == []
+    assert len(requests.record_requests(LATER_RUN, second, orders)) == 1
+    assert len(requests.record_requests(replace(RUN, shop="another-shop"), of_another_shop, orders)) == 1
     assert (requests.state(RUN)[1], requests.state(replace(RUN, shop="another-shop"))[1]) == (second, of_another_shop)
 
 

@@ -16,7 +16,7 @@ from rees46_sync.ledger.extractions import Extractions
 from rees46_sync.ledger.lookup import look_up
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.refused_orders import RefusedOrders
-from rees46_sync.ledger.requests import Requests
+from rees46_sync.ledger.requests import Requests, request_orders
 from rees46_sync.ledger.runs import RunRef, Runs
 from rees46_sync.ledger.shop_names import rename, retire, shops_without_file
 from rees46_sync.ledger.tables import alerts, metadata, rejected_orders, retention, sync_runs
@@ -188,7 +188,7 @@ def test_a_load_that_started_before_the_rename_sends_nothing_after_it(full_ledge
 
     rename(full_ledger, "old", "new")
 
-    assert requests.record_requests(OLD, lease, [build_orders(("8", 1))]) == []
+    assert requests.record_requests(OLD, lease, request_orders(build_orders(("8", 1)))) == []
 
 
 def test_a_shop_without_a_file_is_missed_with_the_end_of_its_last_run(ledger: Ledger) -> None:

@@ -42,7 +42,7 @@ def _one(owner: Any, function: str, text: str, becomes: str) -> Change:
 
 
 _NO_LEASE = _one(Delivery, "_was_sent", "lease != self._lease", "False")
-_NO_TOKEN = _one(Delivery, "_was_sent", " and change_token == due.change_token", "")
+_NO_TOKEN = _one(Delivery, "_was_sent", " and change_token == batch.change_token", "")
 _NO_FENCE = _one(Requests, "record_result", "is_in_flight or", "True or")
 _BOTH = (comparison, delivery)
 _NEWER = "newer = after_window | newer_since | _was_read_later(both)"

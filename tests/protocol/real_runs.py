@@ -18,7 +18,7 @@ import time_machine
 
 from rees46_sync.exceptions import SyncError
 from rees46_sync.ledger.extractions import Extractions
-from rees46_sync.ledger.requests import RequestResult, Requests
+from rees46_sync.ledger.requests import RequestResult, Requests, request_orders
 from rees46_sync.ledger.runs import RunRef
 from rees46_sync.pipeline import comparison, delivery, diff
 from rees46_sync.pipeline.diff import DiffContext
@@ -94,7 +94,9 @@ class RealRuns:
         extractions = Extractions(self.ledger)
         extractions.start(ref, self.now, (BEGINNING - timedelta(days=1), self.now))
         extractions.finish_reading(ref)
-        [request] = requests.record_requests(ref, requests.take_lease(SHOP), [real_shop.frame_of(rows, self.codes)])
+        [request] = requests.record_requests(
+            ref, requests.take_lease(SHOP), request_orders(real_shop.frame_of(rows, self.codes))
+        )
         requests.record_result(ref, 0, RequestResult(request, 1, self.now))
         extractions.close(ref)
         self.receiver.statuses = {order_id: row.status for order_id, row in rows.items()}

@@ -17,6 +17,7 @@ from itertools import count
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from rees46_sync.ledger.database import Ledger, retry_transaction
 from rees46_sync.ledger.dialects import as_json, get_dialect
@@ -31,6 +32,30 @@ from rees46_sync.ledger.tables import (
 )
 
 ACCEPTED, UNKNOWN = "accepted", "unknown"
+
+
+@dataclass(frozen=True)
+class RequestOrders:
+    """The orders of a request, and how many they are; the text is JSON, a list of order id, status and time."""
+
+    text: str
+    count: int
+
+
+def request_orders(orders: pd.DataFrame, size: int | None = None) -> list[RequestOrders]:
+    """
+    Return orders as the ledger keeps those of a request.
+
+    :param orders: columns order_id, code (0, 1 or 2), updated_at.
+    :param size: the largest number of them in a request; None: they are one request.
+    :raises ValueError: the times have no zone.
+    """
+    if orders["updated_at"].dt.tz is None:
+        raise ValueError("timestamps without a time zone for the ledger")
+    # UTC as SQLite stores it, and as every other database reads it.
+    times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
+    rows = zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)
+    return [RequestOrders(as_json(part), len(part)) for part in chunked(rows, size)]
 
 
 @dataclass(frozen=True)
@@ -171,7 +196,7 @@ class Requests:
                     _insert_uncertain(connection, shop, extraction_id, orders, now)
         return int(lease or 0)
 
-    def record_requests(self, run: RunRef, lease: int, batches: Sequence[pd.DataFrame]) -> list[InFlightRequest]:
+    def record_requests(self, run: RunRef, lease: int, batches: Sequence[RequestOrders]) -> list[InFlightRequest]:
         """
         Record requests that are about to be sent.
 
@@ -179,10 +204,10 @@ class Requests:
         :meth:`change_token`.
 
         :param lease: of the load that will send them.
-        :param batches: the orders of each request, columns order_id, code (0, 1 or 2), updated_at.
+        :param batches: the orders of each request, see :func:`request_orders`.
         :return: the requests, to be passed on with their results; none if another load has taken the lease since.
         """
-        texts = [_as_json_orders(orders) for orders in batches]
+        texts = [orders.text for orders in batches]
         row = {"shop": run.shop, "extraction_id": run.extraction_id, "lease": lease}
         repeats = count()
 
@@ -198,8 +223,8 @@ class Requests:
                 return [int(number) for one in added for number in one.inserted_primary_key or []]
 
         return [
-            InFlightRequest(number, len(orders), text)
-            for number, orders, text in zip(record(), batches, texts, strict=False)  # all numbers, or none
+            InFlightRequest(number, orders.count, orders.text)
+            for number, orders in zip(record(), batches, strict=False)  # all numbers, or none
         ]
 
     @retry_transaction
@@ -272,12 +297,3 @@ def order_ids(orders: str) -> set[str]:
 def _insert_uncertain(connection: sa.Connection, shop: str, extraction_id: str, orders: str, sent_at: datetime) -> None:
     uncertain = {"shop": shop, "extraction_id": extraction_id, "sent_at": sent_at, "orders": orders}
     connection.execute(get_dialect(connection).insert_uncertain, uncertain)
-
-
-def _as_json_orders(orders: pd.DataFrame) -> str:
-    """Return the text of ``rees46_in_flight_requests.orders``."""
-    if orders["updated_at"].dt.tz is None:
-        raise ValueError("timestamps without a time zone for the ledger")
-    # UTC as SQLite stores it, and as every other database reads it.
-    times = pa.array(orders["updated_at"]).cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-    return as_json(list(zip(orders["order_id"].tolist(), orders["code"].tolist(), times, strict=True)))

@@ -8,7 +8,7 @@ continues it. It finds one bad order among 1000 with four refused batches, and a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -79,7 +79,7 @@ class BadOrderSearch:
                 return
         self.refused.record(self.shop, refused)
 
-    def accept(self, order_ids: list[str]) -> None:
+    def accept(self, order_ids: Sequence[str]) -> None:
         """Note that a batch was accepted."""
         with self._lock:
             self.is_accepting = True
