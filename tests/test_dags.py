@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
+from jsonschema import FormatChecker
 
 from rees46_sync.airflow_adapters.retry_policy import Rees46RetryPolicy
 from rees46_sync.airflow_project import sync
+from rees46_sync.monitoring.gaps import closing_command
 from tests.conftest import PROJECT, ShopUnderTest
 from tests.whole_run import make_metadata_database
 
@@ -45,9 +50,8 @@ def test_a_shop_file_becomes_an_hourly_and_a_history_dag(dags: dict[str, Any]) -
 def test_the_tasks_follow_each_other_as_designed(dags: dict[str, Any], dag_id: str) -> None:
     dag = dags[dag_id]
     assert [task.task_id for task in dag.topological_sort()] == TASKS
-    assert sorted(dag.params) == [
-        "dry_run", "first_orders", "ignore_limits", "order_ids", "resend", "window_end", "window_start"
-    ]  # fmt: skip
+    names = "changed_orders dry_run first_orders ignore_limits order_ids resend window_end window_start"
+    assert sorted(dag.params) == names.split()
     assert not dag.catchup
     assert dag.max_active_runs == 1
 
@@ -76,7 +80,7 @@ def test_the_doc_in_the_ui_explains_each_task_and_each_field_of_the_form(dags: d
     for task in dag.tasks:
         assert f"- **{task.task_display_name}** " in dag.doc_md
     titles = [dag.params.get_param(name).schema["title"] for name in dag.params]
-    assert len(titles) == 7
+    assert len(titles) == 8
     assert all(f"**{title}**" in dag.doc_md for title in titles)
     assert "**test**" in dag.doc_md
 
@@ -187,6 +191,24 @@ def test_a_dag_has_none_of_the_params_that_a_run_of_another_one_has_set(shop: Sh
     again, history = (sync.build_dag(definition, history=history) for history in (False, True))
 
     assert [dag.params.dump()["dry_run"] for dag in (again, history)] == [False, False]
+
+
+def test_airflow_takes_each_window_of_our_documents_and_commands_also_if_it_checks_for_a_zone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does if the package ``rfc3339-validator`` is installed; a time without a zone is refused then."""
+    rfc3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+    has_zone = (lambda text: not isinstance(text, str) or bool(rfc3339.fullmatch(text)), ())
+    monkeypatch.setitem(FormatChecker.checkers, "date-time", has_zone)
+    day = datetime(2026, 3, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    ours = "".join(file.read_text("utf-8") for file in [*(PROJECT / "docs").glob("*.md"), PROJECT / "README.md"])
+    windows = re.findall(r'"(window_\w+)": "([^"]+)"', ours + closing_command("test", (day, day + timedelta(days=1))))
+    assert len(windows) >= 6
+
+    for name, text in windows:
+        assert sync.make_params()[name].resolve(text) == text
+    with pytest.raises(ParamValidationError, match="is not a 'date-time'"):
+        sync.make_params()["window_start"].resolve("2026-03-01T00:00:00")
 
 
 @pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])

@@ -88,6 +88,7 @@ SHOPIFY = System(
         "5500000000502": ("paid unfulfilled", MISSING),
         "5500000000503": (None, NO_STATUS),
         **outside("601 602 603 604", "paid unfulfilled", "5500000000"),
+        **dict.fromkeys(("5500000000606", "5500000000607", "5500000000608"), ("paid unfulfilled", UNREADABLE)),
     },
 )
 SYSTEMS = {

@@ -64,6 +64,7 @@ class WarehouseUnderTest(ABC):
     :param overflow: an expression that fails for a row, and the database's message.
     :param from_moscow, to_moscow: expressions that convert a naive time of Moscow to UTC, and back.
     :param shows_status: an expression whose error quotes the row's status.
+    :param odd_times: times that it holds and Python does not, or not with their value.
     :param not_shown: tests, or one case of a test, that this engine cannot show, and why.
     """
 
@@ -74,6 +75,7 @@ class WarehouseUnderTest(ABC):
     from_moscow: ClassVar[str]
     to_moscow: ClassVar[str]
     shows_status: ClassVar[str]
+    odd_times: ClassVar[tuple[str, ...]] = ()
     not_shown: ClassVar[dict[str, str]] = {}
 
     def __init__(self, shop: ShopUnderTest) -> None:
@@ -167,6 +169,7 @@ class SQLite(_File):
     types: ClassVar = {"text": "", "integer": "INTEGER", "double": "REAL", "naive": "TEXT"}
     overflow = ("abs(-9223372036854775807 - 1)", "integer overflow")
     shows_status = "CAST(status || x'ff' AS TEXT)"
+    odd_times = ("infinity", "200000-01-01 00:00:00", "-4713-01-01 00:00:00", "0000-00-00 00:00:00")
     from_moscow = "datetime({}, '-3 hours')"
     to_moscow = "datetime({}, '+3 hours')"
 
@@ -205,6 +208,7 @@ class DuckDB(_File):
     }
     overflow = ("error('integer overflow')", "integer overflow")
     shows_status = "status::INTEGER"
+    odd_times = ("infinity", "-infinity", "200000-01-01 00:00:00", "0044-03-15 (BC) 00:00:00")
     from_moscow = "{} AT TIME ZONE 'Europe/Moscow'"
     to_moscow = "{} AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Moscow'"
 
@@ -256,6 +260,7 @@ class PostgreSQL(ServerUnderTest):
     holds_nul = False
     overflow = ("9223372036854775807 + n", "bigint out of range")
     shows_status = "status::integer"
+    odd_times = ("infinity", "-infinity", "200000-01-01 00:00:00", "0044-03-15 00:00:00 BC")
     from_moscow = "{} AT TIME ZONE 'Europe/Moscow'"
     to_moscow = "{}::timestamptz AT TIME ZONE 'Europe/Moscow'"
 
@@ -326,6 +331,7 @@ class MySQL(ServerUnderTest):
     }
     overflow = ("9223372036854775807 + n", "BIGINT value is out of range")
     shows_status = "ExtractValue('<a/>', CONCAT('~', status))"
+    odd_times = ("0000-00-00 00:00:00", "0000-01-01 00:00:00")
     from_moscow = "CONVERT_TZ({}, '+03:00', '+00:00')"
     to_moscow = "CONVERT_TZ({}, '+00:00', '+03:00')"
 

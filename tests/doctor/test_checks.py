@@ -277,7 +277,7 @@ BROKEN = {
         "limits.changed_orders",
         WARNING,
         "at most 4 orders would change (limit 3)",
-        "ignore_limits",
+        "the param changed_orders",
     ),
     "no-rees46": Broken(without("shop_rees46"), "rees46.connection", ERROR, "does not exist", "create it in Airflow"),
     "no-secret": Broken(rees46(password=""), "rees46.connection", ERROR, "password is empty", "secret key"),

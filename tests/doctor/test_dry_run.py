@@ -151,7 +151,8 @@ def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(
     long_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=9)
     shop.add_rows([("1", "packed", long_ago), ("2", "delivered", long_ago)])
     run_dag(window_start=str(long_ago - timedelta(days=1)), logical_date=None)
-    shop.configure(statuses=wrong | {"created": ["new", "packed"], "completed": ["delivered"]})
+    right = wrong | {"created": ["new", "packed"], "completed": ["delivered"]}
+    shop.configure(statuses=right, limits={"changed_orders": 0})
     before = shop.sandbox.stats()["requests"]
 
     with ledger_connection_stored_in_airflow(monkeypatch):
@@ -163,6 +164,11 @@ def test_a_corrected_mapping_is_shown_and_the_printed_command_sends_it(
     assert shop.sandbox.stats()["requests"] == before
     *command, conf = shlex.split(done.stdout.splitlines()[-1])
     assert command == ["airflow", "dags", "trigger", "order_status_sync_test", "--conf"]
+    shop.add_rows([("3", "packed", long_ago)])
+    assert run_dag(**json.loads(conf), logical_date=None).state == "failed", "more would be sent than was shown"
+    assert shop.sandbox.state() == {"1": 1, "2": 1}
+    shop.clear_rows()
+    shop.add_rows([("1", "packed", long_ago), ("2", "delivered", long_ago)])
     run_dag(**json.loads(conf), logical_date=None)
     assert shop.sandbox.state() == {"1": 0, "2": 1}
     assert (

@@ -279,16 +279,17 @@ def test_the_window_of_the_commands_holds_the_newest_version_that_is_known(shop:
     assert '"window_start": "2026-03-02T00:00:00+00:00", "window_end": "2026-03-06T00:00:00+00:00"' in look
 
 
-def test_more_orders_than_the_limit_allows_need_ignore_limits(shop: ShopUnderTest) -> None:
+def test_more_orders_than_the_limit_allows_are_sent_with_a_limit_of_their_own(shop: ShopUnderTest) -> None:
     Ledger.open("shop_ledger").engine.dispose()
     shop.add_rows([(str(n), "new", local(MONDAY)) for n in range(12)])
     limited = shop.configure(limits={"changed_orders": 11})
 
     found = compare(limited, SPAN, NOW)
 
-    assert '"ignore_limits": true' in (commands(limited, found) or ("", ""))[1]
-    assert "the shop's limit of 11 changed orders" in as_text(limited, found)
-    assert "ignore_limits" not in as_text(shop.configure(), found)
+    *_, conf = shlex.split((commands(limited, found) or ("", ""))[1])
+    assert json.loads(conf)["changed_orders"] == 12
+    assert "because they are more than limits.changed_orders, 11" in as_text(limited, found)
+    assert "changed_orders" not in as_text(shop.configure(), found)
 
 
 def test_days_without_differences_are_one_line(shop: ShopUnderTest) -> None:

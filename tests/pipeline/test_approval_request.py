@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from rees46_sync.pipeline import approval_request
 from rees46_sync.pipeline.approval_request import ApprovalRequest, build_approval_request
 from rees46_sync.pipeline.limits import LimitCheck
-from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop import Limits, Shop
 from tests.catalogues import russian
 from tests.conftest import ShopUnderTest
 from tests.pipeline.results import BUILT, VALIDATED, Descriptor, built, extraction, validated
@@ -24,15 +24,23 @@ def definition(shop: ShopUnderTest) -> Shop:
     return shop.configure(on_limit="ask", limits={"rejected_share": 0.05, "changed_orders": 60})
 
 
-def request_for(shop: Shop, validated_parts: list[Descriptor], built_parts: list[Descriptor]) -> ApprovalRequest:
+def request_for(
+    shop: Shop, validated_parts: list[Descriptor], built_parts: list[Descriptor], limits: Limits | None = None
+) -> ApprovalRequest:
     parts: tuple[Any, Any] = validated_parts, built_parts
     run: Any = extraction()
-    return build_approval_request(shop, LimitCheck.from_run(run, *parts, shop.limits), *parts)
+    return build_approval_request(shop, LimitCheck.from_run(run, *parts, limits or shop.limits), *parts)
 
 
 def with_preview(batches: Descriptor, order_id: str) -> Descriptor:
     example = [order_id, "delivered", "completed", "nothing", "2026-03-01 12:00:00"]
     return batches | {"preview": {"counts": {"2026-03-01": batches["by_status"]}, "examples": [example]}}
+
+
+def test_a_request_names_the_limit_of_the_run_if_it_has_one_of_its_own(definition: Shop) -> None:
+    request = request_for(definition, VALIDATED, PREVIEWED, definition.limits.model_copy(update={"changed_orders": 69}))
+
+    assert "- changed_orders: **70**, allowed 69" in request["body"].splitlines()
 
 
 INLINE = {"text", "softbreak", "strong_open", "strong_close", "code_inline"}

@@ -85,9 +85,9 @@ def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTe
     counts = {"rejected": 0, "newly_rejected": 0, "orders": 1, "resent": 0, "reopened": 0, "newly_reopened": 0}
     partition = {"extraction": {"read": 10, "is_resend": False}, **counts}
     code = (
-        "import json, sys; import airflow.sdk; before = set(sys.modules); "
+        "import json, sys; from types import SimpleNamespace as ns; import airflow.sdk; before = set(sys.modules); "
         "from rees46_sync.pipeline.approve_changes import approve_changes; "
-        "context = {'params': {'ignore_limits': False, 'dry_run': False}, 'ti': None, 'dag_run': None}; "
+        "context = {'params': {'ignore_limits': False, 'dry_run': False}, 'ti': ns(try_number=1), 'dag_run': None}; "
         f"sent = approve_changes({str(shop.shops / 'test.yaml')!r}, [{partition!r}], [{partition!r}], **context); "
         "print(json.dumps([len(sent), sorted(set(sys.modules) - before)]))"
     )
@@ -100,19 +100,28 @@ def test_the_task_that_checks_the_limits_imports_nothing_heavy(shop: ShopUnderTe
 
 
 @pytest.mark.parametrize(
-    ("limits", "rows", "exceeded"),
+    ("limits", "rows", "exceeded", "param"),
     [
         pytest.param(
             {"rejected_share": 0.009},
             [("1", "on_hold"), ("2", "new")],
             "1 of 2 rows are rejected, 1 of them for the first time, a share of 0.0100 of at least 100 rows (limit",
+            {"ignore_limits": True},
             id="rejected-share",
         ),
         pytest.param(
             {"rejected_share": 1, "changed_orders": 1},
             [("1", "paid"), ("2", "new")],
             "2 orders would change",
+            {"changed_orders": 2},
             id="changed-orders",
+        ),
+        pytest.param(
+            {"rejected_share": 0, "changed_orders": 0},
+            [("1", "on_hold"), ("2", "new")],
+            "1 orders would change",
+            {"ignore_limits": True},
+            id="both",
         ),
     ],
 )
@@ -122,6 +131,7 @@ def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
     limits: dict[str, float],
     rows: list[tuple[str, str]],
     exceeded: str,
+    param: dict[str, int],
 ) -> None:
     shop.configure(limits=limits)
     shop.add_rows([(*row, IN_WINDOW) for row in rows])
@@ -132,11 +142,33 @@ def test_a_limit_stops_the_run_before_it_sends_until_a_person_decides(
     assert shop.sandbox.stats()["requests"] == 0
     log = capsys.readouterr().out
     assert exceeded in log
-    assert "with ignore_limits, window_start 2026-02-28T07:00:00+00:00 and window_end 2026-03-01T08:00:00+00:00" in log
+    window = {"window_start": "2026-02-28T07:00:00+00:00", "window_end": "2026-03-01T08:00:00+00:00"}
+    set_to = "changed_orders: 2" if "changed_orders" in param else "ignore_limits"
+    assert f"with {set_to}, window_start {window['window_start']} and window_end {window['window_end']}" in log
 
-    decided = run_dag(ignore_limits=True)
+    decided = run_dag(**param, **window)
     assert decided.state == "success"
     assert decided.account["sent"] == stopped.account["failed"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "own", "state"),
+    [
+        pytest.param({"rejected_share": 1, "changed_orders": 1}, 3, "success", id="at-it"),
+        pytest.param({"rejected_share": 1, "changed_orders": 9}, 2, "failed", id="above-it"),
+        pytest.param({"rejected_share": 1, "changed_orders": 9}, 0, "failed", id="nothing-may-change"),
+        pytest.param({"rejected_share": 0, "changed_orders": 9}, 3, "failed", id="the-other-limits-stay"),
+    ],
+)
+def test_a_run_may_have_a_limit_of_changed_orders_of_its_own(
+    shop: ShopUnderTest, limits: dict[str, float], own: int, state: str
+) -> None:
+    shop.configure(limits=limits)
+    shop.add_rows([("1", "new", IN_WINDOW), ("2", "paid", IN_WINDOW), ("3", "new", IN_WINDOW), ("4", None, IN_WINDOW)])
+
+    run = run_dag(changed_orders=own)
+
+    assert (run.state, len(shop.sandbox.state())) == (state, 3 if state == "success" else 0)
 
 
 def test_of_few_rows_some_may_be_rejected_unless_the_limit_is_0(shop: ShopUnderTest) -> None:

@@ -57,7 +57,10 @@ def test_while_the_ledger_does_not_answer_no_staged_file_is_removed(shop: ShopUn
         pytest.param(
             {"dry_run": True, "order_id": ["1"]}, "'order_id'", "write order_ids instead", id="beside-a-right-one"
         ),
-        pytest.param({"qqq": 1}, "'qqq'", "remove it; the params are dry_run, first_orders", id="like-no-param"),
+        pytest.param(
+            {"limit_changed_orders": 5}, "'limit_changed_orders'", "write changed_orders instead", id="a-limit"
+        ),
+        pytest.param({"qqq": 1}, "'qqq'", "remove it; the params are changed_orders, dry_run", id="like-no-param"),
         pytest.param(
             {"start": 1, "limit": 1},
             "'start', 'limit'",

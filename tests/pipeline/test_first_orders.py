@@ -128,12 +128,21 @@ def test_a_shop_that_asks_is_asked_about_the_first_orders_alone(shop: ShopUnderT
     assert [batches["orders"] for batches in approved] == [2]
 
 
-@pytest.mark.parametrize("value", [0, -1, "3", 1.5, True])
-def test_airflow_refuses_a_number_of_first_orders_that_is_none(shop: ShopUnderTest, value: Any) -> None:
+@pytest.mark.parametrize("value", [-1, "3", 1.5, True])
+@pytest.mark.parametrize("param", ["first_orders", "changed_orders"])
+def test_airflow_refuses_a_number_of_orders_that_is_none(shop: ShopUnderTest, param: str, value: Any) -> None:
     from airflow.sdk.exceptions import AirflowException
 
     with pytest.raises(AirflowException):
-        dag_of().params.get_param("first_orders").resolve(value)
+        dag_of().params.get_param(param).resolve(value)
+
+
+@pytest.mark.parametrize(("param", "value"), [("first_orders", 0), ("changed_orders", 10**9 + 1)])
+def test_airflow_refuses_a_number_of_orders_that_no_run_can_send(shop: ShopUnderTest, param: str, value: int) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    with pytest.raises(AirflowException):
+        dag_of().params.get_param(param).resolve(value)
 
 
 def test_a_cleared_task_sends_the_same_first_orders_and_no_further_ones(shop: ShopUnderTest) -> None:
@@ -186,7 +195,7 @@ def test_the_first_day_of_a_shop_goes_as_its_document_says(shop: ShopUnderTest) 
     ten = run_dag(logical_date=None, run_after=EIGHT, first_orders=10)
     assert (ten.state, ten.account["sent"], ten.account["held"]) == ("success", 10, 15)
     assert len(shop.sandbox.state()) == 10
-    rest = run_dag(logical_date=None, run_after=EIGHT, ignore_limits=True)
+    rest = run_dag(logical_date=None, run_after=EIGHT, changed_orders=25)
 
     assert (rest.state, rest.account["sent"], rest.account["unchanged"]) == ("success", 15, 10)
     assert len(shop.sandbox.state()) == 25

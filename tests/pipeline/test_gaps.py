@@ -48,7 +48,7 @@ def test_the_days_between_a_backfill_and_the_first_hourly_run_are_a_gap_that_its
     ids=["into-a-month", "to-the-end-of-a-month"],
 )
 def test_a_long_gap_is_closed_by_a_backfill_of_its_months(gap: Span, dates: tuple[str, str]) -> None:
-    command = shlex.split(closing_command("test", gap))
+    command = shlex.split(closing_command("test", gap, 7))
     assert command[:5] == ["airflow", "backfill", "create", "--dag-id", "order_status_history_test"]
     assert (command[command.index("--from-date") + 1], command[command.index("--to-date") + 1]) == dates
-    assert json.loads(command[-1]) == {"dry_run": False}
+    assert json.loads(command[-1]) == {"dry_run": False, "changed_orders": 7}

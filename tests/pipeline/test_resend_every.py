@@ -125,9 +125,9 @@ def test_a_resend_keeps_to_the_limits_and_says_how_to_go_on(
 
     log = capsys.readouterr().out
     assert "1 orders would be sent, 1 of them again although unchanged (limit changed_orders: 0)" in log
-    assert "with ignore_limits and no window, or set resend_every to less or changed_orders to more" in log
+    assert "with changed_orders: 1 and no window, or set resend_every to less or limits.changed_orders to more" in log
     assert shop_with_resend.sandbox.stats()["requests"] == 0
-    assert run_at(EIGHT + 7 * DAY + HOUR, ignore_limits=True).account["sent"] == 1
+    assert run_at(EIGHT + 7 * DAY + HOUR, changed_orders=1).account["sent"] == 1
     assert resents(shop_with_resend)[-1] == 1
 
 

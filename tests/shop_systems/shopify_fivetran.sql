@@ -44,7 +44,10 @@ INSERT INTO shopify."order" (id, financial_status, fulfillment_status, updated_a
   (5500000000602, 'paid', NULL, '1970-01-01Z'),
   (5500000000603, 'paid', NULL, '2647-01-01Z'),
   (5500000000604, 'paid', NULL, NOW() + INTERVAL '2 days'),
-  (5500000000605, 'paid', NULL, NOW() + INTERVAL '1 hour');
+  (5500000000605, 'paid', NULL, NOW() + INTERVAL '1 hour'),
+  (5500000000606, 'paid', NULL, 'infinity'),
+  (5500000000607, 'paid', NULL, '-infinity'),
+  (5500000000608, 'paid', NULL, '200000-01-01Z');
 INSERT INTO shopify."order" (id, financial_status, cancelled_at, test, _fivetran_deleted, updated_at) VALUES
   (5500000000141, 'paid', '2026-03-01 07:30Z', false, false, '2026-03-01 07:30Z'),
   (5500000000142, 'paid', NULL, true, false, '2026-03-01 07:30Z'),

@@ -109,13 +109,16 @@ BROKEN: dict[str, dict[str, Row]] = {
         "code": ("s8", 0, NOON),
     },
     "updated_at_missing": {"null": ("t1", "new", None), "blank": ("t2", "new", " ")},
-    "updated_at_unreadable": {"text": ("t3", "new", "soon"), "epoch": ("t4", "new", 1772366400)},
+    "updated_at_unreadable": {
+        "text": ("t3", "new", "soon"),
+        "epoch": ("t4", "new", 1772366400),
+        "year-10000-in-utc": ("t9", "new", "9999-12-31 23:59:59-05:00"),
+    },
     "updated_at_outside_window": {
         "before": ("t5", "new", WINDOW.start - TICK),
         "end": ("t6", "new", WINDOW.end),
         "first-year": ("t7", "new", "0001-01-01 00:00:00"),
         "last-year": ("t8", "new", "9999-12-31 23:59:59"),
-        "year-10000-in-utc": ("t9", "new", "9999-12-31 23:59:59-05:00"),
     },
 }
 

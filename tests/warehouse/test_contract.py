@@ -556,6 +556,24 @@ def test_a_time_whose_year_does_not_exist_in_utc_stops_no_other_row(database: Wa
     assert table["updated_at"][1].as_py() == utc(NOON)
 
 
+@pytest.mark.parametrize("kind", ["naive", "zoned"])
+def test_a_time_that_python_does_not_have_is_in_no_window_and_affects_no_other(
+    database: WarehouseUnderTest, kind: str
+) -> None:
+    if not database.odd_times or kind not in database.types:
+        pytest.skip(f"{database.kind} has no such times")
+    if kind == "zoned" and database.kind == "mariadb":
+        pytest.skip("a TIMESTAMP holds no time before 1970")
+    database.fill([*((time, "new", time) for time in database.odd_times), ("good", "new", NOON)], kind)
+
+    rows = database.staged().rows
+
+    times = {row["order_id"]: row["updated_at"] for row in rows}
+    assert times.pop("good") == utc(NOON)
+    assert sorted(times) == sorted(database.odd_times)
+    assert [time for time in times.values() if time and WINDOW.start <= time < WINDOW.end] == []
+
+
 def test_the_error_of_a_row_does_not_show_the_row(database: WarehouseUnderTest) -> None:
     database.fill([("7", "private-remark", NOON)])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from rees46_sync.exceptions import TemporaryFilesError, WarehouseError
+from rees46_sync.exceptions import TemporaryFilesError
 from rees46_sync.warehouse import postgresql, reader
 from tests.conftest import ShopUnderTest
 from tests.warehouses import PostgreSQL
@@ -137,14 +138,36 @@ def test_psycopg_reads_if_adbc_is_not_installed(
     assert "install airflow-provider-rees46[postgres]" in caplog.text
 
 
-@pytest.mark.parametrize("time", ["infinity", "-infinity", "10000-01-01", "294276-12-31", "0001-12-31 BC"])
-@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
-def test_a_time_whose_year_python_does_not_have_stops_the_run(database: PostgreSQL, kind: str, time: str) -> None:
-    message = database.error(
-        WarehouseError, f"SELECT '7' AS order_id, 'new' AS status, {kind} '{time}' AS updated_at {ANY_WINDOW}"
+@pytest.mark.parametrize(
+    "time",
+    [
+        "infinity",
+        "-infinity",
+        "10000-01-01",
+        "200000-02-29 01:02:03.45",
+        "294276-12-31 23:59:59.999999",
+        "0001-12-31 BC",
+        "4713-01-01 12:00:00.000001 BC",
+    ],
+)
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date"])
+def test_a_time_that_python_does_not_have_is_unreadable_and_affects_no_other(
+    database: PostgreSQL, arrow: list[bool], kind: str, time: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [[text]] = database.execute(f"SELECT ({kind} '{time}')::text")
+    columns = f"AS order_id, 'new' AS status, {kind}"
+    sql = " UNION ALL ".join(
+        f"SELECT {order_id} {columns} '{value}' AS updated_at {ANY_WINDOW}"
+        for order_id, value in [(7, time), (8, "2026-03-01")]
     )
+    rows = database.staged(sql).rows
 
-    assert "column updated_at holds a time before the year 1 or after the year 9999" in message
+    monkeypatch.setattr(postgresql, "TYPES", set())
+
+    assert (rows, arrow) == (database.staged(sql).rows, [kind != "date", False])
+    bad, good = rows
+    assert (bad["updated_at"], bad["updated_at_readable"], bad["updated_at_text"]) == (None, False, text)
+    assert good["updated_at"] == datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def test_the_remaining_rows_are_not_read_if_the_extraction_fails(

@@ -43,11 +43,12 @@ class Rees46Plugin(AirflowPlugin):
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override] # a list in Airflow's own class
         """The apps; they are created on access, which is in the api-server only, not in each task."""
         from rees46_sync.doctor.explain_report import explain_for_page
+        from rees46_sync.doctor.reconcile_page import compare_for_page
         from rees46_sync.monitoring.page import data_docs as data_docs_app
         from rees46_sync.monitoring.page.app import PREFIX, create_app
 
         project = Path(conf.get_mandatory_value("core", "dags_folder")).absolute().parent
         return [
-            {"app": create_app(project, explain_for_page), "url_prefix": PREFIX, "name": "rees46"},
+            {"app": create_app(project, explain_for_page, compare_for_page), "url_prefix": PREFIX, "name": "rees46"},
             {"app": data_docs_app.make_app(project), "url_prefix": data_docs.URL_PREFIX, "name": "REES46 Data Docs"},
         ]

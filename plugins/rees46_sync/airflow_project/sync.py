@@ -27,7 +27,7 @@ from rees46_sync.pipeline.build_batches import build_batches
 from rees46_sync.pipeline.extract_orders import extract_orders
 from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator
 from rees46_sync.pipeline.validate_statuses import ValidateStatusesOperator, validate_statuses
-from rees46_sync.shop.shop import Shop
+from rees46_sync.shop.shop import MAX_ORDERS, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def make_params() -> dict[str, Param]:
             format="date-time",
             title="Window start",
             description="Read the orders that changed from here on, instead of the run's own window. In the time zone "
-            "that the calendar names; text without one is UTC.",
+            "that the calendar names; as text with its zone, as in 2026-01-31T00:00:00Z.",
         ),
         "window_end": Param(
             None,
@@ -70,6 +70,15 @@ def make_params() -> dict[str, Param]:
             type="boolean",
             title="Ignore limits",
             description="Send even if more is rejected or changed than the shop file's limits allow.",
+        ),
+        "changed_orders": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            maximum=MAX_ORDERS,
+            title="Changed orders",
+            description="Send at most so many orders, or stop: this run's own limit, instead of the shop file's. The "
+            "other limits stay.",
         ),
         "first_orders": Param(
             None,

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no
     with surroundings(shop):
         if not options.remap:
             window = (options.since, options.until or datetime.now(UTC)) if options.since else None
-            return _dry_run(shop.shop, window)
+            return _dry_run(shop.shop, window)[0]
         try:
             gap = _remapped_span(shop)
         except SyncError as problem:
@@ -70,9 +70,10 @@ def main(arguments: Sequence[str] | None = None, surroundings: Surroundings = no
         if gap is None:
             print("Everything that was sent is as the shop file maps it now.")
             return 0
-        code = _dry_run(shop.shop, gap)
+        code, orders = _dry_run(shop.shop, gap)
         if code == 0:
-            print(f"This sends it, within limits.changed_orders:\n{closing_command(shop.shop, gap)}")
+            print("This sends it, and stops if more orders would change:")
+            print(closing_command(shop.shop, gap, orders))
         return code
 
 
@@ -130,8 +131,8 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _dry_run(shop: str, window: Span | None) -> int:
-    """Run the DAG, print its account, and return the exit code."""
+def _dry_run(shop: str, window: Span | None) -> tuple[int, int]:
+    """Run the DAG, print its account, and return the exit code and how many orders would be sent."""
     conf: dict[str, object] = {"dry_run": True}
     if window:
         conf |= dict(zip(("window_start", "window_end"), (moment.isoformat() for moment in window), strict=True))
@@ -141,7 +142,8 @@ def _dry_run(shop: str, window: Span | None) -> int:
     print(account or f"There is no account. The last line of Airflow's log:\n{_last_line(log)}")
     if code:
         print(f"The dry run failed; Airflow's log: {log}", file=sys.stderr)
-    return code
+    would_send = re.search(r"'would_send': (\d+)", log.read_text(errors="replace"))
+    return code, int(would_send[1]) if would_send else 0
 
 
 def run_dag(dag_id: str, conf: Mapping[str, object], log: Path, variables: Mapping[str, str]) -> int:

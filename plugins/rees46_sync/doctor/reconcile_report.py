@@ -14,23 +14,31 @@ from rees46_sync.doctor.reconcile import DIFFERENCES, MAX_EXAMPLES, SENDABLE, Ex
 from rees46_sync.formatting import escape_unprintable, quoted, timestamp
 from rees46_sync.shop.shop import Shop
 
-_MEANING = {
-    Kind.MISSING: "in the warehouse, and REES46 has accepted nothing of them",
-    Kind.DIFFERENT: "REES46 has another status than the warehouse",
-    Kind.REOPENED: "completed or cancelled at REES46, created in the warehouse: runs hold them back",
-    Kind.UNCERTAIN: "REES46 may have another status: an answer is missing, or two statuses went out within settle",
-    Kind.EXTRA: "at REES46, and the query does not return them any more",
-    Kind.REJECTED: "not compared, because a check rejects the row",
-    Kind.NOT_DUE: "changed after what the last run delivered, or while this comparison ran",
+
+def _(text: str) -> str:
+    """Mark a text for the catalogue: the page translates it."""
+    return text
+
+
+MEANINGS = {
+    Kind.MISSING: _("in the warehouse, and REES46 has accepted nothing of them"),
+    Kind.DIFFERENT: _("REES46 has another status than the warehouse"),
+    Kind.REOPENED: _("completed or cancelled at REES46, created in the warehouse: runs hold them back"),
+    Kind.UNCERTAIN: _("REES46 may have another status: an answer is missing, or two statuses went out within settle"),
+    Kind.EXTRA: _("at REES46, and the query does not return them any more"),
+    Kind.REJECTED: _("not compared, because a check rejects the row"),
+    Kind.NOT_DUE: _("changed after what the last run delivered, or while this comparison ran"),
 }
-_REMEDY = {
-    Kind.REOPENED: "if the shop means it, set allow_reopen: true; otherwise correct the status in the warehouse",
-    Kind.EXTRA: "nothing can be sent about them: they were deleted, or moved out of the query or out of the span, and "
-    "REES46 keeps their status",
-    Kind.REJECTED: "correct these rows, the query or the shop file",
-    Kind.NOT_DUE: "the next run sends what differs",
+REMEDIES = {
+    Kind.REOPENED: _("if the shop means it, set allow_reopen: true; otherwise correct the status in the warehouse"),
+    Kind.EXTRA: _(
+        "nothing can be sent about them: they were deleted, or moved out of the query or out of the span, and "
+        "REES46 keeps their status"
+    ),
+    Kind.REJECTED: _("correct these rows, the query or the shop file"),
+    Kind.NOT_DUE: _("the next run sends what differs"),
 }
-_ROW_KINDS = (Kind.AGREE, *DIFFERENCES, Kind.REJECTED, Kind.NOT_DUE)
+ROW_KINDS = (Kind.AGREE, *DIFFERENCES, Kind.REJECTED, Kind.NOT_DUE)
 
 
 def as_json(shop: Shop, found: Reconciliation) -> str:
@@ -41,12 +49,12 @@ def as_json(shop: Shop, found: Reconciliation) -> str:
         "differs": found.differs,
         "window": [found.window.start.isoformat(), found.window.end.isoformat()],
         "due_before": found.due_before and found.due_before.isoformat(),
-        "totals": {_key(kind): found.total(kind) for kind in _ROW_KINDS},
+        "totals": {_key(kind): found.total(kind) for kind in ROW_KINDS},
         "days": [
-            {"day": day or None, "status": status or None} | {_key(kind): counts[kind] for kind in _ROW_KINDS}
-            for (day, status), counts in sorted(_by_day(found).items())
+            {"day": day or None, "status": status or None} | {_key(kind): counts[kind] for kind in ROW_KINDS}
+            for (day, status), counts in sorted(by_day(found).items())
         ],
-        "examples": {_key(kind): [asdict(one) for one in found.examples.get(kind, ())] for kind in _ROW_KINDS[1:]},
+        "examples": {_key(kind): [asdict(one) for one in found.examples.get(kind, ())] for kind in ROW_KINDS[1:]},
         "reasons": dict((+found.reasons).most_common()),
         "dry_run_command": look,
         "command": send,
@@ -107,7 +115,8 @@ def commands(shop: Shop, found: Reconciliation) -> tuple[str, str] | None:
     if total == len(few):
         conf["order_ids"] = few
     elif total > shop.limits.changed_orders:
-        conf["ignore_limits"] = True
+        # A run also sends what is not due yet.
+        conf["changed_orders"] = total + found.total(Kind.NOT_DUE)
     return _command(shop, conf | {"dry_run": True}), _command(shop, conf)
 
 
@@ -119,7 +128,8 @@ def _command(shop: Shop, conf: Mapping[str, Any]) -> str:
     return f"airflow dags trigger order_status_sync_{shop.shop} --conf {shlex.quote(json.dumps(conf))}"
 
 
-def _by_day(found: Reconciliation) -> dict[tuple[str, str], Counter[Kind]]:
+def by_day(found: Reconciliation) -> dict[tuple[str, str], Counter[Kind]]:
+    """Return the counts of each day and status; either is empty if it is unknown."""
     days: dict[tuple[str, str], Counter[Kind]] = {}
     for (day, status, kind), count in found.counts.items():
         days.setdefault((day, status), Counter())[kind] += count
@@ -129,7 +139,7 @@ def _by_day(found: Reconciliation) -> dict[tuple[str, str], Counter[Kind]]:
 def _rows(found: Reconciliation) -> list[tuple[str, ...]]:
     """Return the table: its header, a row for each day and status that differs, one for all others, and the sum."""
     shown, others = [], Counter[Kind]()
-    days = _by_day(found)
+    days = by_day(found)
     quiet = set()
     for (day, status), counts in sorted(days.items()):
         if any(counts[kind] for kind in (*DIFFERENCES, Kind.REJECTED)):
@@ -137,14 +147,14 @@ def _rows(found: Reconciliation) -> list[tuple[str, ...]]:
         else:
             others += counts
             quiet.add(day)
-    rows = [("day", "status", *_ROW_KINDS), *shown]
+    rows = [("day", "status", *ROW_KINDS), *shown]
     if quiet:
         rows.append(_row("others", f"{len(quiet)} day{'s' * (len(quiet) != 1)}", others))
-    return [*rows, _row("all", "", Counter({kind: found.total(kind) for kind in _ROW_KINDS}))]
+    return [*rows, _row("all", "", Counter({kind: found.total(kind) for kind in ROW_KINDS}))]
 
 
 def _row(day: str, status: str, counts: Counter[Kind]) -> tuple[str, ...]:
-    return day, status, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in _ROW_KINDS)
+    return day, status, *(f"{counts[kind]:,}" if counts[kind] else "" for kind in ROW_KINDS)
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
@@ -159,24 +169,24 @@ def _head(shop: Shop, found: Reconciliation) -> Iterator[str]:
 
 
 def _details(shop: Shop, found: Reconciliation) -> Iterator[str]:
-    for kind in _ROW_KINDS[1:]:
+    for kind in ROW_KINDS[1:]:
         if not (total := found.total(kind)):
             continue
-        yield f"{kind}, {total:,} order{'s' * (total != 1)}: {_MEANING[kind]}"
+        yield f"{kind}, {total:,} order{'s' * (total != 1)}: {MEANINGS[kind]}"
         for example in found.examples.get(kind, ()):
             yield f"    {_example(kind, example)}"
         if total > MAX_EXAMPLES:
             yield f"    and {total - MAX_EXAMPLES:,} more"
         if kind is Kind.REJECTED:
             yield f"    reasons: {', '.join(f'{code} {count:,}' for code, count in (+found.reasons).most_common())}"
-        if kind in _REMEDY:
-            yield f"→ {_REMEDY[kind]}"
+        if kind in REMEDIES:
+            yield f"→ {REMEDIES[kind]}"
     if mend := commands(shop, found):
         yield f"→ to send those that are {', '.join(SENDABLE[:-1])} or {SENDABLE[-1]}, first look, then send:"
         yield from (f"    {command}" for command in mend)
-        if "ignore_limits" in mend[1]:
-            limit = shop.limits.changed_orders
-            yield f"    ignore_limits, because they are more than the shop's limit of {limit:,} changed orders"
+        if "changed_orders" in mend[1]:
+            limit = f"limits.changed_orders, {shop.limits.changed_orders:,}"
+            yield f"    changed_orders, because they are more than {limit}"
     if not found.differs:
         yield "Nothing differs."
 

@@ -261,8 +261,8 @@ def _limits(shop: Shop, sample: Sample) -> Iterator[Finding]:
         yield warning(
             "limits.changed_orders",
             value,
-            f"orders that REES46 already has do not count; for a first run set ignore_limits, or raise "
-            f"limits.changed_orders in {shop.file.name}",
+            f"orders that REES46 already has do not count; for a first run set the param changed_orders, "
+            f"or raise limits.changed_orders in {shop.file.name}",
             orders=valid,
             limit=limits.changed_orders,
         )

@@ -65,7 +65,7 @@ def build_approval_request(
             % {
                 "limit": name,
                 "value": _number(check.metrics[name]),
-                "allowed": _number(getattr(shop.limits, name)),
+                "allowed": _number(getattr(check.limits, name)),
             }
             for name in check.exceeded
         ),

@@ -28,13 +28,13 @@ def approve_changes(
     shop_file: str, validated: Sequence[ValidatedPartition], built: Sequence[BuiltBatches], **context: Any
 ) -> list[BuiltBatches]:
     """
-    Compare the run with the shop's limits.
+    Compare the run with the shop's limits, and with its own, if it has one.
 
     :param shop_file: path of the shop file.
     :param validated, built: what validate_statuses and build_batches returned, of all partitions.
-    :return: the partitions that have something to send. None in a dry run, and none if a person has to approve: then
-        the XCom ``approval_request`` holds them. With ``first_orders`` they are cut to that many orders, and the XCom
-        ``first_orders`` holds all of them.
+    :return: the partitions that have something to send; if the run is repeated, all. None in a dry run, and none if a
+        person has to approve: then the XCom ``approval_request`` holds them. With ``first_orders`` they are cut to that
+        many orders, and the XCom ``first_orders`` holds all of them.
     :raises RestartRunError: an earlier version of the project began this run.
     :raises StagingError, LedgerError: only with ``first_orders``, see ``first_orders.py``.
     :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
@@ -49,7 +49,7 @@ def approve_changes(
     if run.first_orders:
         built = keep_first(run, built, run.first_orders)
         run.ti.xcom_push(key="first_orders", value=built)
-    check = LimitCheck.from_run(get_extraction(validated[0]), validated, built, run.shop.limits)
+    check = LimitCheck.from_run(get_extraction(validated[0]), validated, built, run.limits)
     if check.exceeded and not (run.params["ignore_limits"] or run.is_dry_run):
         _stop(run, check, validated, built)
         return []
@@ -61,7 +61,9 @@ def approve_changes(
     if run.is_dry_run:
         log.info("Dry run: nothing is sent.")
         return []
-    return [BuiltBatches(**{**batches, "preview": None}) for batches in built if batches["orders"]]
+    # Airflow does not start a mapped task again if a repetition of the run before this one had left it out.
+    is_repeated = run.ti.try_number > 1
+    return [BuiltBatches(**{**batches, "preview": None}) for batches in built if batches["orders"] or is_repeated]
 
 
 def _stop(
@@ -90,11 +92,13 @@ def _stop(
         return
     window = f", window_start {extraction['window_start']} and window_end {extraction['window_end']}"
     if extraction["is_resend"]:  # a run with a window of its own is no resend, so the next hourly one would be again
-        window = " and no window, or set resend_every to less or changed_orders to more"
+        window = " and no window, or set resend_every to less or limits.changed_orders to more"
+    # The narrower one of the two, if it is enough.
+    param = f"changed_orders: {check.counts['changed']}" if check.exceeded == ["changed_orders"] else "ignore_limits"
     largest = ", ".join(f"{code} {count}" for code, count in count_reasons(validated).most_common(3))
     raise LimitExceededError(
         f"Shop {shop.shop}: {text}. Nothing was sent. Most frequent reasons: {largest or 'no row is rejected'}",
-        f"if this is right, start a run by hand with ignore_limits{window}; if not, correct the rows or "
+        f"if this is right, start a run by hand with {param}{window}; if not, correct the rows or "
         f"{shop.file.name}, and the next run sends them. dry_run shows what would be sent"
         + (f". {alert_rules.reopened_remedy(shop)}" if "reopened_orders" in check.exceeded else ""),
     )

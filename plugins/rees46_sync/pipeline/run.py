@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rees46_sync.ledger.quarantine import RejectedRow
     from rees46_sync.ledger.runs import RunRef
     from rees46_sync.pipeline.preview import Preview
-    from rees46_sync.shop.shop import Shop
+    from rees46_sync.shop.shop import Limits, Shop
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +151,12 @@ class RunContext:
     def first_orders(self) -> int | None:
         """How many orders the run may send; None: all that it finds."""
         return self.params.get("first_orders")
+
+    @property
+    def limits(self) -> Limits:
+        """The shop's limits; the run may have one of its own for changed orders."""
+        own = self.params.get("changed_orders")
+        return self.shop.limits if own is None else self.shop.limits.model_copy(update={"changed_orders": int(own)})
 
     @cached_property
     def order_ids(self) -> tuple[str, ...]:

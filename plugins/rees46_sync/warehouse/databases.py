@@ -67,6 +67,7 @@ class Database:
     :param dialect: SQLAlchemy's name for it; None if its driver is used without SQLAlchemy.
     :param connect: opens it without SQLAlchemy, for its hook and the seconds that a person waits, if one does.
     :param reader: runs a query without SQLAlchemy and PEP 249, see :func:`rees46_sync.warehouse.clickhouse.read`.
+    :param prepare: called with the driver's connection before the query.
     :param session: statements that set a session to UTC and make it read-only (see also :data:`READ_ONLY`).
     :param clock: a query for the server's time in UTC, without a zone.
     :param in_process: whether it is a library that opens a file in this process, and so has this machine's clock.
@@ -84,6 +85,7 @@ class Database:
     dialect: str | None
     connect: Callable[[DbApiHook, float | None], Any] = _connect
     reader: Reader | None = None
+    prepare: Callable[[Any], None] | None = None
     session: tuple[str, ...] = ()
     clock: str | None = None
     in_process: bool = False
@@ -100,6 +102,7 @@ DATABASES = (
     Database(
         conn_type="postgres",
         dialect="postgresql",
+        prepare=postgresql.read_other_years,
         session=("SET TIME ZONE 'UTC'",),
         clock="SELECT clock_timestamp() AT TIME ZONE 'UTC'",
         explainer=Explainer("EXPLAIN (FORMAT JSON) ", postgres_scans),

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from threading import Thread
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from adbc_driver_manager.dbapi import Cursor
 
+    from rees46_sync.warehouse.values import Chunk
+
 log = logging.getLogger(__name__)
 
-ArrowResult: TypeAlias = tuple[list[str], Iterator[pa.RecordBatch]]
+ArrowResult: TypeAlias = "tuple[list[str], Iterator[Chunk]]"
 """The names of the columns, and the rows."""
 
 TYPES = {"text", "varchar", "bpchar", "int2", "int4", "int8", "timestamp", "timestamptz"}
@@ -39,8 +41,8 @@ BATCH_BYTES = 2**20
 CANCEL_S = 10
 """How long to wait for the server to receive a cancellation, and then to stop: a dead network must not block a task."""
 
-_FIRST, _END = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
-"""The years 1 to 9999, in microseconds since 1970."""
+_YEAR_2000 = 946_684_800 * 10**6
+"""PostgreSQL's times are the microseconds since then; ADBC adds these, and lets 64 bits overflow."""
 
 
 @contextmanager
@@ -54,7 +56,6 @@ def arrow_result(
     :param bounds: ``window_start`` and ``window_end``, in UTC without a zone.
     :param columns: the columns of the result whose types matter, in lower case.
     :return: the result; None if the caller must run the query in its session instead.
-    :raises ValueError: while the rows are read: a time is infinite, or of a year that Python does not have.
     """
     with ExitStack() as opened:
         cursor = _begin(session, _with_literals(query, bounds), columns, opened)
@@ -67,14 +68,14 @@ def arrow_result(
         thread = ThreadPoolExecutor(1)
         ahead = thread.submit(next, reader, None)
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def chunks() -> Iterator[Chunk]:
             nonlocal ahead
             while (batch := ahead.result()) is not None:
                 ahead = thread.submit(next, reader, None)
-                yield _check_years(batch)
+                yield [_with_other_years(column) for column in batch.columns]
 
         try:
-            yield reader.schema.names, batches()
+            yield reader.schema.names, chunks()
         except BaseException:  # also if the task is killed: do not read the rest of the rows
             cancelling = Thread(target=cursor.adbc_cancel, daemon=True)
             cancelling.start()
@@ -125,16 +126,59 @@ def _with_literals(query: Query, bounds: Mapping[str, datetime]) -> str:
     return "".join(f"(TIMESTAMP '{bounds[part[1:]]}')" if part in WINDOW_PARAMETERS else part for part in query.parts)
 
 
-def _check_years(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """
-    Return the batch unchanged.
+def _with_other_years(column: pa.Array) -> Sequence[Any] | pa.Array:
+    """Return a column unchanged, or with those times that Python does not have as the texts that psycopg returns."""
+    from rees46_sync.warehouse.values import outside_years
 
-    :raises ValueError: a time is infinite, or of a year that Python does not have. psycopg raises an error as well;
-        ADBC returns another year, by which an order's newest version could look like its oldest.
-    """
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_timestamp(column.type) and len(column):
-            edges = pc.min_max(column.cast(pa.int64())).as_py()
-            if edges["min"] is not None and (edges["min"] < _FIRST or edges["max"] >= _END):
-                raise ValueError(f"column {name} holds a time before the year 1 or after the year 9999")
-    return batch
+    if not pa.types.is_timestamp(column.type):
+        return column
+    outside = outside_years(column)
+    if not pc.any(outside).as_py():
+        return column
+    values: list[Any] = pc.if_else(outside, None, column).to_pylist()
+    for position in pc.indices_nonzero(outside).to_pylist():
+        values[position] = _as_text(column[position].value, "+00" if column.type.tz else "")
+    return values
+
+
+def _as_text(moment: int, zone: str) -> str:
+    """Return a time as PostgreSQL writes it."""
+    import numpy as np
+
+    moment -= _YEAR_2000
+    if moment < -(2**63):
+        moment += 2**64
+    if moment in (-(2**63), 2**63 - 1):
+        return "infinity" if moment > 0 else "-infinity"
+    seconds, microseconds = divmod(moment, 10**6)
+    day, _, time = str(np.datetime64("2000-01-01T00:00:00") + np.timedelta64(seconds, "s")).partition("T")
+    year, rest, fraction = int(day[:-6]), day[-6:], f".{microseconds:06}".rstrip("0") if microseconds else ""
+    return f"{year if year > 0 else 1 - year:04}{rest} {time}{fraction}{zone}{'' if year > 0 else ' BC'}"
+
+
+def read_other_years(connection: Any) -> None:
+    """Let psycopg return times that Python does not have as texts instead of failing."""
+    if type(connection).__module__.partition(".")[0] != "psycopg":
+        return
+    from psycopg import DataError
+    from psycopg.abc import Buffer
+    from psycopg.adapt import Loader
+    from psycopg.pq import Format
+
+    def tolerant(original: type[Any]) -> type[Loader]:
+        class TolerantLoader(Loader):
+            def __init__(self, oid: int, context: Any = None) -> None:
+                super().__init__(oid, context)
+                self._load = original(oid, context).load
+
+            def load(self, data: Buffer) -> Any:
+                try:
+                    return self._load(data)
+                except DataError:
+                    return bytes(data).decode()
+
+        return TolerantLoader
+
+    for kind in ("date", "timestamp", "timestamptz"):
+        oid = connection.adapters.types[kind].oid
+        connection.adapters.register_loader(oid, tolerant(connection.adapters.get_loader(oid, Format.TEXT)))

@@ -302,9 +302,10 @@ def _sqlalchemy_query(
             if database.arrow_reader and bounds and timeout_s is None:
                 with database.arrow_reader(connection, query, bounds, COLUMNS) as arrow_result:
                     if arrow_result:
-                        names, batches = arrow_result
-                        yield names, (batch.columns for batch in batches)
+                        yield arrow_result
                         return
+            if database.prepare:
+                database.prepare(connection.connection.driver_connection)
             for setting in database.session:
                 connection.exec_driver_sql(setting)
             if timeout_s and database.time_limit:

@@ -41,6 +41,9 @@ is false. ``copy`` numbers the rows of such an order, and equal rows without an 
 Chunk: TypeAlias = Sequence[Sequence[Any] | pa.Array]
 """Some rows, column by column: Python values of a database driver, or Arrow arrays."""
 
+_FIRST, _END = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
+"""The years 1 to 9999, in microseconds since 1970."""
+
 _DATE_FIRST = re.compile(r"\s*\d{4}-\d{2}-\d{2}(?:[T ]\d|\s*$)")
 
 
@@ -51,13 +54,13 @@ def staged_rows(
     Turn a database driver's values into rows of :data:`READ_SCHEMA`.
 
     Order ids keep their exact text, numbers their exact digits; statuses are trimmed, and blank ones count as missing;
-    timestamps without a zone are UTC.
+    timestamps without a zone are UTC; those of a year that Python does not have are unreadable.
 
     :param order_ids, statuses, updated_at: Python values, or Arrow arrays of texts, integers or timestamps.
     """
     ids, exact = exact_texts(order_ids)
     trimmed = pc.utf8_trim_whitespace(exact_texts(statuses)[0])
-    times, times_text = _timestamps(updated_at)
+    times, times_text = _within_years(*_timestamps(updated_at))
     given = pc.or_(pc.is_valid(times), pc.is_valid(times_text))
     return pa.table(
         {
@@ -151,7 +154,24 @@ def _timestamps(values: Sequence[Any] | pa.Array) -> tuple[pa.Array, pa.Array]:
         with suppress(ValueError, OverflowError):
             one = datetime.fromisoformat(dates[position].strip())
             parsed[int(position)] = pd.Timestamp(one.astimezone(UTC) if one.tzinfo else one.replace(tzinfo=UTC))
-    return pa.array(parsed, kind, from_pandas=True), pa.array(texts, pa.string())
+    times = pa.array(parsed, kind, from_pandas=True)
+    were_times = pc.and_(pc.is_valid(times), pa.array([isinstance(value, datetime) for value in values]))
+    return times, pc.if_else(were_times, None, pa.array(texts, pa.string()))
+
+
+def outside_years(times: pa.Array) -> pa.Array:
+    """Return for each timestamp (in microseconds) whether Python has no such year; false for null."""
+    moments = times.cast(pa.int64())
+    return pc.fill_null(pc.or_(pc.less(moments, _FIRST), pc.greater_equal(moments, _END)), False)
+
+
+def _within_years(times: pa.Array, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Replace the timestamps whose year Python does not have by texts."""
+    outside = outside_years(times)
+    if not pc.any(outside).as_py():
+        return times, texts
+    written = pc.coalesce(texts, pc.strftime(times, "%Y-%m-%d %H:%M:%S%z"))
+    return pc.if_else(outside, None, times), pc.if_else(outside, written, texts)
 
 
 def _timestamp_text(value: object) -> str | None:

@@ -32,6 +32,8 @@ def in_postgresql(home: Path, system: str) -> tuple[list[tuple[Any, ...]], list[
     with closing(server) as db, db.cursor() as cursor:  # never committed, so that nothing stays
         for statement in schema:
             cursor.execute(statement)
+        # Only PostgreSQL has such times.
+        cursor.execute(f"DELETE FROM {table} WHERE NOT isfinite(updated_at) OR updated_at >= '10000-01-01'")
         cursor.execute(
             f"SELECT id, test, financial_status, fulfillment_status, cancelled_at, updated_at, {deleted} FROM {table}"
         )

@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from rees46_sync.exceptions import SyncError
 from rees46_sync.monitoring.health import health_report
 from rees46_sync.monitoring.page.access import current_user
+from rees46_sync.monitoring.page.comparisons import Compare, Comparisons
 from rees46_sync.monitoring.page.headers import add_headers
 from rees46_sync.monitoring.page.languages import language_of, remember_language
 from rees46_sync.monitoring.page.rendering import PREFIX, reason_of, render
-from rees46_sync.monitoring.page.routes import api, health, orders, quarantine, runs, shop, shops
+from rees46_sync.monitoring.page.routes import api, health, orders, quarantine, reconcile, runs, shop, shops
 from rees46_sync.monitoring.page.single_flight import SingleFlight
 from rees46_sync.shop.shop_file import shops_dir
 from rees46_sync.translations import translator
@@ -38,20 +39,22 @@ HEADERS = {
 }
 
 
-def create_app(project: Path, explain: Callable[..., Any] | None = None) -> FastAPI:
+def create_app(project: Path, explain: Callable[..., Any] | None = None, compare: Compare | None = None) -> FastAPI:
     """
     Return the app that Airflow mounts.
 
     :param project: the project's folder; its shop files are shown, unless ``$REES46_SHOPS_DIR`` names another folder.
     :param explain: says why an order is, or is not, at REES46; None: the page shows what the ledger knows.
+    :param compare: compares the warehouse with REES46; None: the page does not offer it.
     """
     # A redirect to the address with or without a slash would name the host that the request named.
     app = FastAPI(title="REES46 order sync", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.project = project
     app.state.explain = explain
+    app.state.comparisons = Comparisons(compare) if compare else None
     app.state.health = SingleFlight(lambda: health_report(shops_dir(project)))
     router = APIRouter(dependencies=[Depends(current_user)])
-    for part in (shops, shop, runs, quarantine, orders, api):
+    for part in (shops, shop, runs, quarantine, orders, reconcile, api):
         router.include_router(part.router)
     app.include_router(router)
     app.add_api_route("/health", health.health)

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from rees46_sync.monitoring.page.access import RequestedShop
 from rees46_sync.monitoring.page.rendering import render
+from rees46_sync.monitoring.page.routes.reconcile import SPANS
 
 router = APIRouter()
 
@@ -40,6 +41,7 @@ def overview(request: Request, shop: RequestedShop) -> HTMLResponse:
             corrected=corrected_mapping(queries.ledger, shop.shop, shop.codes),
             most_moved=MAX_SHOWN,
             most_counted=MAX_COUNTED,
+            spans=list(SPANS) if request.app.state.comparisons else (),
         )
 
 
