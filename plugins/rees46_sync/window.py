@@ -105,7 +105,7 @@ def _timestamp(param: str, text: str) -> datetime:
         _utc(value)
         return value
     except (ValueError, OverflowError) as error:
-        raise WindowError(f"{param} is {text!r}, which is not a date and time", "write 2026-01-31T00:00:00") from error
+        raise WindowError(f"{param} is {text!r}, which is not a date and time", "write 2026-01-31T00:00:00Z") from error
 
 
 def _utc(value: datetime) -> datetime:

@@ -160,6 +160,11 @@ def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: L
     expect(frame.get_by_text("Counted at")).to_be_visible()
     ui.take_picture("page-overview")
 
+    frame.get_by_label("Compare the warehouse").select_option("90d")
+    frame.get_by_role("button", name="Compare").click()
+    expect(frame.get_by_text("Nothing differs.")).to_be_visible()
+    ui.take_picture("page-compare")
+
     frame.get_by_role("link", name="Order look-up").click()
     frame.get_by_label("Order id, exactly").fill(order_id)
     frame.get_by_role("button", name="Look up").click()

@@ -19,6 +19,7 @@ from rees46_sync.exceptions import LedgerSchemaError
 from rees46_sync.ledger import migrations
 from rees46_sync.ledger.approvals import Approvals
 from rees46_sync.ledger.confirmations import Confirmations
+from rees46_sync.ledger.coverage import coverage
 from rees46_sync.ledger.database import Ledger, interactive_ledger
 from rees46_sync.ledger.extractions import Extractions
 from rees46_sync.ledger.lookup import look_up
@@ -29,8 +30,8 @@ from rees46_sync.ledger.runs import RunRef, Runs
 from rees46_sync.ledger.tables import (
     accepted_statuses,
     alert_messages,
+    alerts,
     confirmations,
-    covered_windows,
     deliveries,
     extractions,
     in_flight_requests,
@@ -39,7 +40,6 @@ from rees46_sync.ledger.tables import (
     sync_runs,
     uncertain_orders,
 )
-from rees46_sync.ledger.views import drop_views
 from rees46_sync.monitoring.alerts import AlertName, Alerts
 from rees46_sync.monitoring.freshness import sync_progress
 from tests.conftest import PROJECT, accept, open_request, start_extraction
@@ -63,16 +63,25 @@ NEW_COLUMN_NAMES = {
     "rees46_alert_messages": {"told_at": "sent_at"},
     "rees46_retention": {"looked_at_id": "checked_up_to_id"},
 }
-NEW_COLUMNS: dict[str, dict[str, Any]] = {
-    "rees46_accepted_statuses": {"sent_at": None},
-    "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
-    "rees46_sync_runs": {"held": 0, "resent": None, "cause": None}
-    | dict.fromkeys(
-        ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping", "remedy", "examples"),
-    ),
-    "rees46_alerts": {"remedy": None, "cause": None},
-    "rees46_deliveries": {"http_status": None, "milliseconds": None},
+NEW_COLUMNS: dict[int, dict[str, dict[str, Any]]] = {
+    4: {
+        "rees46_accepted_statuses": {"sent_at": None},
+        "rees46_uncertain_orders": {"status": None, "extraction_id": "", "sent_at": "the migration"},
+        "rees46_sync_runs": {"held": 0, "resent": None, "cause": None},
+    },
+    5: {
+        "rees46_sync_runs": dict.fromkeys(
+            ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping")
+        )
+    },
+    6: {
+        "rees46_sync_runs": {"remedy": None, "examples": None},
+        "rees46_alerts": {"remedy": None, "cause": None},
+        "rees46_deliveries": {"http_status": None, "milliseconds": None},
+    },
 }
+"""The columns that the step to a version adds to the tables that there were, with what the migrated rows have there."""
+
 OLDER_EXTRACTION = RunRef("test", "dag", "run-1", "reading-1")
 NEWER_EXTRACTION = RunRef("test", "dag", "run-2", "reading-2")
 ODD_ID = "заказ-🎁 '\"\\"
@@ -117,21 +126,22 @@ def load(ledger: Ledger, version: int) -> None:
 
 
 MARIADB = pytest.param("mariadb", marks=pytest.mark.databases)
+FORMER_LEDGERS = [
+    pytest.param(version, kind, marks=[pytest.mark.databases] if kind == "mariadb" else [])
+    for version in range(1, VERSION)
+    for kind in ("sqlite", "postgresql", "mariadb")
+    if kind != "mariadb" or version > 1
+]
+"""MariaDB was supported from version 2 on."""
 EVERY_FORMER_LEDGER = pytest.mark.parametrize(
+    ("version", "empty_database"), FORMER_LEDGERS, indirect=["empty_database"]
+)
+WITHOUT_LEASES = pytest.mark.parametrize(
     ("version", "empty_database"),
-    [
-        (1, "sqlite"),
-        (1, "postgresql"),
-        (2, "sqlite"),
-        (2, "postgresql"),
-        pytest.param(2, "mariadb", marks=pytest.mark.databases),
-        (3, "sqlite"),
-        (3, "postgresql"),
-        pytest.param(3, "mariadb", marks=pytest.mark.databases),
-    ],
+    [ledger for ledger in FORMER_LEDGERS if ledger.values[0] < 4],
     indirect=["empty_database"],
 )
-"""MariaDB was supported from version 2 on."""
+"""Ledgers from before version 4."""
 EVERY_DATABASE = pytest.mark.parametrize("empty_database", ["sqlite", "postgresql", MARIADB], indirect=True)
 
 
@@ -148,13 +158,25 @@ def stored_rows(ledger: Ledger) -> Rows:
     return rows
 
 
-def as_migrated(before: Rows) -> Rows:
-    """Return what a migration makes of rows."""
+def as_migrated(before: Rows, version: int) -> Rows:
+    """Return what a migration makes of the rows of a version."""
     rows: Rows = {}
     for name, table in before.items():
         new_name = NEW_TABLE_NAMES.get(name, name)
-        names, added = NEW_COLUMN_NAMES.get(new_name, {}), NEW_COLUMNS.get(new_name, {})
+        names = NEW_COLUMN_NAMES.get(new_name, {})
+        added: dict[str, Any] = {}
+        for step in range(max(version, 3) + 1, VERSION + 1):
+            added |= NEW_COLUMNS[step].get(new_name, {})
         rows[new_name] = [{names.get(column, column): value for column, value in row.items()} | added for row in table]
+    if version < 4:
+        _make_uncertain(rows)
+        for row in rows.get("rees46_extractions", []):
+            row |= {"window_end": None, "read_mark": row["id"], "is_open": True, "latest_confirmation_id": 0}
+    return rows
+
+
+def _make_uncertain(rows: Rows) -> None:
+    """Replace the in-flight requests, whose loads have no lease, by uncertain orders."""
     uncertain = rows["rees46_uncertain_orders"]
     for request in rows["rees46_in_flight_requests"]:
         [(order_id, status, at)] = json.loads(request["orders"])
@@ -164,9 +186,6 @@ def as_migrated(before: Rows) -> Rows:
     for row in uncertain:
         del row["high_water_mark"]
     rows["rees46_in_flight_requests"] = []
-    for row in rows.get("rees46_extractions", []):
-        row |= {"window_end": None, "read_mark": row["id"], "is_open": True, "latest_confirmation_id": 0}
-    return rows
 
 
 def same_kind(like: datetime, moment: datetime) -> datetime:
@@ -174,13 +193,19 @@ def same_kind(like: datetime, moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC).astimezone(like.tzinfo) if like.tzinfo else moment
 
 
-def assert_migrated(migrated: Ledger, before: Rows) -> None:
-    expected, after = as_migrated(before), stored_rows(migrated)
-    former_ids = {row["id"] for row in expected["rees46_uncertain_orders"]}
-    for row in after["rees46_uncertain_orders"]:
-        row |= {"sent_at": "the migration", "id": row["id"] if row["id"] in former_ids else "new"}
+def assert_migrated(migrated: Ledger, before: Rows, version: int) -> None:
+    expected, after = as_migrated(before, version), stored_rows(migrated)
+    if version < 4:
+        former_ids = {row["id"] for row in expected["rees46_uncertain_orders"]}
+        for row in after["rees46_uncertain_orders"]:
+            row |= {"sent_at": "the migration", "id": row["id"] if row["id"] in former_ids else "new"}
     assert {name: after[name] for name in expected} == expected
     assert not any(after[name] for name in after.keys() - expected.keys())
+
+
+def recorded_versions(version: int) -> list[int]:
+    """Return the versions that a migrated ledger says it has had: those up to 3 were made by migrating version 2."""
+    return [*(range(2, version + 1) if version < 4 else [version]), VERSION]
 
 
 def versions(ledger: Ledger) -> list[int]:
@@ -297,13 +322,13 @@ def test_a_creation_that_broke_off_is_completed(ledger: Ledger) -> None:
 def test_a_former_ledger_keeps_all_its_rows_and_their_ids(former: Ledger, version: int) -> None:
     before = stored_rows(former)
     assert all(before.values())
-    assert len(before) == {1: 9, 2: 12, 3: 12}[version]
+    assert len(before) == {1: 9, 2: 12, 3: 12, 4: 14, 5: 15}[version]
 
     former.migrate()
     former.migrate()
 
-    assert_migrated(former, before)
-    assert versions(former) == [*range(2, version + 1), VERSION]
+    assert_migrated(former, before, version)
+    assert versions(former) == recorded_versions(version)
 
 
 @EVERY_FORMER_LEDGER
@@ -345,11 +370,18 @@ def test_renamed_tables_keep_their_constraints_and_have_indexes_of_their_names(f
 
 
 @EVERY_FORMER_LEDGER
-def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress_and_says_what_migrates_it(former: Ledger) -> None:
+def test_a_former_ledger_that_no_run_has_migrated_shows_its_progress(former: Ledger, version: int) -> None:
     assert former.has_runs()
     before = sync_progress(former, "test", timedelta(0))
-    with pytest.raises(LedgerSchemaError, match=r"older than version 6 .*; wait for the next run, which migrates it"):
-        former.has_tables()
+    if version < 4:
+        older = rf"older than version {VERSION} .*; wait for the next run, which migrates it"
+        with pytest.raises(LedgerSchemaError, match=older):
+            former.has_tables()
+    else:
+        assert former.has_tables()
+        with former.transaction() as connection:
+            for table in (sync_runs, deliveries, alerts):
+                assert connection.execute(sa.select(*former.columns(table))).all()
 
     former.migrate()
 
@@ -371,7 +403,8 @@ def test_a_former_ledger_is_used_like_a_new_one(former: Ledger) -> None:
     accept(former, LATER_RUN, 0, build_orders(("2", 2)))
     assert look_up(former, "test", ["2"])[["known_status", "uncertain"]].values.tolist() == [[2, False]]
     Runs(former).save(**run_record("run-2", sent=2))
-    assert [row["run_id"] for row in select_rows(former, sync_runs)] == ["run-1", "run-2"]
+    runs = [row["run_id"] for row in select_rows(former, sync_runs) if row["shop"] == "test"]
+    assert runs == ["run-1", "run-2"]
     approval = Approvals(former).latest("dag", "run-1")
     assert approval is not None
     assert (approval.outcome, approval.exceeded_text, approval.decided_by) == (
@@ -386,7 +419,7 @@ def test_a_former_ledger_is_used_like_a_new_one(former: Ledger) -> None:
 
 
 @pytest.mark.clock
-@EVERY_FORMER_LEDGER
+@WITHOUT_LEASES
 def test_what_a_former_version_left_uncertain_or_in_flight_counts_as_sent_at_the_migration(former: Ledger) -> None:
     start = datetime.now(UTC)
     former.migrate()
@@ -406,7 +439,7 @@ def test_what_a_former_version_left_uncertain_or_in_flight_counts_as_sent_at_the
 
 
 @pytest.mark.clock
-@EVERY_FORMER_LEDGER
+@WITHOUT_LEASES
 def test_an_order_that_a_former_version_left_uncertain_is_certain_once_it_is_sent_again_after_a_while(
     former: Ledger,
 ) -> None:
@@ -514,7 +547,7 @@ def test_an_extraction_of_a_former_version_has_read_before_each_later_one_and_ma
 
 
 @EVERY_DATABASE
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
 def test_an_open_extraction_of_a_former_version_still_sees_its_confirmations(former: Ledger) -> None:
     former.migrate()
     start_extraction(former, RUN, hour(-24), hour(0))
@@ -533,7 +566,7 @@ def test_an_open_extraction_of_a_former_version_still_sees_its_confirmations(for
 
 
 @EVERY_DATABASE
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
 def test_a_pending_message_of_a_former_version_is_still_sent_and_a_sent_one_is_not(former: Ledger) -> None:
     former.migrate()
 
@@ -548,9 +581,9 @@ def test_tasks_that_start_at_once_on_a_former_ledger_migrate_it_once(
 
     migrate_at_once([open_ledger() for _ in range(6)])
 
-    assert versions(former) == [*range(2, version + 1), VERSION]
+    assert versions(former) == recorded_versions(version)
     assert differences(former) == []
-    assert_migrated(former, before)
+    assert_migrated(former, before, version)
 
 
 def drop_a_table_and_fail(connection: sa.Connection) -> None:
@@ -559,7 +592,7 @@ def drop_a_table_and_fail(connection: sa.Connection) -> None:
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize(("version", "step"), [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)])
+@pytest.mark.parametrize(("version", "step"), [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4), (4, 5), (5, 6)])
 def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
     former: Ledger, version: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -574,7 +607,7 @@ def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
 
 
 @pytest.mark.databases
-@pytest.mark.parametrize(("version", "statements"), [(2, 30), (3, 15)])
+@pytest.mark.parametrize(("version", "statements"), [(2, 30), (3, 15), (4, 8), (5, 5)])
 def test_a_migration_that_broke_off_after_any_of_its_statements_is_completed(
     mariadb: Any, monkeypatch: pytest.MonkeyPatch, version: int, statements: int
 ) -> None:
@@ -602,7 +635,7 @@ def test_a_migration_that_broke_off_after_any_of_its_statements_is_completed(
         again.migrate()
 
         assert differences(again) == []
-        assert_migrated(again, before)
+        assert_migrated(again, before, version)
         assert max(versions(again)) == VERSION
         again.engine.dispose()
     whole.engine.dispose()
@@ -627,6 +660,33 @@ def fail_after(ledger: Ledger, count: int) -> None:
             changes.append(statement)
 
     sa.event.listen(ledger.engine, "before_cursor_execute", check)
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_request_that_a_version_with_leases_left_in_flight_stays_so_until_the_next_load(former: Ledger) -> None:
+    former.migrate()
+
+    before = select_rows(former, uncertain_orders)
+    [request] = select_rows(former, in_flight_requests)
+    assert [(row["order_id"], row["status"]) for row in before] == [("2", 2), ("3", 1)]
+    assert (request["extraction_id"], request["lease"]) == (NEWER_EXTRACTION.extraction_id, 1)
+
+    assert Requests(former).take_lease("test") == 2
+
+    assert select_rows(former, in_flight_requests) == []
+    assert [row["order_id"] for row in select_rows(former, uncertain_orders)] == ["2", "3", "4"]
+
+
+@EVERY_DATABASE
+@pytest.mark.parametrize("version", [4, 5])
+def test_runs_of_a_former_version_keep_their_watermark_and_what_they_covered(former: Ledger, version: int) -> None:
+    former.migrate()
+
+    assert Runs(former).watermark("test", timedelta(0)) == NOON
+    covered = coverage(former, "other")
+    start = datetime(2024, 10, 17, 13, tzinfo=UTC) - timedelta(hours=version - 4)
+    assert (covered.start, covered.gaps) == (start, ())
 
 
 # A newer one
@@ -681,42 +741,3 @@ def test_the_id_of_a_removed_row_is_never_assigned_again(ledger: Ledger) -> None
 
     assert later.number > earlier.number
     assert [row["id"] for row in select_rows(ledger, in_flight_requests)] == [later.number]
-
-
-# From versions 4 and 5
-
-COLUMNS_SINCE = {
-    5: {"rees46_sync_runs": ("newest_updated_at", "data_until", "data_late", "whole_days", "mapping_hash", "mapping")},
-    6: {
-        "rees46_sync_runs": ("remedy", "examples"),
-        "rees46_alerts": ("remedy", "cause"),
-        "rees46_deliveries": ("http_status", "milliseconds"),
-    },
-}
-
-
-@EVERY_DATABASE
-@pytest.mark.parametrize("version", [4, 5])
-def test_the_rows_of_later_versions_keep_what_they_say_and_say_nothing_new(ledger: Ledger, version: int) -> None:
-    ledger.migrate()
-    Runs(ledger).save(**run_record("run-1"))
-    with ledger.engine.begin() as connection:
-        drop_views(connection)
-        if version < 5:
-            covered_windows.drop(connection)
-        for step in range(version + 1, VERSION + 1):
-            for table, columns in COLUMNS_SINCE[step].items():
-                for column in columns:
-                    connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        connection.execute(sa.update(schema_versions).values(version=version))
-    before = stored_rows(ledger)["rees46_sync_runs"]
-
-    for _ in range(2):
-        former = Ledger(ledger.engine, 20)
-        former.migrate()
-
-        [run] = stored_rows(former)["rees46_sync_runs"]
-        assert run | before[0] == run
-        assert {run[column] for column in run.keys() - before[0].keys()} == {None}
-        assert not differences(former)
-        assert Runs(former).watermark("test", timedelta(0)) == NOON

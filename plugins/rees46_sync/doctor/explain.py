@@ -181,6 +181,6 @@ def _command(shop: Shop, order_id: str, newest: WarehouseRow | None) -> str | No
     """Return the command of Airflow that reads one order from its time on, and sends it."""
     if newest is None or newest.updated_at is None:
         return None
-    start = newest.updated_at.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat()
+    start = newest.updated_at.astimezone(UTC).replace(microsecond=0).isoformat()
     conf = json.dumps({"order_ids": [order_id], "window_start": start}, ensure_ascii=False)
     return f"airflow dags trigger order_status_sync_{shop.shop} --conf {shlex.quote(conf)}"

@@ -66,12 +66,28 @@ _REQUIRED_TABLES = {
     )
 }
 
-_SINCE_VERSION_6 = {
-    "rees46_alerts": {"remedy", "cause"},
-    "rees46_deliveries": {"http_status", "milliseconds"},
-    "rees46_sync_runs": {"remedy", "examples"},
+_COLUMNS_SINCE = {
+    5: {
+        "rees46_sync_runs": {
+            "newest_updated_at",
+            "data_until",
+            "data_late",
+            "whole_days",
+            "mapping_hash",
+            "mapping",
+        },
+    },
+    6: {
+        "rees46_alerts": {"remedy", "cause"},
+        "rees46_deliveries": {"http_status", "milliseconds"},
+        "rees46_sync_runs": {"remedy", "examples"},
+    },
 }
-"""The columns that a ledger lacks until a run has migrated it to version 6."""
+"""
+The columns that a ledger lacks until a run has migrated it to these versions.
+
+One from before version 4 lacks tables as well, and is not read until it is migrated.
+"""
 
 
 def _is_transient(error: BaseException | None) -> bool:
@@ -182,7 +198,8 @@ class Ledger:
 
         :raises LedgerSchemaError: as ``version``.
         """
-        lacking = _SINCE_VERSION_6.get(table.name, set()) if self.version < 6 else set()
+        later = [tables.get(table.name, set()) for version, tables in _COLUMNS_SINCE.items() if version > self.version]
+        lacking = set().union(*later)
         return [sa.null().label(column.name) if column.name in lacking else column for column in table.c]
 
     def has_runs(self) -> bool:

@@ -156,6 +156,9 @@ def close_sum(results: RunResults) -> RunAccount:
             "the results of extract_orders were written by an earlier version of this project, so this run has to be "
             "cleared from extract_orders"
         )
+        account.remedies.append(
+            "clear this run from extract_orders, or leave its orders to the next regular run, which reads them again"
+        )
         return account
     if results.extraction is None:
         unfinished = [_unfinished(results, "extract_orders", "did not finish, so nothing was read")]

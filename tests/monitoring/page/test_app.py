@@ -129,7 +129,7 @@ def test_the_overview_says_what_was_read_and_how_a_gap_is_closed(viewer: TestCli
     assert "Orders that changed from 2026-02-27 11:00:00 to 2026-03-01 12:00:00 UTC, except in 1 gap." in page
     assert "2026-02-27 12:00:00 to 2026-02-28 12:00:00" in page
     assert "goes up to 2026-03-01 12:00:00 UTC. Earlier orders" in " ".join(page.split())
-    assert "&#34;window_start&#34;: &#34;2026-02-27T12:00:00&#34;" in page
+    assert "&#34;window_start&#34;: &#34;2026-02-27T12:00:00+00:00&#34;" in page
     assert health_of_test(viewer)["gaps"] == 1
 
 

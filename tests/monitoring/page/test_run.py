@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -13,9 +15,10 @@ from fastapi.testclient import TestClient
 from rees46_sync.ledger.database import Ledger
 from rees46_sync.ledger.quarantine import Quarantine, RejectedRow
 from rees46_sync.ledger.runs import ACCOUNT_PARTS
-from rees46_sync.ledger.tables import alerts, deliveries, schema_versions, sync_runs
+from rees46_sync.ledger.tables import deliveries, sync_runs
 from rees46_sync.monitoring.page import queries as queries_module
 from rees46_sync.monitoring.page.views import templates
+from tests.conftest import PROJECT, ShopUnderTest
 from tests.monitoring.builders import NOON, save_run
 from tests.monitoring.page.requests import get_text
 
@@ -138,7 +141,7 @@ def test_a_window_is_read_again_by_a_configuration_to_copy_dry_run_first(viewer:
     page = page_of(viewer, ledger)
 
     confs = [json.loads(conf.replace("&#34;", '"')) for conf in re.findall('<code class="copy">([^<]*)<', page)]
-    window = {"window_start": "2026-02-28T12:00:00", "window_end": "2026-03-01T12:00:00"}
+    window = {"window_start": "2026-02-28T12:00:00Z", "window_end": "2026-03-01T12:00:00Z"}
     assert confs == [window | {"dry_run": True}, window]
     assert f'href="/dags/{DAG}" data-airflow' in page
 
@@ -159,29 +162,25 @@ def test_the_run_of_another_shop_is_not_found(viewer: TestClient, ledger: Ledger
     assert "no such run" in get_text(viewer, f"/shops/test/runs/{number_of(ledger, '1')}", 404)
 
 
-def test_the_page_reads_a_ledger_of_version_5_before_a_run_has_migrated_it(viewer: TestClient, ledger: Ledger) -> None:
-    save_run(ledger, "1", outcome="failed", cause="answered 403", read=1, failed=1)
-    add_request(ledger)
-    with ledger.engine.begin() as connection:
-        fired = {"alert": "run_failed", "firing": True, "since": NOON, "as_of": NOON, "first_seen": NOON}
-        connection.execute(sa.insert(alerts).values(shop="test", summary="It failed.", **fired))
-        for view in sa.inspect(connection).get_view_names():
-            connection.execute(sa.text(f"DROP VIEW {view}"))
-        for table, columns in {
-            "rees46_sync_runs": ("remedy", "examples"),
-            "rees46_alerts": ("remedy", "cause"),
-            "rees46_deliveries": ("http_status", "milliseconds"),
-        }.items():
-            for column in columns:
-                connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        connection.execute(sa.delete(schema_versions).where(schema_versions.c.version == 6))
-        connection.execute(sa.insert(schema_versions).values(version=5, since=NOON))
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_page_reads_a_former_ledger_before_a_run_has_migrated_it(
+    viewer: TestClient, two_shops: ShopUnderTest, version: int
+) -> None:
+    dump = (PROJECT / "tests" / "ledgers" / f"version-{version}.sqlite.sql").read_text("utf-8")
+    with closing(sqlite3.connect(two_shops.ledger_file)) as database:
+        database.executescript(dump)
+        database.execute("UPDATE rees46_alerts SET firing = 1, summary = 'It failed.'")
+        database.execute("UPDATE rees46_sync_runs SET dag_id = ? WHERE shop = 'test'", [DAG])
+        [[number]] = database.execute("SELECT id FROM rees46_sync_runs WHERE run_id = 'run-2' AND shop = 'test'")
+        database.commit()
 
-    assert "answered 403" in text_of(page_of(viewer, ledger))
-    for section in ("", "/runs", "/orders?id=1"):
+    assert "could not send 3 orders" in text_of(get_text(viewer, f"/shops/test/runs/{number}"))
+    for section in ("", "/runs", "/orders?id=1", "/quarantine"):
         assert get_text(viewer, f"/shops/test{section}")
     assert "It failed." in get_text(viewer, "/shops/test")
-    assert "answered 403" in get_text(viewer, "/")
+    assert "could not send 3 orders" in get_text(viewer, "/")
+    with closing(sqlite3.connect(two_shops.ledger_file)) as database:
+        assert database.execute("SELECT max(version) FROM rees46_schema_versions").fetchone() == (version,)
 
 
 # From Airflow's tabs
