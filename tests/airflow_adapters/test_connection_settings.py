@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from psycopg import pq
@@ -235,7 +236,7 @@ def test_adbc_has_the_settings_of_psycopg(monkeypatch: pytest.MonkeyPatch, postg
 
         with postgresql.arrow_result(session, Query(("SELECT 'a' AS order_id",)), {}, ["order_id"]) as result:
             assert result is not None
-            assert [batch.to_pydict() for batch in result[1]] == [{"order_id": ["a"]}]
+            assert [[list(column) for column in chunk] for chunk in result[1]] == [[[pa.scalar("a")]]]
     engine.dispose()
 
     assert [f"{name}={value}" in given[0].split() for name, value in extra.items()] == [True] * 3

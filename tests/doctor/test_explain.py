@@ -81,7 +81,7 @@ def is_superseded(shop: ShopUnderTest) -> None:
 
 def is_stale(shop: ShopUnderTest) -> None:
     shop.add_rows([("1", "delivered", IN_WINDOW + 3 * DAY)])
-    run_dag(window_start="2026-03-01T00:00:00", window_end="2026-03-09T00:00:00")
+    run_dag(window_start="2026-03-01T00:00:00Z", window_end="2026-03-09T00:00:00Z")
     shop.clear_rows()
     shop.add_rows([("1", "cancelled", IN_WINDOW)])
     run_dag()

@@ -40,7 +40,7 @@ LATENCY_MS = 300
 SUPERSEDED, UNMAPPED = 300, 7
 STATUSES = ("new", "delivered", "cancelled")
 DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - SQLite has no time zones
-WINDOW = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-03-03T00:00:00"}
+WINDOW = {"window_start": "2026-03-01T00:00:00Z", "window_end": "2026-03-03T00:00:00Z"}
 
 FEED = "https://shop.example/feed.xml"
 MAX_UNASKED = 20

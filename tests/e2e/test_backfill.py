@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(2 * 3600)]
 
 MONTHS = [datetime(2023 + number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in range(2, 38)]
 END = datetime(2026, 3, 1, tzinfo=UTC)
-SINCE = {"window_start": "2026-03-01T00:00:00", "window_end": "2026-05-01T00:00:00"}
+SINCE = {"window_start": "2026-03-01T00:00:00Z", "window_end": "2026-05-01T00:00:00Z"}
 ORDERS_A_MONTH = 150
 CHANGES = 200
 BACKFILL_TIMEOUT_S = 900
@@ -155,7 +155,7 @@ def test_hourly_load_goes_before_loads_of_months_that_have_waited_longer(live_sh
     wait_until("both months", lambda: len(under_way()) == len(few))
     for run_id in (runs := under_way()):
         live_shop.wait_for_load(run_id, HISTORY, loads=1)
-    hourly = live_shop.trigger(SYNC, window_start="2021-03-01T00:00:00", window_end="2021-06-01T00:00:00")
+    hourly = live_shop.trigger(SYNC, window_start="2021-03-01T00:00:00Z", window_end="2021-06-01T00:00:00Z")
     live_shop.wait_for_load(hourly, loads=1)
 
     live_shop.airflow.set_pool(POOL, 1)

@@ -21,7 +21,7 @@ def test_what_was_completed_by_mistake_becomes_created_and_what_was_completed_do
     shop.configure(statuses=WRONG)
     shop.add_rows([("packed", "packed", IN_WINDOW), ("delivered", "delivered", IN_WINDOW)])
     shop.add_rows([("old", "packed", IN_WINDOW - timedelta(days=9))])
-    assert run_dag(window_start="2026-02-01T00:00:00").account["sent"] == 3
+    assert run_dag(window_start="2026-02-01T00:00:00Z").account["sent"] == 3
     assert shop.sandbox.state() == {"packed": 1, "delivered": 1, "old": 1}
 
     shop.configure(statuses=RIGHT)
@@ -35,7 +35,7 @@ def test_what_was_completed_by_mistake_becomes_created_and_what_was_completed_do
     assert "make remap SHOP=test" in caplog.text
 
     caplog.clear()
-    by_hand = run_dag(logical_date=EIGHT + 2 * HOUR, window_start="2026-02-01T00:00:00")
+    by_hand = run_dag(logical_date=EIGHT + 2 * HOUR, window_start="2026-02-01T00:00:00Z")
     # "packed" as well, because it had two statuses within settle.
     assert (by_hand.account["sent"], by_hand.account["reopened"]) == (2, 1)
     assert shop.sandbox.state() == {"packed": 0, "delivered": 1, "old": 0}

@@ -12,7 +12,7 @@ from tests.conftest import ShopUnderTest
 from tests.whole_run import EIGHT, IN_WINDOW, accounted, dag_of, run_dag
 
 HOUR = timedelta(hours=1)
-WINDOW = {"window_start": "2026-03-01T07:00:00", "window_end": "2026-03-01T08:00:00"}
+WINDOW = {"window_start": "2026-03-01T07:00:00Z", "window_end": "2026-03-01T08:00:00Z"}
 
 
 def test_chosen_orders_are_sent_again_from_their_last_known_change_on(shop: ShopUnderTest) -> None:
@@ -65,7 +65,7 @@ def test_a_run_about_chosen_orders_has_not_delivered_its_window(shop: ShopUnderT
     run_dag()
     at = IN_WINDOW + HOUR
     shop.add_rows([("1", "new", at), ("2", "new", at)])
-    window = {"window_start": "2026-03-01T08:00:00", "window_end": "2026-03-01T09:00:00"}
+    window = {"window_start": "2026-03-01T08:00:00Z", "window_end": "2026-03-01T09:00:00Z"}
     assert run_dag(order_ids=["1"], **window).account["sent"] == 1
 
     assert run_dag(logical_date=EIGHT + 2 * HOUR).account["sent"] == 1
@@ -118,7 +118,7 @@ def test_a_newer_version_at_rees46_stays_if_an_older_one_is_chosen(shop: ShopUnd
     shop.add_rows([("1", "paid", "2026-01-15 12:00:00"), ("1", "delivered", IN_WINDOW)])
     run_dag()
 
-    january = {"window_start": "2026-01-01T00:00:00", "window_end": "2026-02-01T00:00:00"}
+    january = {"window_start": "2026-01-01T00:00:00Z", "window_end": "2026-02-01T00:00:00Z"}
     run = run_dag(order_ids=["1"], **january)
 
     assert (run.account["stale"], run.account["sent"]) == (1, 0)

@@ -69,7 +69,7 @@ def test_a_change_is_not_counted_as_sent_again(shop_with_resend: ShopUnderTest) 
     [
         pytest.param({"dry_run": True}, id="dry-run"),
         pytest.param({"first_orders": 5}, id="first-orders"),
-        pytest.param({"window_start": "2026-03-01T08:00:00"}, id="window-of-its-own"),
+        pytest.param({"window_start": "2026-03-01T08:00:00Z"}, id="window-of-its-own"),
         pytest.param({"order_ids": ["1"]}, id="order-ids"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_shop_without_resend_every_sends_nothing_again(shop_with_resend: ShopU
 def test_an_order_that_rees46_refused_alone_is_not_sent_again(shop_with_resend: ShopUnderTest) -> None:
     shop_with_resend.sandbox.reset(refuse=["bad"])
     shop_with_resend.add_rows([("bad", "new", CHANGED + DAY), *((f"2{n}", "new", CHANGED + DAY) for n in range(9))])
-    by_hand = {"window_start": "2026-03-02T00:00:00", "window_end": "2026-03-03T00:00:00"}
+    by_hand = {"window_start": "2026-03-02T00:00:00Z", "window_end": "2026-03-03T00:00:00Z"}
     while (run := run_at(**by_hand)).state == "failed":
         assert run.account["sent"]
     refused = shop_with_resend.sandbox.stats()["faults"]

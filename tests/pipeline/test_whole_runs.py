@@ -283,7 +283,7 @@ def test_real_orders_end_at_rees46_exactly(shop: ShopUnderTest) -> None:
     with OLIST.open(newline="") as lines:
         truth = {row["order_id"]: codes[row["order_status"]] for row in csv.DictReader(lines)}
 
-    run = run_dag(window_start="2016-01-01T00:00:00", window_end="2019-01-01T00:00:00")
+    run = run_dag(window_start="2016-01-01T00:00:00Z", window_end="2019-01-01T00:00:00Z")
 
     assert run.state == "success"
     assert shop.sandbox.state() == truth

@@ -32,7 +32,7 @@ def test_a_window_by_hand_does_not_shorten_how_far_the_next_run_looks_back(shop:
     shop.configure(lookback="3h")
     run_dag()
     shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(hours=2))])
-    by_hand = {"window_start": "2026-03-01T07:30:00", "window_end": "2026-03-01T11:00:00"}
+    by_hand = {"window_start": "2026-03-01T07:30:00Z", "window_end": "2026-03-01T11:00:00Z"}
     assert run_dag(logical_date=EIGHT + timedelta(hours=3), **by_hand).account["read"] == 0
     run_dag(logical_date=EIGHT + timedelta(hours=4))
     assert shop.sandbox.state() == {"late": 1}
