@@ -1,8 +1,9 @@
-"""Fixtures of a partition's delivery: the connection to REES46, and empty ledgers."""
+"""Fixtures: a partition's delivery, with its connection to REES46 and empty ledgers, and what whole runs log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -49,3 +50,10 @@ def ledger_conn_id(new_ledger: Callable[[], str]) -> str:
 @pytest.fixture
 def partition(ledger_conn_id: str) -> Partition:
     return Partition(ledger_conn_id)
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """What the tasks logged; Airflow decides at its first run in a process which of the two they write to."""
+    with caplog.at_level(logging.INFO):
+        yield lambda: capsys.readouterr().out + caplog.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,13 +113,6 @@ def asking(shop: ShopUnderTest) -> ShopUnderTest:
     """A shop that asks if a run would change more than one order."""
     shop.configure(on_limit="ask", limits={"rejected_share": 1, "changed_orders": 1})
     return shop
-
-
-@pytest.fixture
-def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """What the tasks logged; Airflow decides at its first run in a process which of the two they write to."""
-    with caplog.at_level(logging.INFO):
-        yield lambda: capsys.readouterr().out + caplog.text
 
 
 def run_while(*deeds: Callable[[], Any], **params: Any) -> Run:

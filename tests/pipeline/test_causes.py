@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -90,7 +89,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("fail", "effect", "problem", "remedy"), FAILURES)
 def test_the_cause_of_a_failure_and_its_remedy_are_everywhere(
     shop: ShopUnderTest,
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[], str],
     fail: Callable[[ShopUnderTest], None],
     effect: str,
     problem: str,
@@ -99,7 +98,6 @@ def test_the_cause_of_a_failure_and_its_remedy_are_everywhere(
     shop.configure()
     shop.add_rows([("1", "new", IN_WINDOW)])
     fail(shop)
-    caplog.set_level(logging.INFO, "rees46_sync")
 
     run = run_dag()
 
@@ -109,7 +107,7 @@ def test_the_cause_of_a_failure_and_its_remedy_are_everywhere(
     assert problem in cause
     assert remedy in to_do
     assert note_after(run) == f"REES46: Shop test: {cause}. To do: {to_do}."[:1000]
-    log = " ".join(caplog.text.split())  # lines are wrapped
+    log = " ".join(logged().split())  # lines are wrapped
     assert f"! {' '.join(cause.split())}" in log
     assert f"To do: {' '.join(to_do.split())}." in log
 
