@@ -62,11 +62,13 @@ def _is_own(note: str | None) -> bool:
 
 def _cause(session: Session, dag_run: DagRun) -> str:
     """Return what account_for_rows has left; empty if that task did not come so far."""
+    import sqlalchemy as sa
     from airflow.models.xcom import XComModel
 
-    query = XComModel.get_many(
-        run_id=dag_run.run_id, dag_ids=dag_run.dag_id, task_ids="account_for_rows", key="cause", limit=1
+    # Not by get_many, which loses its conditions in Airflow 3.4 if it is to select other columns.
+    query = sa.select(XComModel.value).filter_by(
+        dag_id=dag_run.dag_id, run_id=dag_run.run_id, task_id="account_for_rows", key="cause"
     )
-    row = session.execute(query.with_only_columns(XComModel.value)).first()
+    row = session.execute(query).first()
     cause = XComModel.deserialize_value(row) if row else None
     return f"{cause['problem']}. To do: {cause['remedy']}." if cause else ""
