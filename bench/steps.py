@@ -178,7 +178,6 @@ def _run_task(job: _Job) -> Task:
         dag_id="steps",
         run_id="steps",
         map_index=job.map_index,
-        try_number=1,
         xcom_push=lambda key, value: pushed.update({key: value}),
         xcom_pull=pull,
     )

@@ -262,7 +262,7 @@ def test_cleared_run_sends_only_what_is_missing(live_shop: LiveShop) -> None:
     assert live_shop.end_of(run_id) == "success"
     assert_closes(live_shop.account(run_id), outcome="success", read=READ, sent=0, unchanged=ORDERS)
 
-    # Its loads had nothing to do; they are started again all the same.
+    # Its last extraction left no load; the next one has some again.
     with live_shop.warehouse() as db:
         db.execute(
             "UPDATE orders SET status = 'delivered', updated_at = '2026-03-02 12:00:00' WHERE order_id IN "

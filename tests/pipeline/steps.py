@@ -50,7 +50,6 @@ def task_context(
         run_id="run",
         task_id="task",
         map_index=0,
-        try_number=1,
         xcom_pull=pull,
         xcom_push=lambda **_: None,
     )

@@ -32,9 +32,9 @@ def approve_changes(
 
     :param shop_file: path of the shop file.
     :param validated, built: what validate_statuses and build_batches returned, of all partitions.
-    :return: the partitions that have something to send; if the run is repeated, all. None in a dry run, and none if a
-        person has to approve: then the XCom ``approval_request`` holds them. With ``first_orders`` they are cut to that
-        many orders, and the XCom ``first_orders`` holds all of them.
+    :return: the partitions that have something to send. None in a dry run, and none if a person has to approve: then
+        the XCom ``approval_request`` holds them. With ``first_orders`` they are cut to that many orders, and the XCom
+        ``first_orders`` holds all of them.
     :raises RestartRunError: an earlier version of the project began this run.
     :raises StagingError, LedgerError: only with ``first_orders``, see ``first_orders.py``.
     :raises LimitExceededError: a limit is exceeded, ``ignore_limits`` is not set, and the shop file says to fail.
@@ -61,9 +61,7 @@ def approve_changes(
     if run.is_dry_run:
         log.info("Dry run: nothing is sent.")
         return []
-    # Airflow does not start a mapped task again if a repetition of the run before this one had left it out.
-    is_repeated = run.ti.try_number > 1
-    return [BuiltBatches(**{**batches, "preview": None}) for batches in built if batches["orders"] or is_repeated]
+    return [BuiltBatches(**{**batches, "preview": None}) for batches in built if batches["orders"]]
 
 
 def _stop(
