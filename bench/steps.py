@@ -164,6 +164,7 @@ def _run_task(job: _Job) -> Task:
     """Run one task as Airflow would; called in the task's process."""
     os.environ.update(job.environment)
     from airflow.sdk.bases.operator import ExecutorSafeguard
+    from airflow.sdk.execution_time.context import OutletEventAccessors
 
     from rees46_sync.pipeline.load_batches import Rees46SyncOrdersOperator
     from rees46_sync.shop.shop_file import load_shop
@@ -171,10 +172,14 @@ def _run_task(job: _Job) -> Task:
     pushed: dict[str, Any] = {}
 
     def pull(task_ids: str, key: str = "return_value", map_indexes: int = 0) -> Any:
-        earlier = job.xcoms[task_ids][map_indexes]
+        of_task = job.xcoms.get(task_ids, [])
+        if map_indexes >= len(of_task):
+            return None
+        earlier = of_task[map_indexes]
         return earlier.result if key == "return_value" else earlier.pushed.get(key)
 
     instance = SimpleNamespace(
+        task_id=job.name,
         dag_id="steps",
         run_id="steps",
         map_index=job.map_index,
@@ -184,6 +189,7 @@ def _run_task(job: _Job) -> Task:
     run = SimpleNamespace(data_interval_start=None, run_after=datetime.now().astimezone(), run_type="manual", conf=None)
     task = SimpleNamespace(dag=SimpleNamespace(tasks=[SimpleNamespace(executor=None)], params=job.params))
     context = {"ti": instance, "dag_run": run, "params": job.params, "task": task}
+    context["outlet_events"] = OutletEventAccessors()
     step = getattr(importlib.import_module(f"rees46_sync.pipeline.{job.name}"), job.name, None)
     began = time.perf_counter()
     match job.name:
