@@ -24,7 +24,7 @@ from rees46_sync.monitoring.gaps import closing_command
 from tests.conftest import PROJECT, ShopUnderTest
 from tests.whole_run import make_metadata_database
 
-FRESHNESS = "order_status_freshness"
+FRESHNESS, RECONCILE = "order_status_freshness", "order_status_reconcile"
 TASKS = [
     "extract_orders",
     "validate_statuses",
@@ -39,7 +39,7 @@ TASKS = [
 def dags(shop: ShopUnderTest) -> dict[str, Any]:
     bag = DagBag(PROJECT / "dags")
     assert bag.import_errors == {}
-    return {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id != FRESHNESS}
+    return {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id not in (FRESHNESS, RECONCILE)}
 
 
 def test_a_shop_file_becomes_an_hourly_and_a_history_dag(dags: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_the_owner_of_a_dag_links_to_the_page_if_airflow_knows_its_address(
     bag = DagBag(PROJECT / "dags")
 
     assert bag.import_errors == {}
-    assert [dag.owner_links for name, dag in bag.dags.items() if name != FRESHNESS] == [links, links]
+    assert [dag.owner_links for name, dag in bag.dags.items() if name.endswith("_test")] == [links, links]
     assert {task.owner for dag in bag.dags.values() for task in dag.tasks} == {"rees46"}
 
 
@@ -141,7 +141,7 @@ def test_a_broken_shop_file_is_an_import_error_of_its_own_and_stops_no_other_sho
     (shop.shops / "broken.yaml").write_text("shop: broken\nquery: nowhere.sql\n")
     (shop.shops / "worse.yaml").write_text("{")
     bag = DagBag(PROJECT / "dags")
-    assert sorted(bag.dags) == [FRESHNESS, "order_status_history_test", "order_status_sync_test"]
+    assert sorted(bag.dags) == [FRESHNESS, "order_status_history_test", RECONCILE, "order_status_sync_test"]
     [(file, error)] = bag.import_errors.items()
     assert Path(file).name == "broken_shop_files.py"
     assert "Shop file broken.yaml: " in error
@@ -155,6 +155,15 @@ def test_one_dag_checks_the_freshness_of_all_shops_that_exist_when_it_runs(shop:
     assert all(f"- **{task.task_display_name}** " in (dag.doc_md or "") for task in dag.tasks)
 
 
+def test_one_dag_compares_all_shops_once_a_week_one_after_another(shop: ShopUnderTest) -> None:
+    dag = DagBag(PROJECT / "dags").dags[RECONCILE]
+    assert [task.task_id for task in dag.topological_sort()] == ["list_shops", "reconcile"]
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert dag.task_dict["reconcile"].max_active_tis_per_dag == 1
+    assert all(isinstance(task.retry_policy, Rees46RetryPolicy) for task in dag.tasks)
+    assert all(f"- **{task.task_display_name}** " in (dag.doc_md or "") for task in dag.tasks)
+
+
 def test_two_lines_are_a_dag_file_of_ones_own(shop: ShopUnderTest, tmp_path: Path) -> None:
     file = tmp_path / "project" / "dags" / "ours.py"
     file.parent.mkdir(parents=True)
@@ -163,7 +172,7 @@ def test_two_lines_are_a_dag_file_of_ones_own(shop: ShopUnderTest, tmp_path: Pat
     bag = DagBag(file.parent)
 
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == [FRESHNESS, "order_status_history_test", "order_status_sync_test"]
+    assert sorted(bag.dags) == [FRESHNESS, "order_status_history_test", RECONCILE, "order_status_sync_test"]
     assert {dag.fileloc for dag in bag.dags.values()} == {str(file)}
 
 
@@ -211,7 +220,7 @@ def test_airflow_takes_each_window_of_our_documents_and_commands_also_if_it_chec
         sync.make_params()["window_start"].resolve("2026-03-01T00:00:00")
 
 
-@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])
+@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py", "order_status_reconcile.py"])
 def test_parsing_imports_nothing_heavy(shop: ShopUnderTest, file: str) -> None:
     shop.configure(notify=[{"email": ["ops@example.com"]}, {"slack": "#orders"}, {"webhook": "/alerts"}])
     code = (
@@ -253,7 +262,7 @@ def test_the_dag_processor_has_loaded_the_plugin_before_it_forks_to_parse(tmp_pa
     assert ours | {"pydantic", "sqlparse", "croniter"} <= set(modules)
 
 
-@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py"])
+@pytest.mark.parametrize("file", ["order_status_sync.py", "order_status_freshness.py", "order_status_reconcile.py"])
 def test_parsing_imports_nothing_of_ours_that_the_dag_processor_has_not_imported(
     shop: ShopUnderTest, file: str
 ) -> None:

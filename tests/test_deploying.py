@@ -99,7 +99,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_airflow_finds_the_dags_the_provider_and_the_plugin_of_an_installed_package(found: dict[str, Any]) -> None:
     assert found["package"].startswith(f"{found['root']}/venv/")
     assert found["import errors"] == {}
-    assert found["dags"] == ["order_status_freshness", "order_status_history_demo", "order_status_sync_demo"]
+    assert found["dags"] == [
+        "order_status_freshness",
+        "order_status_history_demo",
+        "order_status_reconcile",
+        "order_status_sync_demo",
+    ]
     assert found["connection type"] == "REES46"
     assert found["plugin errors"] == {}
     assert found["plugins"].count("rees46") == 1

@@ -175,7 +175,12 @@ def test_an_empty_project_with_a_dag_file_of_two_lines_runs_the_demos_main_job(
     run(python, "-m", "airflow", "dags", "test", demo.DAG_ID, "--conf", json.dumps(window), **variables)
 
     assert found["package"].startswith(str(python.parents[1]))
-    assert found["dags"] == ["order_status_freshness", "order_status_history_demo", "order_status_sync_demo"]
+    assert found["dags"] == [
+        "order_status_freshness",
+        "order_status_history_demo",
+        "order_status_reconcile",
+        "order_status_sync_demo",
+    ]
     assert (found["import errors"], found["plugin errors"]) == ({}, {})
     assert found["plugins"].count("rees46") == 1
     assert found["apps"] == ["rees46", "REES46 Data Docs"]

@@ -16,6 +16,7 @@ What can go wrong, named by what to do next.
     - RunFailedError           look at the failed tasks of the run; a later run sends what is missing
     - AccountingError          a row is unaccounted for: a defect of the sync, report it
     - FreshnessBreachedError   find out why no run of the shop succeeds: it is paused, it fails, or nothing runs
+    - DifferencesError         look at the orders that REES46 has otherwise than the warehouse, and send them
   + WarehouseError             retry: the warehouse does not answer, or the query fails
   + LedgerError                retry: the ledger's database does not answer
   + StagingError               retry: the staging root cannot be reached or written (a full disk, a missing bucket)
@@ -148,6 +149,10 @@ class AccountingError(NonRetryableError):
 
 class FreshnessBreachedError(NonRetryableError):
     """A shop's changes have not reached REES46 for longer than the shop allows."""
+
+
+class DifferencesError(NonRetryableError):
+    """REES46 lacks orders that the warehouse has, or has another status of them, and no later run reads them."""
 
 
 class WarehouseError(SyncError):

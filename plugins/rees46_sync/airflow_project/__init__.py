@@ -11,19 +11,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rees46_sync.airflow_project import freshness, sync
+from rees46_sync.airflow_project import freshness, reconcile, sync
 from rees46_sync.shop.shop_file import load_shops, shops_dir
 
 
 def create_dags(dag_file: str | Path) -> None:
     """
-    Create the DAGs of every shop file, and the one that checks the freshness of all shops.
+    Create the DAGs of every shop file, and the two that watch all shops.
 
     :param dag_file: the file that calls this; the shop files are in ``include/shops`` beside its folder, or in
         ``$REES46_SHOPS_DIR``. Those that cannot be used are left out: see :func:`raise_broken_shop_files`.
     """
     create_sync_dags(dag_file)
     create_freshness_dag(dag_file)
+    create_reconcile_dag(dag_file)
 
 
 def create_sync_dags(dag_file: str | Path) -> None:
@@ -36,6 +37,11 @@ def create_sync_dags(dag_file: str | Path) -> None:
 def create_freshness_dag(dag_file: str | Path) -> None:
     """Create the DAG that checks the freshness of all shops, as :func:`create_dags`."""
     freshness.build_dag(_shops_of(dag_file))
+
+
+def create_reconcile_dag(dag_file: str | Path) -> None:
+    """Create the DAG that compares the warehouses of all shops with REES46, as :func:`create_dags`."""
+    reconcile.build_dag(_shops_of(dag_file))
 
 
 def raise_broken_shop_files(dag_file: str | Path) -> None:

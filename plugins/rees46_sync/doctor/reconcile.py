@@ -110,11 +110,12 @@ class Reconciliation:
         return any(self.total(kind) for kind in DIFFERENCES)
 
 
-def compare(shop: Shop, span: timedelta, now: datetime) -> Reconciliation:
+def compare(shop: Shop, span: timedelta, now: datetime, *, not_due: timedelta = timedelta(0)) -> Reconciliation:
     """
     Compare the warehouse with the ledger.
 
     :param span: how far back, by ``updated_at``.
+    :param not_due: how much of what runs have delivered is not due yet: within ``lookback`` the next run reads again.
     :raises LedgerError: the ledger does not answer, or has no tables yet.
     :raises SyncError: as :func:`rees46_sync.warehouse.reader.extract` and
         :meth:`rees46_sync.validation.expectations.RowValidator.validate`.
@@ -130,9 +131,8 @@ def compare(shop: Shop, span: timedelta, now: datetime) -> Reconciliation:
     check_tables(shop)
     ledger = Ledger.from_conn_id(shop.ledger_conn_id)
     try:
-        found = Reconciliation(
-            Window(now - span, now), due_before=sync_progress(ledger, shop.shop, shop.lookback).watermark
-        )
+        delivered = sync_progress(ledger, shop.shop, shop.lookback).watermark
+        found = Reconciliation(Window(now - span, now), due_before=delivered and delivered - not_due)
         with ledger.transaction() as connection:
             # Before the warehouse is read: what is accepted later may be of rows that were not read.
             latest_id = connection.scalar(sa.select(sa.func.max(accepted_statuses.c.id))) or 0

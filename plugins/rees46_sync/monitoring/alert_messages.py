@@ -33,6 +33,7 @@ def titles(_: Callable[[str], str]) -> dict[AlertName, str]:
         AlertName.LATE_DATA: _("the warehouse's data is late"),
         AlertName.SLOW_RUN: _("a run takes much longer than usual"),
         AlertName.LEDGER: _("the ledger cannot be used"),
+        AlertName.DIFFERENCES: _("REES46 differs from the warehouse"),
     }
 
 

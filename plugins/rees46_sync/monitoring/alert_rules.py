@@ -146,7 +146,8 @@ def _failure(shop: Shop, run: FinishedRun, window: Window) -> Iterator[AlertEval
             firing=True,
             summary=_("%s. Nothing was sent.") % run.exceeded_text,
             remedy=_(
-                "look at a dry run; correct the rows or the shop file, or start a run by hand with ignore_limits."
+                "look at a dry run; correct the rows or the shop file, or start a run by hand with the params that "
+                "the error of its failed task names."
             ),
             metrics=metrics,
         )

@@ -44,6 +44,7 @@ class AlertName(StrEnum):
     LATE_DATA = "late_data"
     SLOW_RUN = "slow_run"
     LEDGER = "ledger"
+    DIFFERENCES = "differences"
 
     @property
     def event(self) -> Event:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from rees46_sync.exceptions import Problem, ShopFileError
+from rees46_sync.shop.shop import Shop
 from rees46_sync.shop.shop_file import load_shop, load_shops
 
 
@@ -51,6 +52,16 @@ def check_freshness(shop: ListedShop, shops: str) -> None:
     """
     from rees46_sync.monitoring.shop_alerts import evaluate_shop
 
+    evaluate_shop(load_listed(shop, shops))
+
+
+def load_listed(shop: ListedShop, shops: str) -> Shop:
+    """
+    Return a shop of the list.
+
+    :param shops: the folder of shop files.
+    :raises ShopFileError: its file cannot be used.
+    """
     if shop["problems"]:
         raise ShopFileError(shop["file"], *(Problem(problem, remedy) for problem, remedy in shop["problems"]))
-    evaluate_shop(load_shop(Path(shops) / shop["file"]))
+    return load_shop(Path(shops) / shop["file"])

@@ -23,6 +23,7 @@ Event = Literal[
     "late_data",
     "slow_run",
     "ledger",
+    "differences",
 ]
 
 EVENTS: tuple[Event, ...] = get_args(Event)
