@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.dialects import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, prepare
 from rees46_sync.ledger.lookup import look_up
 from rees46_sync.ledger.requests import RequestResult, Requests, request_orders
 from rees46_sync.ledger.runs import RunRef
@@ -47,6 +48,7 @@ def create_tables(uri: str) -> sa.Engine:
     """Create the tables of a ledger, as the first task of a run does; return its engine."""
     # The driver that Airflow's PostgresHook uses.
     engine = sa.create_engine(uri.replace("postgresql://", "postgresql+psycopg://"))
+    prepare(engine, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S)
     Ledger(engine).migrate()
     engine.dispose()
     return engine

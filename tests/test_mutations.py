@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import mariadb
+from tests import mariadb, pgbouncer
 from tests.conftest import PROJECT
 
 MUTATIONS = yaml.safe_load((PROJECT / "tests" / "mutations.yaml").read_text())
@@ -50,6 +50,8 @@ def test_every_test_that_the_document_names_exists() -> None:
 def test_without_its_safeguard_a_promise_is_broken(tmp_path: Path, mutation: dict[str, str]) -> None:
     if mutation.get("needs") == "mariadb" and mariadb.missing:
         pytest.skip(mariadb.missing)
+    if mutation.get("needs") == "pgbouncer" and pgbouncer.missing:
+        pytest.skip(pgbouncer.missing)
     for part in ("plugins", "dags", "include", "local", "tests"):
         shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -131,6 +132,41 @@ def test_the_timeouts_of_one_transaction_do_not_last_into_the_next(ledger: Ledge
         elif connection.dialect.name == "mysql":
             found = connection.execute(sa.text("SELECT @@max_statement_time, @@innodb_lock_wait_timeout")).one()
             assert tuple(found) == (120, 60)
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_postgresql_itself_keeps_statements_and_time_limits_for_the_session(ledger: Ledger) -> None:
+    ledger.engine.dispose()  # the fixture's connection has prepared some
+    statements = _statements(ledger.engine)
+    for _ in range(8):
+        Requests(ledger).change_token(RUN)
+
+    assert len(statements) == 8
+    with ledger.transaction() as connection:
+        prepared = connection.scalars(sa.text("SELECT statement FROM pg_prepared_statements")).all()
+        assert [deliveries.name in statement for statement in prepared] == [True]
+        assert connection.scalar(sa.text("SHOW statement_timeout")) == "2min"
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_a_connection_that_says_never_to_prepare_is_obeyed(
+    ledger: Ledger, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"AIRFLOW_CONN_{empty_database.upper()}"
+    monkeypatch.setenv(name, f"{os.environ[name]}?prepare_threshold=none")
+
+    with interactive_ledger(empty_database) as other:
+        for _ in range(8):
+            Requests(other).change_token(RUN)
+        with other.transaction() as session:
+            assert session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+def _statements(engine: sa.Engine) -> list[str]:
+    """Return the list of statements that the engine executes from now on."""
+    statements: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    return statements
 
 
 @pytest.mark.parametrize("empty_database", ["mariadb"], indirect=True)

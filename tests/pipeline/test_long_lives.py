@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from rees46_sync.exceptions import LedgerError
 from rees46_sync.ledger.dialects import POOL
+from rees46_sync.ledger.requests import Requests
+from rees46_sync.ledger.runs import RunRef
 from rees46_sync.sandbox.server import Sandbox
 from tests import pgbouncer
 from tests.conftest import ShopUnderTest, postgres_folder
@@ -149,6 +151,21 @@ def test_runs_whose_databases_are_behind_pgbouncer_are_green_one_after_the_other
 
     assert shop.sandbox.state() == {str(n): 1 for n in range(3_000)}
     assert shop.sandbox.stats()["orders"] == 6_000
+
+
+def test_nothing_of_a_session_is_left_behind_in_pgbouncer(
+    postgres: Postgres, pooler: pgbouncer.PgBouncer, open_partition: Callable[[str], Partition]
+) -> None:
+    database = postgres.create_database()
+    ledger = open_partition(pooler.connection(database)).ledger
+    for _ in range(8):
+        Requests(ledger).change_token(RunRef("test", "dag", "run", "extraction-1"))
+    with ledger.transaction() as connection:
+        assert connection.scalar(sa.text("SHOW statement_timeout")) == "2min"
+        assert connection.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+    with psycopg.connect(host="127.0.0.1", port=pooler.port, user="postgres", dbname=database) as other:
+        assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
 def test_a_load_with_many_threads_through_pgbouncer_meets_no_statement_of_another_client(

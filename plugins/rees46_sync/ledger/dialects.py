@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -24,6 +24,9 @@ from rees46_sync.ledger.tables import UtcDateTime
 CONNECT_TIMEOUT_S = 20
 LOCK_TIMEOUT_S = 60
 STATEMENT_TIMEOUT_S = 120
+
+PREPARE_AFTER = 5
+"""How often PostgreSQL gets a statement before it is prepared there: psycopg's own default."""
 
 PING_AFTER_S = 1
 """How long a connection may be idle and still be used without a test."""
@@ -185,7 +188,7 @@ def limit(connection: sa.Connection, timeout_s: int) -> None:
     :param timeout_s: for each statement; for a lock at most :data:`LOCK_TIMEOUT_S`.
     """
     statement = get_dialect(connection).limit
-    if statement is not None:
+    if statement is not None and connection.info.get("statement_timeout_s") != timeout_s:
         connection.execute(statement, {"seconds": timeout_s, "lock_seconds": min(timeout_s, LOCK_TIMEOUT_S)})
 
 
@@ -204,10 +207,12 @@ def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int)
                 "keepalives_count": 3,
                 "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
             }
-            _connect_with(engine, {"connect_timeout": connect_timeout_s, **patience})
+            defaults: dict[str, Any] = {"connect_timeout": connect_timeout_s, **patience}
             if engine.dialect.driver == "psycopg":
-                # A statement that is prepared on the server stays there for the next client of a pooler.
-                _connect_with(engine, {"prepare_threshold": None})
+                # Until it is known that there is no pooler, see below.
+                defaults["prepare_threshold"] = None
+            _connect_with(engine, defaults)
+            sa.event.listen(engine, "connect", partial(_configure_postgresql, statement_timeout_s))
         case "sqlite":
             _connect_with(engine, {"timeout": LOCK_TIMEOUT_S})
             sa.event.listen(engine, "connect", _configure_sqlite)
@@ -261,7 +266,8 @@ def _error_code(error: BaseException | None) -> object:
 def _connect_with(engine: sa.Engine, defaults: Mapping[str, Any]) -> None:
     """Add options for a database's driver; those of the connection's own extra have precedence."""
 
-    def add(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+    def add(_dialect: object, record: Any, _arguments: object, options: dict[str, Any]) -> None:
+        record.info["defaults"] = defaults.keys() - options.keys()
         options |= {**defaults, **options}
 
     sa.event.listen(engine, "do_connect", add)
@@ -299,6 +305,25 @@ def _test_idle_connections(engine: sa.Engine) -> None:
 def _configure_sqlite(connection: Any, _record: object) -> None:
     """Let several processes write to one SQLite ledger: write-ahead log."""
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _configure_postgresql(statement_timeout_s: int, connection: Any, record: Any) -> None:
+    """
+    Prepare statements on the server, and set the time limits for the session, unless a pooler is in between.
+
+    A pooler may give the server's process to another client after each transaction, with what this one has left there.
+    It shows by the number of the process: a pooler makes one up for each of its clients.
+    """
+    if "prepare_threshold" not in record.info["defaults"]:
+        return  # the connection's own extra decides
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        if cursor.fetchone()[0] == connection.info.backend_pid:
+            cursor.execute(f"SET statement_timeout = '{statement_timeout_s}s'")
+            cursor.execute(f"SET lock_timeout = '{min(statement_timeout_s, LOCK_TIMEOUT_S)}s'")
+            record.info["statement_timeout_s"] = statement_timeout_s
+            connection.prepare_threshold = PREPARE_AFTER
+    connection.commit()
 
 
 def _configure_mysql(connection: Any, _record: object) -> None:

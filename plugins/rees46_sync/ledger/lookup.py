@@ -113,7 +113,8 @@ def _look_up(
     for chunk in list(chunked(order_ids, LOOKUP_CHUNK)) or [[]]:
         ids = {"ids": as_json(chunk)}
         known, read_later = _latest(connection.execute(accepted, {**ids, **parameters}).one())
-        requested = in_flight[in_flight["order_id"].isin(chunk)]
+        wanted = set(chunk)
+        requested = _frame([row for row in in_flight if row[0] in wanted], _REQUESTED)
         if any_uncertain:
             requested = pd.concat([requested, _uncertain(connection, shop, ids, extraction_id, others)])
         known = _with_requested(known, requested, settle)
@@ -154,9 +155,11 @@ def _latest(arrays: Sequence[str | None]) -> tuple[pd.DataFrame, set[tuple[str, 
     rows: pd.DataFrame = table.sort_by("known_id").to_pandas()
     known = rows.drop_duplicates("order_id", keep="last", ignore_index=True)
     since = known["known_updated_at"].where(known["extraction"] == _NOT_EARLIER)
+    own = rows["order_id"][rows["extraction"] == _OWN]
     known = known.assign(
         accepted_at=known["other_sent_at"],
-        sent_here=known["order_id"].isin(rows["order_id"][rows["extraction"] == _OWN]),
+        # Usually there are none, and isin takes longer than all of the rest.
+        sent_here=known["order_id"].isin(own) if len(own) else False,
         may_be_final=known["known_status"] > CREATED,
         newest_updated_at=known["known_updated_at"],
         sent_since=since,
@@ -178,15 +181,16 @@ def _latest_of(times: pd.Series, known: pd.DataFrame, rows: pd.DataFrame, column
     return times.where(found.isna() | (times >= found), found)
 
 
-def _in_flight(connection: sa.Connection, shop: str, extraction_id: str, others: OtherExtractions) -> pd.DataFrame:
-    """Return the orders of requests that are in flight; they may go out at any moment."""
+def _in_flight(
+    connection: sa.Connection, shop: str, extraction_id: str, others: OtherExtractions
+) -> list[tuple[Any, ...]]:
+    """Return the orders of requests that are in flight, as :data:`_REQUESTED`; they may go out at any moment."""
     table, now, relation = in_flight_requests.c, datetime.now(UTC), partial(_relation, extraction_id, others)
-    rows = [
+    return [
         (order_id, status, datetime.fromisoformat(time).replace(tzinfo=UTC), now, relation(one), one)
         for one, orders in connection.execute(sa.select(table.extraction_id, table.orders).where(table.shop == shop))
         for order_id, status, time in json.loads(orders)
     ]
-    return _frame(rows, _REQUESTED)
 
 
 def _uncertain(
@@ -314,4 +318,5 @@ def _with_windows(known: pd.DataFrame, read_later: Iterable[tuple[str, str]], ot
         if extraction_id in others.later:
             windows.setdefault(order_id, []).append(others.later[extraction_id])
     known = known.drop(columns=["same_sent_at", "other_sent_at"])
-    return known.assign(read_later=pd.Series(map(windows.get, known["order_id"]), known.index, dtype=object))
+    read = list(map(windows.get, known["order_id"])) if windows else [None] * len(known)
+    return known.assign(read_later=pd.Series(read, known.index, dtype=object))
