@@ -22,6 +22,7 @@ from rees46_sync.airflow_adapters.retry_policy import (
 from rees46_sync.exceptions import (
     AccountingError,
     ConnectionFieldsError,
+    DifferencesError,
     FreshnessBreachedError,
     LedgerError,
     LedgerSchemaError,
@@ -78,6 +79,7 @@ NO_RETRY_HELPS = [
     OutdatedApprovalError("Shop demo: the answer is about an earlier extraction", "leave it to the next run"),
     RestartRunError("Staged file /staging/part-0000.parquet is gone"),
     FreshnessBreachedError("Shop demo: no hourly run has succeeded", "find out why"),
+    DifferencesError("Shop demo: REES46 lacks 2", "make reconcile SHOP=demo shows them"),
     RunFailedError("Shop demo: load_batches of partition 0 did not finish", "look at its log"),
     AccountingError("The sum of this run does not close"),
     Rees46RejectedError("REES46 answered 403", "correct the keys", http_status=403),

@@ -61,7 +61,11 @@ def hook(sandbox: Sandbox, hook_of: HookOf, dialect: str) -> Rees46Hook:
 
 @pytest.fixture
 def server_with() -> Iterator[Callable[[bytes | bytearray], int]]:
-    """Start a server on loopback that answers every request with these bytes; return its port."""
+    """
+    Start a server on loopback that answers every request with these bytes, and closes the connection; return its port.
+
+    An answer that is followed by a retry has to say so: otherwise the client may use the connection again meanwhile.
+    """
     servers: list[socketserver.ThreadingTCPServer] = []
 
     def start(answer: bytes | bytearray) -> int:

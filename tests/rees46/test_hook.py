@@ -315,7 +315,7 @@ def test_a_longer_retry_after_can_be_a_date(sandbox: Sandbox, hook: Rees46Hook) 
 def test_a_retry_after_that_cannot_be_used_is_ignored(
     server_with: Callable[[bytes], int], hook_of: HookOf, value: bytes, asked: timedelta | None
 ) -> None:
-    answer = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
+    answer = b"HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
     hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
 
     with pytest.raises(Rees46UnavailableError) as caught:
@@ -329,7 +329,7 @@ def test_what_rees46_says_beside_not_now_is_in_the_message(
     server_with: Callable[[bytes], int], hook_of: HookOf, code: int
 ) -> None:
     body = b'{"status": "error", "message": "maintenance until noon, secret ' + SECRET.encode() + b'"}'
-    answer = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
+    answer = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (code, len(body), body)
     hook = hook_of(host="127.0.0.1", port=server_with(answer), schema="http")
 
     with pytest.raises(
