@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -160,6 +161,19 @@ def test_a_connection_that_says_never_to_prepare_is_obeyed(
             Requests(other).change_token(RUN)
         with other.transaction() as session:
             assert session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_a_pooler_that_finds_no_server_is_an_error_of_the_ledger(empty_database: str) -> None:
+    class Waiting(psycopg.Cursor[tuple[object, ...]]):
+        def execute(self, *_arguments: object, **_options: object) -> Waiting:  # type: ignore[override]
+            raise psycopg.OperationalError("query_wait_timeout")
+
+    with interactive_ledger(empty_database) as ledger:
+        wait = lambda connection, _record: setattr(connection, "cursor_factory", Waiting)  # noqa: E731
+        sa.event.listen(ledger.engine, "connect", wait, insert=True)
+        with pytest.raises(LedgerError, match="query_wait_timeout; check the database of ledger_conn_id"):
+            ledger.migrate()
 
 
 def _statements(engine: sa.Engine) -> list[str]:
