@@ -125,6 +125,9 @@ class Meanwhile:
             self.action()
         return sent
 
+    def stop_waiting(self) -> None:
+        self.sender.stop_waiting()
+
 
 def fill(postgres: Postgres, database: str, *rows: tuple[str, str, object]) -> None:
     """Replace the orders in a warehouse."""
