@@ -4,7 +4,7 @@ BIN := .venv/bin
 AIRFLOW_ENV := env -i HOME="$$HOME" PATH="$$PATH" AIRFLOW_HOME="$(CURDIR)/.airflow"
 .DEFAULT_GOAL := help
 .PHONY: help setup run up airflow cluster new-shop try doctor reconcile explain rename-shop retire-shop dry-run remap test test-databases test-warehouses test-browser screenshots test-crashes test-soak \
-	test-backfill test-clock test-cluster test-wheel test-mutations bench docs translations lint lock lock-extras lock-warehouses release clean
+	test-backfill test-clock test-cluster test-wheel test-image test-mutations bench docs translations lint lock lock-extras lock-warehouses release clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -102,7 +102,10 @@ screenshots: setup ## the same, and take new pictures for docs/images
 test-wheel: .venv/.installed ## build the wheel, and run the demo's main job with it in an environment of its own
 	@$(BIN)/python -m pytest -m wheel
 
-matrix: setup ## the tests that meet Airflow, on other Pythons and the next Airflow (an hour); QUICK=1: the newest, shortly
+test-image: .venv/.installed ## build the Dockerfile's image with buildah, and run it; as root, skipped if there is no buildah
+	@$(BIN)/python -m pytest -m image
+
+matrix: setup ## the tests that meet Airflow, on other Pythons, the next Airflow, the lowest versions (two hours); QUICK=1: the newest
 	@$(BIN)/python -m tests.matrix $(if $(QUICK),--quick)
 
 test-mutations: setup ## break one safeguard after another and check that its test fails

@@ -63,11 +63,29 @@ def wheel(release: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the wheel, what it asks for, and SQLite, on which the demo runs."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    python = create_environment(folder)
+def lowest_versions(folder: Path) -> Path:
+    """Return a file of requirements: each package that pyproject.toml asks for in the lowest version it allows."""
+    lowest = folder / "lowest.txt"
+    run(
+        *(UV, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", PYTHON),
+        *("--extra", "sqlite", PROJECT / "pyproject.toml", "--output-file", lowest),
+    )
+    return lowest
+
+
+@pytest.fixture(scope="module", params=["locked", "lowest"])
+def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    The Python of an environment with the wheel, what it asks for, and SQLite, on which the demo runs.
+
+    Once with the versions of the lock, after Airflow, and once with the lowest that the wheel allows.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    python = create_environment(folder / "venv")
+    if request.param == "lowest":
+        install(python, "-r", lowest_versions(folder))
+        install(python, "--no-deps", wheel)
+        return python
     locked = ("--constraint", PROJECT / "requirements-dev.txt")
     install(python, *locked, "apache-airflow")
     install(python, *locked, f"airflow-provider-rees46[sqlite] @ {wheel.as_uri()}")

@@ -1,8 +1,9 @@
 """
-``make matrix``: the tests that meet Airflow, on other versions of Python and Airflow than those of ``make test``.
+``make matrix``: the tests on other versions of Python, Airflow and packages than those of ``make test``.
 
 Each row has an environment of its own in ``build/matrix``, from the lock of this project. For another Airflow, a file
-beside this one names the packages that differ from the lock; they are all that differ.
+beside this one names the packages that differ from the lock; they are all that differ. One row has each package that
+pyproject.toml asks for in the lowest version it allows.
 """
 
 from __future__ import annotations
@@ -27,17 +28,28 @@ class Row(NamedTuple):
     python: str
     airflow: str
     quick: bool = False
+    lowest: bool = False
 
     @property
     def name(self) -> str:
-        return f"Python {self.python}, Airflow {self.airflow}"
+        return f"Python {self.python}, Airflow {self.airflow}{', lowest versions' if self.lowest else ''}"
 
     @property
     def folder(self) -> Path:
-        return ENVIRONMENTS / f"{self.python}-{self.airflow}"
+        return ENVIRONMENTS / f"{self.python}-{self.airflow}{'-lowest' if self.lowest else ''}"
+
+    @property
+    def tests(self) -> Sequence[Sequence[str]]:
+        """The arguments of one pytest after another."""
+        return LOWEST if self.lowest else WHOLE
 
 
-ROWS = [Row("3.12", OF_THE_LOCK), Row("3.13", OF_THE_LOCK), Row("3.13", "3.4.0b2", quick=True)]
+ROWS = [
+    Row("3.11", OF_THE_LOCK, lowest=True),
+    Row("3.12", OF_THE_LOCK),
+    Row("3.13", OF_THE_LOCK),
+    Row("3.13", "3.4.0b2", quick=True),
+]
 
 QUICK = [
     ["tests/test_dags.py", "tests/test_provider.py", "tests/airflow_adapters", "tests/pipeline/test_whole_runs.py"],
@@ -48,7 +60,12 @@ WHOLE = [
     ["tests/e2e/test_browser.py", "-m", "browser"],
     ["tests/e2e/test_crashes.py", "-m", "crash", "-k", "waiting_as_long or loss_of_the_ledger or marked_failed"],
 ]
-"""The arguments of one pytest after another."""
+LOWEST = [
+    ["tests/shop", "tests/validation", "tests/rees46", "tests/warehouse", "tests/ledger"],
+    ["tests/test_dags.py", "tests/test_provider.py", "tests/airflow_adapters", "tests/pipeline/test_whole_runs.py"],
+]
+WITH_BOUNDS = ("postgres", "mysql", "sqlite", "duckdb", "s3", "celery", "slack", "http", "apprise")
+"""Extras that ask for a lowest version."""
 
 
 def interpreter(version: str) -> Path | None:
@@ -73,10 +90,24 @@ def install(row: Row, python: Path) -> Path:
     subprocess.run([*uv, "venv", "--clear", "--python", python, row.folder], check=True)
     own = row.folder / "bin" / "python"
     to = [*uv, "pip", "install", "--python", own]
-    other = [] if row.airflow == OF_THE_LOCK else ["--override", Path(__file__).with_name(f"airflow-{row.airflow}.txt")]
+    other = []
+    if row.airflow != OF_THE_LOCK:
+        other += ["--override", Path(__file__).with_name(f"airflow-{row.airflow}.txt")]
+    if row.lowest:
+        other += ["--override", _lowest_versions(row, own)]
     subprocess.run([*to, "--requirement", PROJECT / "requirements-dev.txt", *other, "--compile-bytecode"], check=True)
     subprocess.run([*to, "--no-deps", "--no-build-isolation", "--editable", PROJECT], check=True)
     return own
+
+
+def _lowest_versions(row: Row, python: Path) -> Path:
+    """Return a file of requirements: what pyproject.toml asks for, in the lowest versions that it allows."""
+    file = row.folder / "lowest.txt"
+    uv = Path(sys.executable).with_name("uv")
+    extras = [argument for extra in WITH_BOUNDS for argument in ("--extra", extra)]
+    compiling = [uv, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", python, *extras]
+    subprocess.run([*compiling, PROJECT / "pyproject.toml", "--output-file", file], check=True)
+    return file
 
 
 def run(row: Row, tests: Sequence[Sequence[str]]) -> str:
@@ -100,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the newest row, a few minutes")
     options = parser.parse_args(arguments)
     rows = [row for row in ROWS if row.quick or not options.quick]
-    ends = {row.name: run(row, QUICK if options.quick else WHOLE) for row in rows}
+    ends = {row.name: run(row, QUICK if options.quick else row.tests) for row in rows}
     width = max(map(len, ends))
     print("\n".join(f"{name:<{width}}  {end}" for name, end in ends.items()))
     return int(any(end.startswith("FAILED") for end in ends.values()))
