@@ -18,7 +18,7 @@ from rees46_sync.ledger import database
 from rees46_sync.ledger import dialects as ledger_dialects
 from rees46_sync.ledger.database import Ledger, interactive_ledger, retry_transaction
 from rees46_sync.ledger.requests import RequestResult, Requests
-from rees46_sync.ledger.tables import deliveries, in_flight_requests, schema_versions
+from rees46_sync.ledger.tables import accepted_statuses, deliveries, in_flight_requests, schema_versions
 from tests.conftest import accept, open_request
 from tests.ledger.builders import LATER_RUN, NOON, RUN, build_orders, select_rows
 
@@ -161,6 +161,20 @@ def test_a_connection_that_says_never_to_prepare_is_obeyed(
             Requests(other).change_token(RUN)
         with other.transaction() as session:
             assert session.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
+def test_an_order_id_is_recorded_whatever_encoding_the_roles_sessions_have(ledger: Ledger) -> None:
+    with ledger.transaction() as connection:
+        connection.execute(sa.text("ALTER ROLE postgres SET client_encoding = 'LATIN1'"))
+    ledger.engine.dispose()
+    try:
+        accept(ledger, RUN, 0, build_orders(("заказ", 1)))
+    finally:
+        with ledger.transaction() as connection:
+            connection.execute(sa.text("ALTER ROLE postgres RESET client_encoding"))
+
+    assert [row["order_id"] for row in select_rows(ledger, accepted_statuses)] == ["заказ"]
 
 
 @pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)

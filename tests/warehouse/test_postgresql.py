@@ -101,14 +101,19 @@ def test_a_row_is_the_same_by_arrow_and_by_psycopg(
     assert len(rows) == 1
 
 
-def test_text_is_correct_whatever_encoding_the_roles_sessions_have(database: PostgreSQL, arrow: list[bool]) -> None:
+@pytest.mark.parametrize("by_arrow", [True, False], ids=["arrow", "psycopg"])
+def test_text_is_correct_whatever_encoding_the_roles_sessions_have(
+    database: PostgreSQL, arrow: list[bool], by_arrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not by_arrow:
+        monkeypatch.setattr(postgresql, "TYPES", set())
     database.execute("ALTER ROLE postgres SET client_encoding = 'LATIN1'")
     try:
         rows = database.staged(f"SELECT 'заказ' AS order_id, {AT_NOON} {ANY_WINDOW}").rows
     finally:
         database.execute("ALTER ROLE postgres RESET client_encoding")
 
-    assert ([row["order_id"] for row in rows], arrow) == (["заказ"], [True])
+    assert ([row["order_id"] for row in rows], arrow) == (["заказ"], [by_arrow])
 
 
 def test_psycopg_reads_if_adbc_cannot_connect(

@@ -207,7 +207,8 @@ def prepare(engine: sa.Engine, connect_timeout_s: int, statement_timeout_s: int)
                 "keepalives_count": 3,
                 "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
             }
-            defaults: dict[str, Any] = {"connect_timeout": connect_timeout_s, **patience}
+            # The role's own encoding may have no letters for an order id.
+            defaults: dict[str, Any] = {"connect_timeout": connect_timeout_s, "client_encoding": "UTF8", **patience}
             if engine.dialect.driver == "psycopg":
                 # Until it is known that there is no pooler, see below.
                 defaults["prepare_threshold"] = None

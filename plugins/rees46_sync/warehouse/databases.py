@@ -98,12 +98,15 @@ class Database:
     abandon: Callable[[Any], None] | None = None
 
 
+# A role can have another encoding, in which most texts cannot be sent. A database without an encoding returns bytes.
+_AS_UTF8 = "SELECT set_config('client_encoding', 'UTF8', false) WHERE current_setting('server_encoding') <> 'SQL_ASCII'"
+
 DATABASES = (
     Database(
         conn_type="postgres",
         dialect="postgresql",
         prepare=postgresql.read_other_years,
-        session=("SET TIME ZONE 'UTC'",),
+        session=(_AS_UTF8, "SET TIME ZONE 'UTC'"),
         clock="SELECT clock_timestamp() AT TIME ZONE 'UTC'",
         explainer=Explainer("EXPLAIN (FORMAT JSON) ", postgres_scans),
         arrow_reader=postgresql.arrow_result,
