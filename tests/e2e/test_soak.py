@@ -263,9 +263,12 @@ class Soak:
         start = at - timedelta(hours=self.dice.randint(2, 8))
         ends = (at, at, start + timedelta(minutes=self.dice.randint(30, 90)))
         window = {"window_start": start.isoformat(), "window_end": self.dice.choice(ends).isoformat()}
-        match self.dice.choices(("window", "resend", "dry run", "history", "feed"), (8, 2, 1, 4, 2))[0]:
+        kinds = {"window": 8, "first orders": 2, "resend": 2, "dry run": 1, "history": 4, "feed": 2}
+        match self.dice.choices([*kinds], [*kinds.values()])[0]:
             case "window":
                 self.run(f"by hand {window}", logical_date=at, **window)
+            case "first orders":
+                self.run(f"first orders of {window}", logical_date=at, first_orders=1, **window)
             case "resend":
                 self.run(f"resend {window}", logical_date=at, resend=True, **window)
             case "dry run":

@@ -30,12 +30,13 @@ def test_a_row_that_lands_late_behind_the_window_is_sent(shop: ShopUnderTest, be
 
 def test_a_window_by_hand_does_not_shorten_how_far_the_next_run_looks_back(shop: ShopUnderTest) -> None:
     shop.configure(lookback="3h")
+    shop.add_rows([("first", "new", IN_WINDOW)])
     run_dag()
-    shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(hours=2))])
+    shop.add_rows([("late", "delivered", IN_WINDOW - timedelta(hours=2)), ("newest", "new", "2026-03-01 10:59:00")])
     by_hand = {"window_start": "2026-03-01T07:30:00Z", "window_end": "2026-03-01T11:00:00Z"}
-    assert run_dag(logical_date=EIGHT + timedelta(hours=3), **by_hand).account["read"] == 0
+    assert run_dag(logical_date=EIGHT + timedelta(hours=3), **by_hand).account["read"] == 2
     run_dag(logical_date=EIGHT + timedelta(hours=4))
-    assert shop.sandbox.state() == {"late": 1}
+    assert shop.sandbox.state() == {"first": 0, "late": 1, "newest": 0}
 
 
 @pytest.mark.parametrize("cause", ["rees46-refuses", "query-without-its-columns"])
