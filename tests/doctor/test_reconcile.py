@@ -16,7 +16,9 @@ from rees46_sync.doctor import reconcile
 from rees46_sync.doctor.__main__ import main
 from rees46_sync.doctor.reconcile import Example, Kind, Reconciliation, compare
 from rees46_sync.doctor.reconcile_report import as_json, as_text, commands
+from rees46_sync.ledger.confirmations import Confirmations
 from rees46_sync.ledger.database import Ledger
+from rees46_sync.ledger.extractions import OtherExtractions
 from rees46_sync.ledger.mappings import mapping_text
 from rees46_sync.ledger.refused_orders import RefusedOrders
 from rees46_sync.ledger.requests import Requests
@@ -65,6 +67,9 @@ def one_of_each(shop: ShopUnderTest, empty_database: str) -> tuple[Shop, Ledger]
     accept(ledger, RUN, 0, build_orders(("too old", 1), ("refused", 0), at=NOW - SPAN - timedelta(seconds=1)))
     accept(ledger, RunRef("another", "dag", "run", "extraction-2"), 0, build_orders(("elsewhere", 1), at=MONDAY))
     RefusedOrders(ledger).record("test", build_orders(("refused", 1)).assign(batch_size=1, reason="no"))
+    # Nothing is known any more of the request because of which a run confirmed it.
+    confirmed = build_orders(("missing", 2), at=MONDAY + timedelta(days=1)).assign(is_newer=True)
+    Confirmations(ledger).confirm(RUN, confirmed, OtherExtractions())
     open_request(ledger, RUN, build_orders(("uncertain", 2), at=MONDAY))
     Requests(ledger).take_lease("test")
     shop.add_rows(

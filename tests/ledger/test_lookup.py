@@ -231,6 +231,21 @@ def test_what_another_extraction_found_counts_by_when_it_read(
     assert known["read_later"] == ([(start, end)] if read_later else None)
 
 
+def test_an_order_that_was_only_confirmed_is_known_and_certainly_not_at_rees46(ledger: Ledger) -> None:
+    start_extraction(ledger, RUN, NOON - T, NOON + 2 * T, has_read=False)
+    start_extraction(ledger, LATER_RUN, NOON - T, NOON + 2 * T)
+    accept(ledger, RUN, 0, build_orders(("sent", 1)))
+    confirm(ledger, LATER_RUN, NOON)
+
+    known = look_up(ledger, "test", ["1", "sent"], RUN.extraction_id, Extractions(ledger).others(RUN))
+
+    assert known.dtypes.equals(look_up(ledger, "test", []).dtypes)
+    columns = ["known_id", "known_status", "sent_since_status", "may_be_final", "uncertain", "confirmed_since"]
+    known = known.set_index("order_id")
+    assert known.loc["1", columns].tolist() == [0, NOTHING_ACCEPTED, -2, False, False, NOON]
+    assert known.loc["sent", columns[1:5]].tolist() == [1, -2, True, False]
+
+
 def test_an_unknown_extraction_such_as_that_of_a_dry_run_counts_as_the_latest(ledger: Ledger) -> None:
     start_extraction(ledger, LATER_RUN, NOON, NOON + T, has_read=False)
     send(ledger, LATER_RUN, NOON)

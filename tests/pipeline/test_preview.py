@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
+from rees46_sync.ledger.lookup import NOTHING_ACCEPTED
 from rees46_sync.pipeline.preview import EXAMPLES, MAX_PERIODS, Preview, build_preview, tables
 from rees46_sync.shop.shop import CANCELLED, COMPLETED, CREATED
 
@@ -120,14 +121,22 @@ def test_an_example_shows_the_order_both_statuses_its_time_and_what_rees46_has()
         ("2", "delivered", NOON),
         ("3", "fraud", NOON),
         ("4", "new", NOON + timedelta(microseconds=7)),
+        ("5", "new", NOON),
     ]
-    known = [("2", CREATED, False), ("3", COMPLETED, False), ("4", CREATED, True), ("other", CANCELLED, False)]
+    known = [
+        ("2", CREATED, False),
+        ("3", COMPLETED, False),
+        ("4", CREATED, True),
+        ("5", NOTHING_ACCEPTED, False),
+        ("other", CANCELLED, False),
+    ]
 
     assert rows_of(tables([preview(orders, known)])[ORDERS]) == [
         ("1", "paid", "created", "nothing", "2026-03-01 12:00:00"),
         ("2", "delivered", "completed", "created", "2026-03-01 12:00:00"),
         ("3", "fraud", "cancelled", "completed", "2026-03-01 12:00:00"),
         ("4", "new", "created", "not known", "2026-03-01 12:00:00"),
+        ("5", "new", "created", "nothing", "2026-03-01 12:00:00"),
     ]
 
 

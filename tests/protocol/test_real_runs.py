@@ -11,7 +11,7 @@ import time_machine
 from tests.e2e.airflow_stack import postgres_uri
 from tests.protocol.explorer import Exploration, explore
 from tests.protocol.left_out import SAFEGUARDS, left_out
-from tests.protocol.model import COMPLETED, ENDLESS, FIRST, SWITCHES, Model, Protocol, Row, Scenario, State
+from tests.protocol.model import COMPLETED, CREATED, ENDLESS, FIRST, SWITCHES, Model, Protocol, Row, Scenario, State
 from tests.protocol.real_runs import RealRuns
 from tests.protocol.real_shop import BEGINNING
 from tests.protocol.scenarios import SHOWN_IN
@@ -86,6 +86,21 @@ def test_each_check_before_a_request_is_needed_by_itself(
     assert broken() == []
     with left_out(safeguard):
         assert broken()
+
+
+def test_a_version_is_not_overtaken_though_the_request_because_of_which_it_was_held_back_never_went_out(
+    ledgers: Ledgers,
+) -> None:
+    with inline_pools(), time_machine.travel(BEGINNING, tick=False) as clock:
+        real = begin(Setup((), True, False, (ENDLESS, ENDLESS)), ledgers.new(), clock)
+        real.perform(("change", "order-0", Row(COMPLETED, 1)))
+        real.perform(("again", 0))
+        real.advance(0, "may_post/state")
+        real.perform(("change", "order-0", Row(CREATED, 2)))
+        real.perform(("again", 1))
+        real.advance(1)
+
+        assert end(real) == []
 
 
 def test_random_schedules_of_two_runs_keep_what_is_promised(ledgers: Ledgers) -> None:

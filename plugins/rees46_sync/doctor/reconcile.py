@@ -215,7 +215,7 @@ def _kinds(orders: pd.DataFrame, shop: Shop, latest_id: int, due_before: datetim
             orders["refused"] == True,  # noqa: E712
             is_held,
             orders["uncertain"] == True,  # noqa: E712
-            orders["known_id"].isna(),
+            ~(orders["known_status"] >= CREATED),
         ],
         [Kind.NOT_DUE, Kind.AGREE, Kind.NOT_DUE, Kind.REJECTED, Kind.REOPENED, Kind.UNCERTAIN, Kind.MISSING],
         default=Kind.DIFFERENT,

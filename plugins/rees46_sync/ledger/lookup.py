@@ -30,7 +30,7 @@ LOOKUP_CHUNK = 12_000
 character, parameter and result stay below the 16 MB that MariaDB accepts."""
 
 NOTHING_ACCEPTED = -1
-"""In place of a status: REES46 has accepted none, but may have received one."""
+"""In place of a status: REES46 has accepted none. It may have received one, if the order is uncertain."""
 
 _UNKNOWN_STATUS = -2
 """In place of the status of an uncertain order that an earlier version of the project recorded."""
@@ -62,7 +62,7 @@ def look_up(
     settle: timedelta = timedelta(0),
 ) -> pd.DataFrame:
     """
-    Return what REES46 has of these orders; orders that were never sent are absent.
+    Return what REES46 has of these orders; orders that were neither sent nor confirmed are absent.
 
     An order is certain if a request with its latest accepted status went out at least ``settle`` after the last moment
     at which one with another status may have gone out: until then REES46 may process them in any order, accepted ones
@@ -75,7 +75,8 @@ def look_up(
 
         * order_id
         * known_id, known_status, known_updated_at: of the latest accepted row; 0, :data:`NOTHING_ACCEPTED` and missing
-          if nothing was accepted, but something may have arrived
+          if nothing was accepted, but something may have arrived, or the order was confirmed (because of a request
+          that was cancelled)
         * accepted_at: when that row was recorded
         * sent_here: whether one of the order's accepted rows came from this extraction
         * uncertain: whether REES46 may have another status than known_status
@@ -225,25 +226,7 @@ def _with_requested(known: pd.DataFrame, requested: pd.DataFrame, settle: timede
     :param requested: columns as in :data:`_REQUESTED`.
     """
     if len(requested):
-        ids = requested[["order_id"]].drop_duplicates()
-        known = known.merge(ids, on="order_id", how="outer")
-        known = known.fillna(
-            {
-                "known_id": 0,
-                "known_status": NOTHING_ACCEPTED,
-                "sent_since_status": _UNKNOWN_STATUS,
-                "sent_here": False,
-                "may_be_final": False,
-            }
-        ).astype(
-            {
-                "known_id": "int64",
-                "known_status": "int64",
-                "sent_since_status": "int64",
-                "sent_here": bool,
-                "may_be_final": bool,
-            }
-        )
+        known = _with_orders(known, requested)
         rows = requested.merge(known[["order_id", "known_status", "same_sent_at"]], on="order_id")
         others = rows[rows["status"] != rows["known_status"]]
         unsettled = others[~(others["same_sent_at"] >= others["sent_at"] + settle)]
@@ -257,6 +240,14 @@ def _with_requested(known: pd.DataFrame, requested: pd.DataFrame, settle: timede
         known = _with_sent_since(known, since) if len(since) else known
     is_settled = known["other_sent_at"].isna() | (known["same_sent_at"] >= known["other_sent_at"] + settle)
     return known.assign(uncertain=~is_settled | (known["known_status"] == NOTHING_ACCEPTED))
+
+
+def _with_orders(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Add the orders of which nothing was accepted."""
+    types = known.dtypes[["known_id", "known_status", "sent_since_status", "sent_here", "may_be_final"]].to_dict()
+    values = (0, NOTHING_ACCEPTED, _UNKNOWN_STATUS, False, False)
+    both = known.merge(found[["order_id"]].drop_duplicates(), on="order_id", how="outer")
+    return both.fillna(dict(zip(types, values, strict=True))).astype(types)
 
 
 def _with_sent_since(known: pd.DataFrame, since: pd.DataFrame) -> pd.DataFrame:
@@ -290,6 +281,9 @@ def _with_confirmed(
         .group_by(table.order_id)
     )
     confirmed = _frame(connection.execute(newest, ids).all(), _CONFIRMED)
+    # Nothing may be known any more of the request because of which an order was confirmed: it was cancelled.
+    if len(pd.Index(confirmed["order_id"]).difference(known["order_id"], sort=False)):
+        known = _with_orders(known, confirmed).fillna({"uncertain": False}).astype({"uncertain": bool})
     return known.assign(
         newest_updated_at=_latest_of(known["newest_updated_at"], known, confirmed, "confirmed_at"),
         confirmed_since=_latest_of(known["confirmed_since"], known, confirmed, "confirmed_since"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 import pandas as pd
 
 from rees46_sync.formatting import printable
+from rees46_sync.ledger.lookup import NOTHING_ACCEPTED
 from rees46_sync.shop.shop import STATUS_NAMES
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def build_preview(due: pd.DataFrame, known: pd.DataFrame) -> Preview:
     """
     days = due["updated_at"].dt.tz_convert(None).to_numpy("datetime64[D]").astype(str).tolist()
     rows = known[["order_id", "known_status", "uncertain"]].itertuples(index=False, name=None)
-    has = {order_id: "not known" if uncertain else STATUS_NAMES[status] for order_id, status, uncertain in rows}
+    has = {
+        order_id: "not known" if uncertain else STATUS_NAMES[status]
+        for order_id, status, uncertain in rows
+        if uncertain or status != NOTHING_ACCEPTED
+    }
     picked = _varied(due.assign(**{"REES46 has": [has.get(order_id, "nothing") for order_id in due["order_id"]]}))
     shown = [
         picked["order_id"].map(_printable),
