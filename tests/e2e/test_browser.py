@@ -60,7 +60,7 @@ class Ui:
         self.page.locator("input[name=username]").fill(USERNAME)
         self.page.locator("input[name=password]").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.get_by_role("link", name="Dags", exact=True).wait_for()
+        self.page.get_by_text("Dags", exact=True).first.wait_for()  # a link, from Airflow 3.4 on a button
 
     def take_picture(self, name: str) -> None:
         """Store a picture of the page, if a folder for pictures is set."""

@@ -56,7 +56,7 @@ QUICK = [
 ]
 WHOLE = [
     ["tests/test_dags.py", "tests/test_provider.py", "tests/airflow_adapters", "tests/pipeline", "tests/monitoring"],
-    ["tests/e2e/test_airflow_stack.py", "tests/e2e/test_alerts.py", "tests/e2e/test_asking_and_feed.py"],
+    ["tests/e2e/test_airflow_stack.py", "tests/e2e/test_alerts.py", "tests/e2e/test_asking_and_feed.py", "-m", "crash"],
     ["tests/e2e/test_browser.py", "-m", "browser"],
     ["tests/e2e/test_crashes.py", "-m", "crash", "-k", "waiting_as_long or loss_of_the_ledger or marked_failed"],
 ]
