@@ -10,10 +10,22 @@ from rees46_sync.ledger.database import Ledger
 from rees46_sync.shop.shop import Shop
 from tests.conftest import ShopUnderTest
 from tests.receivers import Webhook, webhook_server
+from tests.whole_run import make_metadata_database
 
 
 @pytest.fixture
-def webhook(shop: ShopUnderTest) -> Iterator[Webhook]:
+def no_variables() -> None:
+    """Airflow's database outlives a test: one whose ledger could not be used leaves a variable about it."""
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+
+    make_metadata_database()
+    with create_session() as session:
+        session.query(Variable).delete()
+
+
+@pytest.fixture
+def webhook(shop: ShopUnderTest, no_variables: None) -> Iterator[Webhook]:
     with webhook_server() as webhook:
         shop.connect("http_default", webhook.connection)
         yield webhook

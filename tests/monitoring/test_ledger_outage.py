@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,18 +11,6 @@ from rees46_sync.shop.shop import Shop
 from tests.conftest import ShopUnderTest
 from tests.receivers import Webhook
 from tests.whole_run import EIGHT, run_dag
-
-
-@pytest.fixture(autouse=True)
-def no_variables() -> Iterator[None]:
-    """Airflow's database outlives a test."""
-    yield
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        session.query(Variable).delete()
-
 
 NOWHERE = "sqlite:////nowhere/at/all/ledger.db"
 FIRED, RECOVERED = "[fired] test: the ledger cannot be used", "[recovered] test: the ledger cannot be used"
