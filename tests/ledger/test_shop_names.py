@@ -92,7 +92,7 @@ def test_a_renamed_shop_continues_where_it_was(full_ledger: Ledger) -> None:
 
     assert Runs(full_ledger).watermark("new", NO_LOOKBACK) == watermark == NOON
     renamed = look_up(full_ledger, "new", ["1", "2", "3", "4"])
-    assert known_statuses(renamed) == known_statuses(known) == {"1": 1, "2": 0, "4": -1}
+    assert known_statuses(renamed) == known_statuses(known) == {"1": 1, "2": 0, "3": -1, "4": -1}
     assert renamed["uncertain"].tolist() == known["uncertain"].tolist()
     with full_ledger.engine.connect() as connection:
         assert set(connection.execute(sa.select(sync_runs.c.shop, sync_runs.c.dag_id))) == {
