@@ -22,6 +22,7 @@ from rees46_sync import VERSION
 from rees46_sync.sandbox.server import Sandbox
 from rees46_sync.shop.shop_file import load_shop
 from tests.conftest import PROJECT
+from tests.matrix.__main__ import lowest_versions
 from tests.test_deploying import WHAT_AIRFLOW_FINDS, run
 from tests.test_locks import PRODUCTION, applies, pins
 
@@ -63,16 +64,6 @@ def wheel(release: Path) -> Path:
     return file
 
 
-def lowest_versions(folder: Path) -> Path:
-    """Return a file of requirements: each package that pyproject.toml asks for in the lowest version it allows."""
-    lowest = folder / "lowest.txt"
-    run(
-        *(UV, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", PYTHON),
-        *("--extra", "sqlite", PROJECT / "pyproject.toml", "--output-file", lowest),
-    )
-    return lowest
-
-
 @pytest.fixture(scope="module", params=["locked", "lowest"])
 def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
@@ -83,7 +74,7 @@ def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp("environment")
     python = create_environment(folder / "venv")
     if request.param == "lowest":
-        install(python, "-r", lowest_versions(folder))
+        install(python, "-r", lowest_versions(folder, python, ["sqlite"]))
         install(python, "--no-deps", wheel)
         return python
     locked = ("--constraint", PROJECT / "requirements-dev.txt")

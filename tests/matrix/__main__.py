@@ -94,19 +94,18 @@ def install(row: Row, python: Path) -> Path:
     if row.airflow != OF_THE_LOCK:
         other += ["--override", Path(__file__).with_name(f"airflow-{row.airflow}.txt")]
     if row.lowest:
-        other += ["--override", _lowest_versions(row, own)]
+        other += ["--override", lowest_versions(row.folder, own, WITH_BOUNDS)]
     subprocess.run([*to, "--requirement", PROJECT / "requirements-dev.txt", *other, "--compile-bytecode"], check=True)
     subprocess.run([*to, "--no-deps", "--no-build-isolation", "--editable", PROJECT], check=True)
     return own
 
 
-def _lowest_versions(row: Row, python: Path) -> Path:
+def lowest_versions(folder: Path, python: Path, extras: Sequence[str]) -> Path:
     """Return a file of requirements: what pyproject.toml asks for, in the lowest versions that it allows."""
-    file = row.folder / "lowest.txt"
-    uv = Path(sys.executable).with_name("uv")
-    extras = [argument for extra in WITH_BOUNDS for argument in ("--extra", extra)]
-    compiling = [uv, "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--python", python, *extras]
-    subprocess.run([*compiling, PROJECT / "pyproject.toml", "--output-file", file], check=True)
+    file = folder / "lowest.txt"
+    asked = [argument for extra in extras for argument in ("--extra", extra)]
+    compiling = [Path(sys.executable).with_name("uv"), "pip", "compile", "--quiet", "--resolution", "lowest-direct"]
+    subprocess.run([*compiling, "--python", python, *asked, PROJECT / "pyproject.toml", "-o", file], check=True)
     return file
 
 

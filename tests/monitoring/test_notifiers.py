@@ -8,7 +8,6 @@ import hmac
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,18 +19,11 @@ from rees46_sync.exceptions import ConnectionFieldsError, ShopFileError, SyncErr
 from rees46_sync.monitoring.notifiers import send
 from rees46_sync.shop.shop import Shop
 from tests.conftest import ShopUnderTest
-from tests.receivers import Webhook, webhook_server
+from tests.receivers import Webhook
 
 KEY = b"a key of 24 bytes or so."
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 MESSAGE = {"subject": "[fired] test: a run failed", "text": "Магазин & <b>\nTo do: look", "state": "fired"}
-
-
-@pytest.fixture
-def webhook(shop: ShopUnderTest) -> Iterator[Webhook]:
-    with webhook_server() as webhook:
-        shop.connect("http_default", webhook.connection)
-        yield webhook
 
 
 def notify(shop: ShopUnderTest, **entry: Any) -> Shop:

@@ -88,7 +88,7 @@ def test_each_check_before_a_request_is_needed_by_itself(
         assert broken()
 
 
-def test_a_version_is_not_overtaken_though_the_request_because_of_which_it_was_held_back_never_went_out(
+def test_no_older_version_goes_out_after_one_that_was_held_back_for_a_request_that_was_cancelled(
     ledgers: Ledgers,
 ) -> None:
     with inline_pools(), time_machine.travel(BEGINNING, tick=False) as clock:

@@ -128,7 +128,7 @@ def corrected_mapping(ledger: Ledger, shop: str, codes: Mapping[str, int]) -> Co
 
 
 def _moved(former: Mapping[str, int], codes: Mapping[str, int]) -> list[tuple[str, int | None, int | None]]:
-    """Return the statuses with another meaning; one that is not mapped any more is rejected, which is told apart."""
+    """Return the mapped statuses whose meaning has changed; rows of one that is no longer mapped are rejected."""
     return [(status, former.get(status), code) for status, code in sorted(codes.items()) if former.get(status) != code]
 
 

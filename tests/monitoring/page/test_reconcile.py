@@ -89,7 +89,7 @@ def test_the_page_of_a_shop_leads_to_it(viewer: TestClient, differing: ShopUnder
 
 
 def test_a_span_that_is_not_offered_is_refused(viewer: TestClient, differing: ShopUnderTest) -> None:
-    get_text(viewer, "/shops/test/reconcile?span=9999d", 422)
+    assert "This address is not valid" in get_text(viewer, "/shops/test/reconcile?span=9999d", 422)
 
 
 def test_for_who_may_not_read_the_shops_dag_nothing_is_asked(
