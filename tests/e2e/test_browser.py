@@ -105,8 +105,9 @@ class Ui:
     def wait_for_state(self, run: str, state: str) -> None:
         """Wait until a run's page shows the state beside the run's name; the page refreshes itself."""
         self.open(run)
-        title = self.page.get_by_role("heading", name=run.rsplit("/", 1)[1]).locator("xpath=..")
-        expect(title.get_by_text(state, exact=True)).to_be_visible(timeout=RUN_TIMEOUT_S * 1000)
+        name = self.page.get_by_role("heading", name=run.rsplit("/", 1)[1])
+        badge = name.locator("xpath=following::*[@data-testid='state-badge'][1]")
+        expect(badge).to_have_text(state, timeout=RUN_TIMEOUT_S * 1000)
 
 
 @pytest.fixture(scope="module")
