@@ -21,10 +21,9 @@ def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
 
     :raises RunFailedError: it failed; the message has the end of its output.
     """
-    command = [str(PYTHON_OF_PEERS), str(PROJECT / "bench" / "peers" / f"{name}.py"), "--warehouse", orders.uri]
     began = time.perf_counter()
     done = subprocess.run(
-        [*command, "--url", receiver.url],
+        peer_command(name, orders, receiver),
         env=os.environ | {"NO_PROXY": "127.0.0.1"},
         capture_output=True,
         text=True,
@@ -34,6 +33,12 @@ def run_peer(name: str, orders: Orders, receiver: Receiver) -> float:
     if done.returncode:
         raise RunFailedError(f"{name} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
     return seconds
+
+
+def peer_command(name: str, orders: Orders, receiver: Receiver) -> list[str]:
+    """Return the command of a peer."""
+    script = PROJECT / "bench" / "peers" / f"{name}.py"
+    return [str(PYTHON_OF_PEERS), str(script), "--warehouse", orders.uri, "--url", receiver.url]
 
 
 def run_php(php: str, orders: Orders, receiver: Receiver) -> float:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from bench.data import SINCE, UNTIL, Orders
 from bench.ours import DAG_ID, FEED, PROJECT, Finished, Ours, RunFailedError
@@ -43,28 +44,35 @@ class Live:
         self.airflow = airflow
         self.ledger = ledger
 
-    def run(self, orders: Orders) -> Finished:
+    def run(
+        self, orders: Orders, window: tuple[datetime, datetime] = (SINCE, UNTIL), sent: int | None = None
+    ) -> Finished:
         """
-        Run the shop's hourly DAG over a year.
+        Run the shop's hourly DAG over a window, by default a year.
 
-        :raises RunFailedError: it failed, or did not read every row.
+        :param sent: how many orders it has to send; None: it is not checked.
+        :raises RunFailedError: it failed, or did not read every row, or did not send these orders.
         """
-        window = {"window_start": SINCE.isoformat(), "window_end": UNTIL.isoformat()}
+        times = {"window_start": window[0].isoformat(), "window_end": window[1].isoformat()}
         began = time.perf_counter()
-        run_id = self.airflow.trigger(DAG_ID, conf=window)
+        run_id = self.airflow.trigger(DAG_ID, conf=times)
         state = self.airflow.wait_for_run(DAG_ID, run_id, TIMEOUT_S)
         seconds = time.perf_counter() - began
         if state != "success":
             raise RunFailedError(f"Ours on a live Airflow: {run_id} ended as {state}.")
-        return Finished(seconds, self.ours.account(self.ledger, orders))
+        account = self.ours.account(self.ledger, orders)
+        if sent not in (None, account["sent"]):
+            raise RunFailedError(f"Ours on a live Airflow: {run_id} sent {account['sent']} orders, not {sent}.")
+        return Finished(seconds, account)
 
 
 @contextmanager
-def live(ours: Ours, orders: Orders, ledger: str, concurrency: int | None = None) -> Iterator[Live]:
+def live(ours: Ours, orders: Orders, ledger: str, concurrency: int | None = None, settle: str = "1h") -> Iterator[Live]:
     """
     Run Airflow with the shop, a warehouse that has these orders, and the empty DAG.
 
     :param concurrency: of the REES46 connection; None is the default.
+    :param settle: of the shop file.
     """
     home = ours.home / f"live-{ledger}-{orders.count}"
     up.write_preload_settings(home)
@@ -73,7 +81,7 @@ def live(ours: Ours, orders: Orders, ledger: str, concurrency: int | None = None
     shutil.copytree(ours.shop_file.parent, home / "shops")
     # Once a year: no scheduled run interferes, except the first, which Airflow starts at once.
     with (home / "shops" / ours.shop_file.name).open("a") as shop_file:
-        shop_file.write(f"schedule: 0 0 1 1 *\nfeed_asset: {FEED}\n")
+        shop_file.write(f"schedule: 0 0 1 1 *\nfeed_asset: {FEED}\nsettle: {settle}\n")
     environment = ours.environment(orders, ledger, concurrency) | {"REES46_SHOPS_DIR": str(home / "shops")}
     own = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_CONN", "REES46"))}
     with running_airflow(home, home / "dags", PROJECT / "plugins", own | AS_AIRFLOW_COMES) as airflow:

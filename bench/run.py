@@ -24,7 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench import freshness
+from bench import faults, five_minutes, freshness
 from bench.contestants import PYTHON_OF_PEERS, run_peer, run_php
 from bench.data import SINCE, UNTIL, Databases, Orders, running_postgres
 from bench.freshness import percentile
@@ -40,9 +40,12 @@ from rees46_sync.rees46.adaptive_slots import MOST
 from rees46_sync.rees46.connection import AUTO
 
 RESULTS = PROJECT / "bench" / "results.json"
-PEERS = ("php_loop", "pandas_requests", "drt_rest", "dlt_destination")
+PEERS = ("php_loop", "pandas_requests", "drt_rest", "drt_idempotent", "dlt_destination")
 STAGES = ("parsing", "ledger", "hourly", "freshness", "load", "sizes_compared", "end_to_end")
 """In this order: the short ones first."""
+
+BY_NAME = ("faults", "five_minutes")
+"""These run only by name, because what they measure is not a ratio of speeds."""
 
 BATCH = 1000
 CONCURRENCY = 8
@@ -60,6 +63,7 @@ class Sizes:
     :param end_to_end: what all contestants deliver, and what the load is measured with.
     :param small, large: the two sizes of the comparison of memory and speed.
     :param ledgers: rows of the ledger when it is measured.
+    :param usual: what a shop has in its look-back.
     :param tries: repetitions of short runs.
     """
 
@@ -68,12 +72,13 @@ class Sizes:
     large: int
     ledgers: tuple[int, ...]
     hourly: int = 1000
+    usual: int = 100_000
     tries: int = 3
     latency_ms: int = 200
 
 
 FULL = Sizes(1_000_000, 500_000, 5_000_000, (1_000_000, 5_000_000, 20_000_000))
-QUICK = Sizes(20_000, 20_000, 100_000, (100_000, 400_000), tries=1)
+QUICK = Sizes(20_000, 20_000, 100_000, (100_000, 400_000), usual=10_000, tries=1)
 
 
 class Bench:
@@ -249,6 +254,30 @@ class Bench:
         self.results["end_to_end_1m_200ms_vs_best_peer"] = best / medians["ours"]
         self.results["end_to_end_1m_200ms_vs"] = {name: medians[name] / medians["ours"] for name in PEERS}
 
+    def faults(self) -> None:
+        """Let ours and each peer deliver orders of which some are broken, to a REES46 that fails, and kill them."""
+        with self.stage("faults", 1):
+            outcomes = faults.measure(self.databases, self.sizes.usual, PEERS)
+        self.results["faults"] = {
+            case: {name: asdict(outcome) for name, outcome in found.items()} for case, found in outcomes.items()
+        }
+
+    def five_minutes(self) -> None:
+        """Run ours as often as in a day with a run every five minutes."""
+        orders = self.databases.orders(self.sizes.usual)
+        runs = timedelta(days=1) // five_minutes.EVERY if self.sizes.tries > 1 else 3
+        shop = live(self.ours, orders, self.new_ledger(), settle=five_minutes.SETTLE)
+        with self.stage("five minutes", runs) as stage, shop as ours:
+            seconds = five_minutes.measure(ours, orders, runs, lambda: self.progress.advance(stage))
+        self.check("the runs of five minutes", orders)
+        self.results["five_minutes"] = {
+            "runs": len(seconds),
+            "late": sum(timedelta(seconds=one) > five_minutes.EVERY for one in seconds),
+            "p50_s": percentile(seconds, 50),
+            "p95_s": percentile(seconds, 95),
+            "max_s": max(seconds),
+        }
+
     def time_delivery(
         self, name: str, orders: Orders, deliver: Callable[[], float], latency_ms: int | None = None
     ) -> float:
@@ -325,7 +354,7 @@ def main() -> int:
     """Run the benchmark; return its exit code: 0 even if a target is missed, 1 if a contestant failed."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, only for a first impression")
-    parser.add_argument("--only", choices=STAGES, help="run one stage; write no results")
+    parser.add_argument("--only", choices=(*STAGES, *BY_NAME), help="run one stage; write no results")
     options = parser.parse_args()
     for made_by_make in (PYTHON_OF_PEERS, AIRFLOW_DATABASE):
         if not made_by_make.exists():
