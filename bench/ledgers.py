@@ -34,14 +34,14 @@ class Speed:
 
     :param looked_up_per_s: orders with adjacent ids, as in a partition.
     :param looked_up_spread_per_s: orders from all over the ledger.
-    :param mb_per_million: size of a million rows on disk, with indexes.
+    :param bytes_per_order: on disk, with indexes.
     """
 
     rows: int
     looked_up_per_s: float
     looked_up_spread_per_s: float
     recorded_per_s: float
-    mb_per_million: float
+    bytes_per_order: float
 
 
 def create_tables(uri: str) -> sa.Engine:
@@ -81,7 +81,7 @@ class GrowingLedger:
         with self.engine.connect() as connection:
             size = connection.scalar(sa.text("SELECT pg_total_relation_size('rees46_accepted_statuses')")) or 0
         self.rows += orders
-        return Speed(self.rows, looked_up, looked_up_spread, recorded, size / 2**20 / self.rows * 1e6)
+        return Speed(self.rows, looked_up, looked_up_spread, recorded, size / self.rows)
 
     def _look_up(self, ids: list[str]) -> float:
         """Return the orders per second, the median of three measurements."""

@@ -30,6 +30,9 @@ DAG_ID = "order_status_sync_bench"
 FEED = "bench://feed"
 """The asset that also starts the DAG."""
 
+PARTITION_ROWS = 500_000
+"""Twice the default, as docs/scaling.md recommends for a shop with millions of orders."""
+
 QUERY = """
 SELECT order_id, status, updated_at FROM orders WHERE updated_at >= :window_start AND updated_at < :window_end
 """
@@ -75,8 +78,7 @@ class Ours:
             "query": "orders.sql",
             "statuses": STATUSES,
             "limits": {"rejected_share": 0.05, "changed_orders": 1_000_000_000},
-            # Twice the default, as docs/scaling.md recommends for a shop with millions of orders.
-            "partition_rows": 500_000,
+            "partition_rows": PARTITION_ROWS,
         }
         self.shop_file.write_text(yaml.safe_dump(shop))
 

@@ -30,12 +30,13 @@ from bench.data import SINCE, UNTIL, Databases, Orders, running_postgres
 from bench.freshness import percentile
 from bench.ledgers import GrowingLedger, create_tables
 from bench.live import live
-from bench.ours import AIRFLOW_DATABASE, PROJECT, Ours, RunFailedError
+from bench.ours import AIRFLOW_DATABASE, PARTITION_ROWS, PROJECT, Ours, RunFailedError
 from bench.parsing import seconds_to_parse
 from bench.processor import ProcessorTime
 from bench.receiver import Receiver, running_receiver
 from bench.steps import Step, Steps, parent_of_tasks
 from bench.targets import targets_table
+from rees46_sync.doctor.estimate import Estimate
 from rees46_sync.rees46.adaptive_slots import MOST
 from rees46_sync.rees46.connection import AUTO
 
@@ -129,7 +130,7 @@ class Bench:
         self.results["ledger_lookups_per_s"] = speeds[-1].looked_up_per_s
         self.results["ledger_records_per_s"] = speeds[-1].recorded_per_s
         self.results["ledger_lookups_large_vs_small"] = speeds[-1].looked_up_per_s / speeds[0].looked_up_per_s
-        self.results["ledger_bytes_per_order"] = speeds[-1].mb_per_million
+        self.results["ledger_bytes_per_order"] = speeds[-1].bytes_per_order
 
     def hourly(self) -> None:
         """Run our DAG with 1000 changed orders and the empty DAG in turn."""
@@ -238,8 +239,8 @@ class Bench:
     def end_to_end(self) -> None:
         """Let ours and each peer deliver the same orders to the same receiver, one after another."""
         orders = self.databases.orders(self.sizes.end_to_end)
-        with live(self.ours, orders, self.new_ledger(), CONCURRENCY) as ours:
-            medians = {"ours": self.time_delivery("ours", orders, lambda: ours.run(orders).seconds)}
+        medians = {"ours": self.time_ours("ours", orders)}
+        self.estimate(medians["ours"])
         ideal = len(range(0, orders.count, BATCH)) * self.sizes.latency_ms / 1000 / CONCURRENCY
         millions = orders.count / 1_000_000
         self.results["own_seconds_per_million"] = (medians["ours"] - ideal) / millions
@@ -253,6 +254,35 @@ class Bench:
         best = min(medians[name] for name in PEERS)
         self.results["end_to_end_1m_200ms_vs_best_peer"] = best / medians["ours"]
         self.results["end_to_end_1m_200ms_vs"] = {name: medians[name] / medians["ours"] for name in PEERS}
+
+    def estimate(self, seconds: float) -> None:
+        """
+        Compare the seconds of whole runs of three sizes with those of the estimate of docs/scaling.md.
+
+        :param seconds: of the largest size.
+        """
+        measured = {self.sizes.end_to_end: seconds}
+        for count in (self.sizes.end_to_end // 4, self.sizes.end_to_end // 2):
+            measured[count] = self.time_ours(f"ours, {count:,} orders", self.databases.orders(count))
+        estimated = {count: self.estimated(count) for count in measured}
+        self.seconds["estimate"] = {count: [estimated[count], measured[count]] for count in sorted(measured)}
+        ratios = [estimated[count] / measured[count] for count in measured]
+        self.results["estimate_vs_measured"] = max(max(ratio, 1 / ratio) for ratio in ratios)
+
+    def estimated(self, count: int) -> float:
+        """Return what is estimated for a window of so many orders, whose steps run one after another."""
+        history = Estimate(
+            orders=count,
+            windows=1,
+            partition_rows=PARTITION_ROWS,
+            batch=BATCH,
+            concurrency=CONCURRENCY,
+            latency_s=self.sizes.latency_ms / 1000,
+            min_interval_s=0,
+            slots=1,
+            windows_at_once=1,
+        )
+        return history.sending_s + history.validating_s
 
     def faults(self) -> None:
         """Let ours and each peer deliver orders of which some are broken, to a REES46 that fails, and kill them."""
@@ -277,6 +307,11 @@ class Bench:
             "p95_s": percentile(seconds, 95),
             "max_s": max(seconds),
         }
+
+    def time_ours(self, name: str, orders: Orders) -> float:
+        """Run ours on a live Airflow; return the seconds of a run."""
+        with live(self.ours, orders, self.new_ledger(), CONCURRENCY) as ours:
+            return self.time_delivery(name, orders, lambda: ours.run(orders).seconds)
 
     def time_delivery(
         self, name: str, orders: Orders, deliver: Callable[[], float], latency_ms: int | None = None

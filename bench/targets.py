@@ -25,6 +25,7 @@ TARGETS = {
     "ledger_records_per_s": ("orders, one transaction a batch, one at a time", ">=", 50_000),
     "ledger_lookups_large_vs_small": ("lookups a second, largest ledger / smallest", ">=", 0.8),
     "ledger_bytes_per_order": ("in the largest ledger, indexes included", "<=", 150),
+    "estimate_vs_measured": ("seconds of whole runs of three sizes, the farthest from the estimate", "<=", 1.2),
 }
 """The keys of results.json that have a target: meaning, comparison, target."""
 
