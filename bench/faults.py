@@ -13,27 +13,36 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 from bench.contestants import peer_command
 from bench.data import SINCE, STATUSES, UNTIL, Databases, Orders
 from bench.ours import DAG_ID, PROJECT, Ours
-from bench.receiver import PATH, SHOP_ID, SHOP_SECRET, Receiver
+from bench.receiver import SHOP_ID, SHOP_SECRET, Receiver
 from rees46_sync.sandbox import server as sandbox_module
 from rees46_sync.sandbox.server import Sandbox
 
 TIMEOUT_S = 1800
+CHANGED = "2025-12-31 23:30:00+00"
 CODES = {status: code for code, names in enumerate(STATUSES.values()) for status in names}
 
-BLANK_IDS = "UPDATE orders SET order_id = ' ' WHERE ctid IN (SELECT ctid FROM orders LIMIT {count})"
+BLANK_IDS = """
+UPDATE orders SET order_id = ' '
+WHERE ctid IN (SELECT ctid FROM (SELECT ctid, row_number() OVER () AS n FROM orders) AS numbered WHERE n % 200 = 0)
+"""
+"""Five in each thousand."""
+
 OLDER_ROWS = """
 INSERT INTO orders
-SELECT order_id, CASE status WHEN 'new' THEN 'delivered' ELSE 'new' END, updated_at - INTERVAL '1 minute'
-FROM orders ORDER BY order_id LIMIT {count}
+SELECT order_id, CASE status WHEN 'delivered' THEN 'new' ELSE 'delivered' END, updated_at - INTERVAL '1 minute'
+FROM orders WHERE right(order_id, 2) = '46'
 """
+"""One order in a hundred; the older row comes after the newer one."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +50,25 @@ class Case:
     """
     What is broken.
 
-    :param change: SQL that breaks orders; ``{count}`` of them.
+    :param change: SQL that breaks orders.
     :param fault: the faults of the sandbox, as ``make up`` takes them.
     :param kill_after: share of the orders after whose acceptance the contestant is killed, and started once more.
+    :param changes: how many times every order changes its status afterwards, and the contestant runs again.
     """
 
     name: str
     change: str = ""
-    per_mille: float = 0
     fault: str = ""
     kill_after: float = 0
+    changes: int = 0
 
 
 CASES = (
-    Case("blank_ids", change=BLANK_IDS, per_mille=5),
-    Case("older_rows", change=OLDER_ROWS, per_mille=1.25),
+    Case("blank_ids", change=BLANK_IDS),
+    Case("older_rows", change=OLDER_ROWS),
     Case("answers_503", fault="503@0.01"),
     Case("killed", kill_after=0.5),
+    Case("back_and_forth", changes=2),
 )
 
 
@@ -82,34 +93,41 @@ def measure(databases: Databases, count: int, peers: tuple[str, ...]) -> dict[st
     outcomes: dict[str, dict[str, Outcome]] = {}
     with sandbox_module.running(SHOP_ID, SHOP_SECRET) as sandbox:
         receiver = Receiver(sandbox.host, sandbox.port)
-        assert receiver.url.endswith(PATH)
         ours = Ours(databases.home / "faults", databases, receiver)
         for case in CASES:
-            orders = databases.orders(count, "orders_faults")
-            truth = _break(orders, case)
             for name in (*peers, "ours"):
+                orders = databases.orders(count, "orders_faults")
+                _execute(orders, case.change)
                 databases.create("ledger")
                 environment = ours.environment(orders, "ledger") if name == "ours" else dict(os.environ)
                 command = _our_command() if name == "ours" else peer_command(name, orders, receiver)
                 sandbox.reset(case.fault, seed=1)
-                code = _deliver(command, environment | {"NO_PROXY": "127.0.0.1"}, sandbox, int(count * case.kill_after))
-                held = sandbox.state()
+                environment |= {"NO_PROXY": "127.0.0.1", "KEPT": str(databases.home / f"{case.name}-{name}")}
+                deliver = partial(_deliver, command, environment, sandbox)
+                code = deliver(int(count * case.kill_after))
+                for number in range(case.changes):
+                    orders.change_all(f"TIMESTAMPTZ '{CHANGED}' + INTERVAL '{number} minutes'")
+                    code = deliver(0) or code
+                truth, held = _newest(orders), sandbox.state()
                 right = sum(held.get(order_id) == status for order_id, status in truth.items())
                 outcome = Outcome(right, len(truth), sandbox.stats()["orders"] - len(held), code)
                 outcomes.setdefault(case.name, {})[name] = outcome
     return outcomes
 
 
-def _break(orders: Orders, case: Case) -> Mapping[str, int]:
-    """Break orders; return the REES46 status of each order that has an id."""
-    engine = sa.create_engine(orders.uri)
+def _newest(orders: Orders) -> Mapping[str, int]:
+    """Return the REES46 status of each order that has an id."""
     newest = "SELECT DISTINCT ON (order_id) order_id, status FROM orders ORDER BY order_id, updated_at DESC"
+    return {order_id: CODES[status] for order_id, status in _execute(orders, newest) if order_id.strip()}
+
+
+def _execute(orders: Orders, statement: str) -> Sequence[sa.Row[Any]]:
+    engine = sa.create_engine(orders.uri)
     with engine.begin() as connection:
-        if case.change:
-            connection.execute(sa.text(case.change.format(count=int(orders.count * case.per_mille / 1000))))
-        truth = {row.order_id: CODES[row.status] for row in connection.execute(sa.text(newest)) if row.order_id.strip()}
+        result = connection.execute(sa.text(statement or "SELECT"))
+        rows = result.all() if result.returns_rows else []
     engine.dispose()
-    return truth
+    return rows
 
 
 def _our_command() -> list[str]:
