@@ -37,8 +37,6 @@ from bench.receiver import Receiver, running_receiver
 from bench.steps import Step, Steps, parent_of_tasks
 from bench.targets import targets_table
 from rees46_sync.doctor.estimate import Estimate
-from rees46_sync.rees46.adaptive_slots import MOST
-from rees46_sync.rees46.connection import AUTO
 
 RESULTS = PROJECT / "bench" / "results.json"
 PEERS = ("php_loop", "pandas_requests", "drt_rest", "drt_idempotent", "dlt_destination")
@@ -51,6 +49,9 @@ BY_NAME = ("faults", "five_minutes")
 BATCH = 1000
 CONCURRENCY = 8
 """Requests in flight of whole runs."""
+
+AUTO, FIXED = "auto", (8, 16, 32)
+"""The REES46 connection's own choice of the requests in flight, up to the last of these."""
 
 SHORT_S = 60
 """Shorter runs are repeated, and the median counts."""
@@ -178,14 +179,14 @@ class Bench:
                     self.results[f"load_1m_{latency_ms}ms{named}_vs_ideal"] = ratio
             for concurrency in (16, AUTO):
                 self.time_load(steps, approved, orders, latency_ms, concurrency)
-        timed = {key: self.seconds[f"load_{orders.count}_{latency_ms}ms_{key}"]["tasks"] for key in (8, 16, 32, AUTO)}
-        self.results["auto_concurrency_vs_best_fixed"] = min(timed[key] for key in (8, 16, 32)) / timed[AUTO]
+        timed = {key: self.seconds[f"load_{orders.count}_{latency_ms}ms_{key}"]["tasks"] for key in (*FIXED, AUTO)}
+        self.results["auto_concurrency_vs_best_fixed"] = min(timed[key] for key in FIXED) / timed[AUTO]
 
     def time_load(
         self, steps: Steps, approved: list[Any], orders: Orders, latency_ms: int, concurrency: int | str
     ) -> float:
         """Load the staged orders, with an empty ledger; return ideal / seconds, the ideal of auto being its most."""
-        at_once = MOST if concurrency == AUTO else int(concurrency)
+        at_once = FIXED[-1] if concurrency == AUTO else int(concurrency)
         ideal = len(range(0, orders.count, BATCH)) * latency_ms / 1000 / at_once
         tries: list[Step] = []
         with self.stage(f"load, {latency_ms} ms, {concurrency} at once", orders.count, watch=True):

@@ -70,7 +70,8 @@ def _imported_rooms(file: Path) -> Iterator[str]:
         else:
             continue
         for parts in names:
-            if parts[0] == "rees46_sync" and len(parts) > 1:
+            # In capitals: the version of the package itself.
+            if parts[0] == "rees46_sync" and len(parts) > 1 and not parts[1].isupper():
                 yield parts[1]
             elif parts[0] in ("local", "bench"):
                 yield parts[0]
