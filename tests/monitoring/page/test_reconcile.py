@@ -175,6 +175,26 @@ def test_who_asks_for_the_same_gets_the_same_and_for_another_nothing_is_started(
     assert other.is_another
 
 
+def test_a_comparison_that_never_ends_keeps_others_waiting_for_an_hour_only(
+    shop: ShopUnderTest, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(_: Shop, span: timedelta) -> timedelta:
+        if span == DAY:
+            gate.wait()
+        return span
+
+    monkeypatch.setattr(comparisons, "WAIT_S", 0.1)
+    subject, definition = Comparisons(compare), shop.configure()
+    hanging, *_ = results(subject, (definition, DAY))
+    assert isinstance(hanging, ComparisonRunningError)
+    assert isinstance(results(subject, (definition, HOUR))[0], ComparisonRunningError)
+
+    monkeypatch.setattr(comparisons, "GIVEN_UP_S", 0)
+
+    monkeypatch.setattr(comparisons, "WAIT_S", 30)
+    assert results(subject, (definition, HOUR)) == [HOUR]
+
+
 @pytest.mark.parametrize(("kept_s", "computed"), [(300, [1, 1]), (0, [1, 2])], ids=["kept", "too-old"])
 def test_a_result_is_used_again_for_some_minutes(
     shop: ShopUnderTest, monkeypatch: pytest.MonkeyPatch, kept_s: float, computed: list[int]

@@ -19,6 +19,9 @@ WAIT_S = 30
 KEPT_S = 300
 """How long a result is shown to who asks for the same."""
 
+GIVEN_UP_S = 3600
+"""After this time a comparison, whose warehouse perhaps never answers, keeps no other one waiting."""
+
 Compare: TypeAlias = Callable[[Shop, timedelta], Any]
 
 
@@ -38,14 +41,20 @@ class ComparisonRunningError(Exception):
 class _Flight:
     shop: Shop
     span: timedelta
+    started_at: float
     result: Future[tuple[Any, float]]
+
+    def has_ended(self) -> bool:
+        return self.result.done() or time.monotonic() >= self.started_at + GIVEN_UP_S
 
     def is_of(self, shop: Shop, span: timedelta) -> bool:
         return (self.shop, self.span) == (shop, span)
 
     def is_kept(self) -> bool:
-        """Return whether its result can be used; an error is not kept."""
-        return self.result.exception() is None and time.monotonic() < self.result.result()[1] + KEPT_S
+        """Return whether there is a result that can be used; an error is not kept."""
+        if not self.result.done() or self.result.exception():
+            return False
+        return time.monotonic() < self.result.result()[1] + KEPT_S
 
 
 class Comparisons:
@@ -69,8 +78,8 @@ class Comparisons:
         """
         with self._lock:
             flight = self._flight
-            if flight is None or (flight.result.done() and not (flight.is_of(shop, span) and flight.is_kept())):
-                flight = self._flight = _Flight(shop, span, Future())
+            if flight is None or (flight.has_ended() and not (flight.is_of(shop, span) and flight.is_kept())):
+                flight = self._flight = _Flight(shop, span, time.monotonic(), Future())
                 # A daemon: the server can be stopped meanwhile.
                 threading.Thread(target=self._run, args=(flight,), name="rees46-comparison", daemon=True).start()
         if not flight.is_of(shop, span):
