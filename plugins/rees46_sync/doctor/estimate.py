@@ -19,10 +19,10 @@ LEDGER_BYTES = 247
 STAGED_BYTES = 3 * 12.4
 """Size of a row in its three staged files (partition, valid rows, batches), measured with 200,000 rows."""
 
-LEDGER_ORDERS_PER_S = 80_000
+LEDGER_ORDERS_PER_S = 110_000
 """Orders that a load sends and records if REES46 answers at once."""
 
-ROWS_PER_S = 75_000
+ROWS_PER_S = 120_000
 """Rows that are read, validated, looked up and staged, by tasks one after another."""
 
 TASK_S = 1
