@@ -44,8 +44,8 @@ class _Flight:
     started_at: float
     result: Future[tuple[Any, float]]
 
-    def has_ended(self) -> bool:
-        return self.result.done() or time.monotonic() >= self.started_at + GIVEN_UP_S
+    def keeps_others_waiting(self) -> bool:
+        return not self.result.done() and time.monotonic() < self.started_at + GIVEN_UP_S
 
     def is_of(self, shop: Shop, span: timedelta) -> bool:
         return (self.shop, self.span) == (shop, span)
@@ -78,7 +78,8 @@ class Comparisons:
         """
         with self._lock:
             flight = self._flight
-            if flight is None or (flight.has_ended() and not (flight.is_of(shop, span) and flight.is_kept())):
+            is_used = flight and (flight.keeps_others_waiting() or (flight.is_of(shop, span) and flight.is_kept()))
+            if flight is None or not is_used:
                 flight = self._flight = _Flight(shop, span, time.monotonic(), Future())
                 # A daemon: the server can be stopped meanwhile.
                 threading.Thread(target=self._run, args=(flight,), name="rees46-comparison", daemon=True).start()
