@@ -159,12 +159,10 @@ def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: L
     frame = ui.page.frame_locator("iframe")
     frame.get_by_role("link", name="live", exact=True).click()
     expect(frame.get_by_text("Counted at")).to_be_visible()
-    ui.take_picture("page-overview")
 
     frame.get_by_label("Compare the warehouse").select_option("90d")
     frame.get_by_role("button", name="Compare").click()
     expect(frame.get_by_text("Nothing differs.")).to_be_visible()
-    ui.take_picture("page-compare")
 
     frame.get_by_role("link", name="Order look-up").click()
     frame.get_by_label("Order id, exactly").fill(order_id)
@@ -175,7 +173,6 @@ def test_the_page_finds_an_order_and_exports_the_quarantine(ui: Ui, live_shop: L
 
     frame.get_by_role("link", name="Quarantine", exact=True).click()
     expect(frame.get_by_text("status_unmapped").first).to_be_visible()
-    ui.take_picture("page-quarantine")
     with ui.page.expect_download() as download:
         frame.get_by_role("link", name="Download these as CSV").click()
     with download.value.path().open(newline="") as file:
