@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from bench.contestants import peer_command
 from bench.data import SINCE, STATUSES, UNTIL, Databases, Orders
-from bench.ours import DAG_ID, PROJECT, Ours
+from bench.ours import DAG_ID, PROJECT, Ours, RunFailedError
 from bench.receiver import SHOP_ID, SHOP_SECRET, Receiver
 from rees46_sync.sandbox import server as sandbox_module
 from rees46_sync.sandbox.server import Sandbox
@@ -89,7 +89,11 @@ class Outcome:
 
 
 def measure(databases: Databases, count: int, peers: tuple[str, ...]) -> dict[str, dict[str, Outcome]]:
-    """Return the outcome of each contestant in each case."""
+    """
+    Return the outcome of each contestant in each case.
+
+    :raises RunFailedError: a contestant ended before it could be killed.
+    """
     outcomes: dict[str, dict[str, Outcome]] = {}
     with sandbox_module.running(SHOP_ID, SHOP_SECRET) as sandbox:
         receiver = Receiver(sandbox.host, sandbox.port)
@@ -140,9 +144,20 @@ def _deliver(command: list[str], environment: Mapping[str, str], sandbox: Sandbo
     if kill_after:
         killed = _start(command, environment)
         _wait(lambda: sandbox.stats()["orders"] >= kill_after or killed.poll() is not None)
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.wait()
-    return _start(command, environment).wait(TIMEOUT_S)
+        if killed.poll() is not None:
+            raise RunFailedError(f"{command} ended with {killed.returncode} before it could be killed.")
+        _kill(killed)
+    contestant = _start(command, environment)
+    try:
+        return contestant.wait(TIMEOUT_S)
+    except BaseException:
+        _kill(contestant)
+        raise
+
+
+def _kill(contestant: subprocess.Popen[bytes]) -> None:
+    os.killpg(contestant.pid, signal.SIGKILL)
+    contestant.wait()
 
 
 def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
